@@ -1,0 +1,1 @@
+"""The hinge's foundation: errors, values, files, seeds; numpy and msgspec only."""

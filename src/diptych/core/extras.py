@@ -1,0 +1,30 @@
+"""The door to optional libraries: import one, or say which extra brings it."""
+
+from importlib import import_module
+from types import ModuleType
+
+from diptych.core.errors import MissingExtraError
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional library.
+
+    Args:
+        module: Absolute module name, such as ``"torch"``.
+        extra: The extra of this package that installs it, such as ``"train"``.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingExtraError: If the library is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"this needs {module.split('.')[0]!r}, which is not installed",
+            f"pip install 'diptych[{extra}]'",
+        ) from error

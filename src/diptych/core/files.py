@@ -1,0 +1,159 @@
+"""Files that are whole or absent: atomic writes, hashes, and paths that stay in their folder."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from diptych.core.errors import BundleError, StorageError
+
+CHUNK_BYTES = 1 << 20
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """Hash bytes.
+
+    Args:
+        data: Any bytes.
+
+    Returns:
+        The SHA-256 as 64 lower-case hexadecimal digits.
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hash a file without holding it in memory.
+
+    Args:
+        path: An existing file.
+
+    Returns:
+        The SHA-256 as 64 lower-case hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves the old content or the new, never a part.
+
+    Args:
+        path: Where to write; its folder exists.
+        data: The whole content.
+
+    Raises:
+        StorageError: If the file cannot be written (permission, full disk).
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise storage_error(path, error) from error
+
+
+@contextmanager
+def replace_directory(path: Path) -> Iterator[Path]:
+    """Build a directory aside and put it in place in one step; on any failure the old one stays.
+
+    Args:
+        path: The directory to create or replace.
+
+    Yields:
+        An empty directory beside it, to be filled.
+
+    Raises:
+        StorageError: If the directory cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        yield staging
+        for file in staging.rglob("*"):
+            _sync(file)
+        staging.chmod(0o755)
+        _swap(staging, path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def safe_join(folder: Path, relative: str) -> Path:
+    """Join a path that came from a file to its folder.
+
+    Args:
+        folder: The folder that must not be left.
+        relative: A relative POSIX path.
+
+    Returns:
+        The joined path.
+
+    Raises:
+        BundleError: If the path is absolute, has ``..``, a backslash, a drive or a NUL, or is a
+            link or passes through one.
+    """
+    parts = PurePosixPath(relative).parts
+    clean = relative and "\\" not in relative and "\0" not in relative and ":" not in relative
+    if not clean or relative.startswith("/") or ".." in parts or not parts:
+        raise BundleError(f"the path {relative!r} leaves its folder", "do not use this bundle")
+    joined = folder
+    for part in parts:
+        joined = joined / part
+        if joined.is_symlink():
+            raise BundleError(f"{relative!r} is a symbolic link", "do not use this bundle")
+    return joined
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Say an operating system's error as one line with a hint.
+
+    Args:
+        path: The file or folder that was meant.
+        error: The error seen.
+
+    Returns:
+        The error to raise.
+    """
+    reason = (error.strerror or str(error)).lower()
+    hints = {28: "free some space, or choose another --out", 13: "choose another --out"}
+    return StorageError(f"cannot write {path}: {reason}", hints.get(error.errno or 0, ""))
+
+
+def _sync(path: Path) -> None:
+    if path.is_file():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _swap(staging: Path, path: Path) -> None:
+    if not path.exists():
+        staging.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.rename(old / path.name)
+    try:
+        staging.rename(path)
+    except OSError:
+        (old / path.name).rename(path)
+        raise
+    finally:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)

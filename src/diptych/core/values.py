@@ -1,0 +1,290 @@
+"""The values that pass between the stages: who has read this file knows the system.
+
+Data goes in as a `Dataset`; training makes weights of it; targets lower them to `Program`s;
+measuring gives `Estimate`s, gathered as `Candidate`s; fitting decides `Verdict`s; a `Manifest`
+holds all of it beside the programs: that is the bundle.
+
+Quantities carry their unit in the name; shares are fractions from 0 to 1.
+Shapes: N batch, H height, W width, C channels, K classes.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta, Struct, field
+
+FORMAT_VERSION = 1
+TASKS = ("image-classification",)
+
+Precision = Literal["fp32", "int8"]
+Outcome = Literal["PASS", "FAIL", "CANNOT TELL"]
+EnergyLabel = Literal["counter", "modelled", "declared"]
+Side = Annotated[int, Meta(ge=1, le=4096)]
+
+
+class Value(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen, keyword-only record that rejects unknown fields when it is read."""
+
+
+class TensorSpec(Value):
+    """One input or output of a program; `None` in the shape is the free batch axis."""
+
+    name: str
+    dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
+    shape: tuple[int | None, ...]
+
+
+class ImageSpec(Value, tag="image"):
+    """What a picture is turned into before the graph: uint8 (H, W, C), C = 1 (grey) or 3 (RGB)."""
+
+    height: Side
+    width: Side
+    channels: Literal[1, 3]
+
+    def tensor(self) -> TensorSpec:
+        """Give the graph's input.
+
+        Returns:
+            uint8 (N, H, W, C) named ``pixels``.
+        """
+        shape = (None, self.height, self.width, self.channels)
+        return TensorSpec(name="pixels", dtype="uint8", shape=shape)
+
+
+InputSpec = ImageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Prepared items and their labels: inputs (N, ...) as `InputSpec` says, targets int64 (N,).
+
+    `items` names each one for people (a path, or ``file.parquet#12``).
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    items: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the items."""
+        return len(self.targets)
+
+
+class Skipped(Value):
+    """An item that was left out, and why."""
+
+    item: str
+    reason: str
+
+
+class DataRecord(Value):
+    """Where a data set came from and how it was split, for the bundle and for people."""
+
+    name: str
+    sha256: str
+    counts: dict[str, int]
+    split_method: str
+    seed: int
+    skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Labelled data, decoded and split; `labels[k]` is the name of class k."""
+
+    task: str
+    spec: InputSpec
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    record: DataRecord
+
+
+class Estimate(Value):
+    """A measured number with its interval and the number of samples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    confidence: float = 0.95
+
+
+class Energy(Value):
+    """Energy in joules; the label says how it was had, and labels are never mixed."""
+
+    value_j: float
+    low_j: float
+    high_j: float
+    label: EnergyLabel
+    method: str
+
+
+class FileRecord(Value):
+    """A file of a bundle: POSIX path inside it, hash and size."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Program(Value):
+    """A model lowered for one runtime; the first file is the one to open.
+
+    `tolerance` is the largest difference in logits that the golden examples may show.
+    """
+
+    name: str
+    runtime: str
+    precision: Precision
+    files: tuple[FileRecord, ...]
+    input: TensorSpec
+    output: TensorSpec
+    tolerance: float
+    threads: int = 1
+
+    @property
+    def size_bytes(self) -> int:
+        """The size on disk of all files of the program."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class Candidate(Value):
+    """One row of the leaderboard: a model, lowered, measured on the validation split."""
+
+    name: str
+    model: str
+    runtime: str
+    precision: Precision
+    threads: int
+    accuracy: Estimate
+    drop: Estimate
+    p50_ms: Estimate
+    p99_ms: Estimate
+    size_bytes: int
+    energy: Energy
+    cost_usd_per_million: float
+    parameters: int
+    flops: int
+    chosen: bool = False
+    meets_budget: bool = False
+
+
+class Verdict(Value):
+    """A budget term decided: the limit, what was measured, and how many samples would decide."""
+
+    name: str
+    relation: Literal["<=", ">="]
+    limit: float
+    unit: str
+    value: float
+    low: float
+    high: float
+    n: int
+    verdict: Outcome
+    method: str
+    samples_needed: int | None = None
+    label: str | None = None
+
+
+class Relaxation(Value):
+    """The budget with one term loosened just enough for a candidate to meet it."""
+
+    term: str
+    limit: float
+    needed: float
+    candidate: str
+    factor: float
+
+
+class ModelSummary(Value):
+    """A model's figures on the test split and on this machine."""
+
+    name: str
+    accuracy: Estimate
+    parameters: int
+    flops: int
+    drop: Estimate | None = None
+    p50_ms: Estimate | None = None
+    p99_ms: Estimate | None = None
+    size_bytes: int | None = None
+    energy: Energy | None = None
+    cost_usd_per_million: float | None = None
+    memory_bytes: int | None = None
+    cold_ms: Estimate | None = None
+    runtime: str | None = None
+    precision: Precision | None = None
+
+
+class TrainingSummary(Value):
+    """What the left panel used, teacher and students together."""
+
+    seconds: float
+    cpu_seconds: float
+    samples: int
+    flops: int
+    energy: Energy
+    cost_usd: float
+    data_bytes: int
+
+
+class CurvePoint(Value):
+    """One epoch of a learning curve."""
+
+    model: str
+    epoch: int
+    seconds: float
+    loss: float
+    accuracy: float | None
+
+
+class Machine(Value):
+    """The machine that measured: everything a number depends on."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    flags: tuple[str, ...]
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+class Provenance(Value):
+    """How the bundle came to be: enough to make it again."""
+
+    data: DataRecord
+    seed: int
+    recipe: dict[str, object]
+    created: str
+    interrupted: bool = False
+    calibration_sha256: str | None = None
+
+
+class Manifest(Value):
+    """The content of ``bundle.json``."""
+
+    format_version: int
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    input: InputSpec
+    programs: tuple[Program, ...]
+    files: tuple[FileRecord, ...]
+    budget: str
+    verdict: Outcome
+    terms: tuple[Verdict, ...]
+    candidates: tuple[Candidate, ...]
+    relaxations: tuple[Relaxation, ...]
+    teacher: ModelSummary
+    model: ModelSummary
+    training: TrainingSummary
+    breakeven_predictions: float | None
+    curves: tuple[CurvePoint, ...]
+    machine: Machine
+    provenance: Provenance
+    architecture: dict[str, object] = field(default_factory=dict)
