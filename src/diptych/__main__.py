@@ -1,0 +1,5 @@
+"""Run the command line as ``python -m diptych``."""
+
+from diptych.cli.main import main
+
+main()

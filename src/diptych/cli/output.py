@@ -1,0 +1,112 @@
+"""What a person or a program sees: progress on stderr, one document on stdout."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from diptych.core.progress import Reporter, Step
+
+PLAIN_LINE_EVERY_S = 5.0
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout.
+
+    Args:
+        document: Anything msgspec can encode.
+    """
+    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table in plain text; columns after the first are right-aligned.
+
+    Args:
+        header: The column names.
+        rows: The cells, as many per row as the header has.
+
+    Returns:
+        The lines, without a final newline.
+    """
+    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
+    lines = []
+    for line in (header, *rows):
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Reporter]:
+    """Show progress on stderr: bars on a terminal, a plain line now and then elsewhere.
+
+    Args:
+        quiet: Show nothing.
+
+    Yields:
+        The reporter to hand down.
+    """
+    if quiet:
+        yield lambda step: None
+    elif sys.stderr.isatty():
+        with _bars() as bars:
+            yield _bar_reporter(bars)
+    else:
+        yield _line_reporter()
+
+
+def note(text: str) -> None:
+    """Tell a person something on stderr.
+
+    Args:
+        text: One line.
+    """
+    print(text, file=sys.stderr, flush=True)
+
+
+def _bars() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+def _bar_reporter(bars: Progress) -> Reporter:
+    tasks: dict[str, TaskID] = {}
+
+    def report(step: Step) -> None:
+        if step.stage not in tasks:
+            tasks[step.stage] = bars.add_task(step.stage, total=step.total, note="")
+        bars.update(tasks[step.stage], completed=step.done, total=step.total, note=step.note)
+
+    return report
+
+
+def _line_reporter() -> Reporter:
+    started: dict[str, float] = {}
+    shown: dict[str, float] = {}
+
+    def report(step: Step) -> None:
+        now = time.monotonic()
+        begin = started.setdefault(step.stage, now)
+        finished = step.done >= step.total
+        if not finished and now - shown.get(step.stage, begin) < PLAIN_LINE_EVERY_S:
+            return
+        shown[step.stage] = now
+        share = step.done / step.total if step.total else 1.0
+        left = (now - begin) * (1 - share) / share if share else 0.0
+        tail = f" {step.note}" if step.note else ""
+        note(f"{step.stage}: {100 * share:.0f} %, {left:.0f} s left{tail}")
+
+    return report

@@ -1,0 +1,1 @@
+"""One search under a budget: candidates, verdicts, the ledger."""

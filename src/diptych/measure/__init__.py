@@ -1,0 +1,1 @@
+"""The hinge's instruments: statistics, timing, memory, energy, cost, machine."""

@@ -1,0 +1,1 @@
+"""The joint: lower a trained model to programs for a kind of hardware."""

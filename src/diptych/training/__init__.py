@@ -1,0 +1,1 @@
+"""The left panel: networks, objectives, the loop."""
