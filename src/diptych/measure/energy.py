@@ -1,0 +1,221 @@
+"""Energy in joules, each with the label of how it was had; labels are never mixed.
+
+- ``counter``: the processor's own counters (RAPL, Intel and AMD, Linux). They count the whole
+  package, with whatever else runs on it.
+- ``modelled``: CPU seconds x watts of one busy core, with bounds, where there is no counter.
+- ``declared``: what somebody said.
+
+Source: Linux kernel documentation, "Power Capping Framework" (the layout of the counters).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from diptych.core.errors import ConfigError
+from diptych.core.values import Energy, Value
+
+POWERCAP = Path("/sys/class/powercap")
+JOULES_PER_UJ = 1e-6
+
+
+class PowerModel(Value, frozen=True, kw_only=True):
+    """Watts that one busy core draws, its share of the machine included.
+
+    Cloud servers under full load draw 3.5 to 4.3 W per virtual core, memory and power supply
+    included (Cloud Carbon Footprint, "Methodology", from SPECpower results), and two virtual
+    cores share a real one; a desktop processor of 125 W and 10 cores draws 12 W per core. The
+    bounds hold both; give your own where you know the processor.
+    """
+
+    low_w: float = 2.5
+    mid_w: float = 6.0
+    high_w: float = 12.0
+    method: str = "CPU seconds x 6 W per busy core (2.5 to 12)"
+
+    def __post_init__(self) -> None:
+        """Check the range.
+
+        Raises:
+            ConfigError: If the watts are not in order, or the least is not above 0.
+        """
+        if not 0 < self.low_w <= self.mid_w <= self.high_w:
+            seen = f"{self.low_w}, {self.mid_w}, {self.high_w}"
+            raise ConfigError(f"watts {seen} are not low, mid, high", "give them in that order")
+
+
+POWER = PowerModel()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counter:
+    """One package's energy counter: a file of microjoules that starts again after `range_uj`."""
+
+    path: Path
+    range_uj: int
+
+    def read_uj(self) -> int:
+        """Read the counter.
+
+        Returns:
+            Microjoules since some moment in the past.
+        """
+        return int(self.path.read_text(encoding="ascii"))
+
+
+def counters(powercap: Path = POWERCAP) -> tuple[Counter, ...]:
+    """Find the energy counters that this process may read.
+
+    Args:
+        powercap: The folder in which Linux shows power zones.
+
+    Returns:
+        One counter per processor package; none where the machine has none, hides them from
+        virtual machines, or keeps them to the administrator.
+    """
+    found = []
+    for zone in sorted(powercap.glob("intel-rapl:*")):
+        try:
+            if zone.name.count(":") != 1 or not _text(zone / "name").startswith("package"):
+                continue
+            counter = Counter(
+                path=zone / "energy_uj", range_uj=int(_text(zone / "max_energy_range_uj"))
+            )
+            counter.read_uj()
+        except (OSError, ValueError):
+            continue
+        found.append(counter)
+    return tuple(found)
+
+
+def read_all(found: tuple[Counter, ...]) -> tuple[int, ...]:
+    """Read counters, for :func:`counted`.
+
+    Args:
+        found: From :func:`counters`.
+
+    Returns:
+        Microjoules, one number per counter.
+    """
+    return tuple(counter.read_uj() for counter in found)
+
+
+def counted(
+    found: tuple[Counter, ...], before_uj: tuple[int, ...], after_uj: tuple[int, ...]
+) -> Energy:
+    """Make the energy between two readings; a counter may have started again once in between.
+
+    Args:
+        found: From :func:`counters`, at least one.
+        before_uj: The first reading.
+        after_uj: The second reading.
+
+    Returns:
+        Energy of all packages, labelled ``counter``.
+
+    Raises:
+        ConfigError: If there is no counter.
+    """
+    if not found:
+        raise ConfigError("this machine shows no energy counter", "model the energy instead")
+    total_uj = 0
+    for counter, before, after in zip(found, before_uj, after_uj, strict=True):
+        total_uj += after - before if after >= before else after - before + counter.range_uj
+    joules = total_uj * JOULES_PER_UJ
+    method = f"RAPL, {len(found)} package(s), everything that ran on them"
+    return Energy(value_j=joules, low_j=joules, high_j=joules, label="counter", method=method)
+
+
+def modelled(cpu_seconds: float, power: PowerModel = POWER) -> Energy:
+    """Estimate energy from CPU time.
+
+    Args:
+        cpu_seconds: Seconds of one busy core, not negative.
+        power: Watts of a busy core.
+
+    Returns:
+        Energy with bounds, labelled ``modelled``.
+
+    Raises:
+        ConfigError: If `cpu_seconds` is negative or not a number.
+    """
+    if not cpu_seconds >= 0:
+        raise ConfigError(f"no energy of {cpu_seconds} CPU seconds", "measure CPU time first")
+    return Energy(
+        value_j=cpu_seconds * power.mid_w,
+        low_j=cpu_seconds * power.low_w,
+        high_j=cpu_seconds * power.high_w,
+        label="modelled",
+        method=power.method,
+    )
+
+
+def declared(joules: float, source: str) -> Energy:
+    """Take energy from a statement, such as a data sheet.
+
+    Args:
+        joules: The energy, not negative.
+        source: Who says so, where.
+
+    Returns:
+        Energy without bounds, labelled ``declared``.
+
+    Raises:
+        ConfigError: If `joules` is negative or not a number, or there is no source.
+    """
+    if not joules >= 0 or not source:
+        raise ConfigError(f"{joules} J from {source!r} is no statement", "name the source")
+    return Energy(value_j=joules, low_j=joules, high_j=joules, label="declared", method=source)
+
+
+def add(first: Energy, *others: Energy) -> Energy:
+    """Add energies of one label.
+
+    Args:
+        first: An energy.
+        others: More of the same label.
+
+    Returns:
+        Their sum, with the bounds added and the methods named once each.
+
+    Raises:
+        ConfigError: If the labels differ.
+    """
+    every = (first, *others)
+    labels = sorted({energy.label for energy in every})
+    if len(labels) > 1:
+        raise ConfigError(f"energies labelled {' and '.join(labels)} do not add", "keep them apart")
+    return Energy(
+        value_j=sum(energy.value_j for energy in every),
+        low_j=sum(energy.low_j for energy in every),
+        high_j=sum(energy.high_j for energy in every),
+        label=first.label,
+        method="; ".join(dict.fromkeys(energy.method for energy in every)),
+    )
+
+
+def share(energy: Energy, num_parts: float) -> Energy:
+    """Divide an energy, such as among the predictions it was spent on.
+
+    Args:
+        energy: The whole.
+        num_parts: How many parts, above 0.
+
+    Returns:
+        The energy of one part, with the same label and method.
+
+    Raises:
+        ConfigError: If `num_parts` is not above 0.
+    """
+    if not num_parts > 0:
+        raise ConfigError(f"no energy per one of {num_parts}", "count what it was spent on")
+    return Energy(
+        value_j=energy.value_j / num_parts,
+        low_j=energy.low_j / num_parts,
+        high_j=energy.high_j / num_parts,
+        label=energy.label,
+        method=energy.method,
+    )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip()
