@@ -70,7 +70,7 @@ def _application(arguments: list[str]) -> click.Command:
     for verb, summary in VERBS.items():
         real = verb == asked
         function = import_module(f"diptych.cli.{verb}").command if real else _not_asked
-        app.command(verb, short_help=summary)(function)
+        app.command(verb, help=summary, short_help=summary)(function)
     return typer.main.get_command(app)
 
 

@@ -1,0 +1,239 @@
+"""`diptych doctor`: what works on this machine and what to install; it never installs anything."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import typer
+
+from diptych.cli.output import note, print_json, progress, table
+from diptych.core.errors import ConfigError
+from diptych.core.progress import Reporter, Step, silent
+from diptych.core.text import size
+from diptych.core.values import Machine, Value
+from diptych.measure.energy import counters
+from diptych.measure.machine import describe, versions
+from diptych.measure.process import probe
+
+IMPORT_LIMIT_S = 120.0
+
+
+class Library(NamedTuple):
+    """A library, what it is for, and the extra that brings it (none: the base install)."""
+
+    purpose: str
+    module: str
+    distribution: str
+    extra: str = ""
+
+
+LIBRARIES = (
+    Library("pictures", "PIL", "pillow"),
+    Library("runtime ONNX Runtime", "onnxruntime", "onnxruntime"),
+    Library("runtime OpenVINO", "openvino", "openvino", "openvino"),
+    Library("int8 for OpenVINO", "nncf", "nncf", "openvino"),
+    Library("training", "torch", "torch", "train"),
+    Library("Parquet data", "pyarrow", "pyarrow", "train"),
+    Library("built-in data", "sklearn", "scikit-learn", "train"),
+    Library("weights", "safetensors", "safetensors", "train"),
+    Library("ONNX export", "onnx", "onnx", "train"),
+    Library("ONNX export", "onnxscript", "onnxscript", "train"),
+    Library("serving", "starlette", "starlette", "serve"),
+    Library("serving", "uvicorn", "uvicorn", "serve"),
+    Library("report charts", "altair", "altair", "report"),
+    Library("report charts", "vl_convert", "vl-convert-python", "report"),
+    Library("report page", "jinja2", "jinja2", "report"),
+)
+
+
+class Capability(Value, frozen=True, kw_only=True):
+    """One line of the doctor's findings; `hint` is what would make it work."""
+
+    purpose: str
+    name: str
+    status: Literal["works", "installed", "broken", "missing"]
+    detail: str = ""
+    hint: str = ""
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Look, but import nothing.")] = False,
+) -> None:
+    """Say what works on this machine and what to install.
+
+    Args:
+        as_json: Print a JSON document instead of a table.
+        quick: Do not try to import the libraries that are installed.
+    """
+    machine = describe()
+    with progress(quiet=quick) as report:
+        found = examine(None if quick else import_complaint, report=report)
+    if as_json:
+        print_json({"machine": machine, "capabilities": found})
+        return
+    print(_machine_line(machine), "", _findings(found), sep="\n")
+    for hint in dict.fromkeys(one.hint for one in found if one.hint):
+        note(f"hint: {hint}")
+
+
+def examine(
+    complaint_of: Callable[[str], str] | None, *, root: Path = Path("/"), report: Reporter = silent
+) -> tuple[Capability, ...]:
+    """Examine libraries, energy counters, accelerators and the compiler.
+
+    Args:
+        complaint_of: Imports a module elsewhere and says what went wrong, ``""`` if nothing; None
+            to import nothing.
+        root: The root of the file system, where ``proc``, ``sys`` and ``dev`` are.
+        report: Called after each library.
+
+    Returns:
+        The findings, in the order of the table.
+    """
+    found = []
+    for done, library in enumerate(LIBRARIES, start=1):
+        found.append(library_capability(library, complaint_of))
+        step = Step(stage="libraries", done=done, total=len(LIBRARIES), note=library.distribution)
+        report(step)
+    return (*found, counter_capability(root), cuda_capability(root), compiler_capability())
+
+
+def import_complaint(module: str) -> str:
+    """Import a module in a new process.
+
+    Args:
+        module: Its name.
+
+    Returns:
+        What went wrong, ``""`` if nothing.
+    """
+    try:
+        probe([sys.executable, "-c", f"import {module}"], runs=1, timeout_s=IMPORT_LIMIT_S)
+    except ConfigError as error:
+        return error.message.partition(": ")[2] or error.message
+    return ""
+
+
+def library_capability(
+    library: Library, complaint_of: Callable[[str], str] | None = None
+) -> Capability:
+    """Examine one library.
+
+    Args:
+        library: Which one.
+        complaint_of: As in :func:`examine`.
+
+    Returns:
+        The finding; a library that is installed but was not imported is ``installed``.
+    """
+    package = f"'diptych[{library.extra}]'" if library.extra else library.distribution
+    purpose, name = library.purpose, library.distribution
+    version = versions([name]).get(name)
+    if version is None or find_spec(library.module) is None:
+        hint = f"pip install {package}"
+        return Capability(purpose=purpose, name=name, status="missing", hint=hint)
+    if complaint_of is None:
+        return Capability(purpose=purpose, name=name, status="installed", detail=version)
+    if complaint := complaint_of(library.module):
+        return Capability(
+            purpose=purpose,
+            name=name,
+            status="broken",
+            detail=f"{version}: {complaint}",
+            hint=f"pip install --force-reinstall {name}=={version}",
+        )
+    return Capability(purpose=purpose, name=name, status="works", detail=version)
+
+
+def counter_capability(root: Path) -> Capability:
+    """Examine the processor's energy counters.
+
+    Args:
+        root: The root of the file system, where ``sys`` is.
+
+    Returns:
+        The finding, with the command that opens counters kept to the administrator.
+    """
+    powercap = root / "sys/class/powercap"
+    purpose, name = "energy counters", "RAPL"
+    if found := counters(powercap):
+        detail = f"{len(found)} package(s)"
+        return Capability(purpose=purpose, name=name, status="works", detail=detail)
+    hint = ""
+    if any(powercap.glob("intel-rapl:*")):
+        hint = f"sudo chmod a+r {powercap}/intel-rapl:*/energy_uj"
+    detail = "energy is modelled from CPU time"
+    return Capability(purpose=purpose, name=name, status="missing", detail=detail, hint=hint)
+
+
+def cuda_capability(root: Path) -> Capability:
+    """Look for CUDA devices through the driver's files, without a library.
+
+    Args:
+        root: The root of the file system, where ``proc`` and ``dev`` are.
+
+    Returns:
+        The finding, with a hint where the torch that is installed cannot use the devices.
+    """
+    devices = [path for path in (root / "dev").glob("nvidia*") if path.name[6:].isdigit()]
+    purpose, name = "CUDA devices", "nvidia driver"
+    if not devices:
+        return Capability(purpose=purpose, name=name, status="missing", detail="not needed")
+    hint = ""
+    if versions(["torch"]).get("torch", "").endswith("+cpu"):
+        hint = "pip install --force-reinstall --index-url https://pypi.org/simple 'diptych[train]'"
+    detail = ", ".join(_cuda_models(root)) or f"{len(devices)} device(s)"
+    return Capability(purpose=purpose, name=name, status="works", detail=detail, hint=hint)
+
+
+def compiler_capability() -> Capability:
+    """Look for a C++ compiler.
+
+    Returns:
+        The finding.
+    """
+    purpose, name = "compiler", "g++"
+    if path := shutil.which(name):
+        return Capability(purpose=purpose, name=name, status="works", detail=path)
+    detail = "only torch.compile needs it"
+    return Capability(
+        purpose=purpose, name=name, status="missing", detail=detail, hint="sudo apt install g++"
+    )
+
+
+def _cuda_models(root: Path) -> list[str]:
+    models = []
+    for path in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key == "Model":
+                models.append(value.strip())
+    return models
+
+
+def _machine_line(machine: Machine) -> str:
+    parts = (
+        machine.cpu,
+        f"{machine.cores} cores",
+        size(machine.memory_bytes),
+        " ".join(machine.flags) or "no vector instructions known",
+        machine.system,
+        f"Python {machine.python}",
+        f"diptych {machine.versions.get('diptych', 'not installed')}",
+    )
+    return ", ".join(parts)
+
+
+def _findings(found: tuple[Capability, ...]) -> str:
+    rows = [(one.purpose, one.name, one.status, one.detail) for one in found]
+    header = ("for", "what", "status", "detail")
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    padded = [
+        [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        for row in (header, *rows)
+    ]
+    return table(padded[0], padded[1:])
