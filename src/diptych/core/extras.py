@@ -1,6 +1,7 @@
 """The door to optional libraries: import one, or say which extra brings it."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from diptych.core.errors import MissingExtraError
@@ -28,3 +29,15 @@ def require(module: str, extra: str) -> ModuleType:
             f"this needs {module.split('.')[0]!r}, which is not installed",
             f"pip install 'diptych[{extra}]'",
         ) from error
+
+
+def installed(*modules: str) -> bool:
+    """Say whether optional libraries are installed, without importing them.
+
+    Args:
+        modules: Top-level module names.
+
+    Returns:
+        True if all of them are.
+    """
+    return all(find_spec(module) is not None for module in modules)

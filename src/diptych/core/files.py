@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from diptych.core.errors import BundleError, StorageError
 
@@ -51,16 +52,34 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         StorageError: If the file cannot be written (permission, full disk).
     """
+    with replace_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file piece by piece aside and put it in place at the end; on a failure not at all.
+
+    Args:
+        path: The file to create or replace; its folder exists.
+
+    Yields:
+        An open binary file.
+
+    Raises:
+        StorageError: If the file cannot be written (permission, full disk).
+    """  # noqa: DOC501  storage_error makes it
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise storage_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -75,7 +94,7 @@ def replace_directory(path: Path) -> Iterator[Path]:
 
     Raises:
         StorageError: If the directory cannot be written.
-    """
+    """  # noqa: DOC501  storage_error makes it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))

@@ -1,9 +1,13 @@
 """Quantities and names as people write them: sizes, durations, the nearest spelling."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
+from diptych.core.errors import ConfigError
+
 SIZES = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
+DURATIONS_S = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -72,3 +76,22 @@ def quantity(value: float, unit: str) -> str:
             return f"${value:.3g}/1M"
         case _:
             return f"{value:.3g} {unit}"
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration.
+
+    Args:
+        text: A number with ``s``, ``m`` or ``h`` (plain numbers are seconds), such as ``25m``.
+
+    Returns:
+        Seconds, above zero.
+
+    Raises:
+        ConfigError: If it is not a duration.
+    """
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*(s|sec|m|min|h)?\s*", text)
+    seconds = float(match.group(1)) * DURATIONS_S[match.group(2) or "s"] if match else 0.0
+    if seconds <= 0:
+        raise ConfigError(f"{text!r} is not a duration", "write it such as 90s, 25m or 1.5h")
+    return seconds

@@ -1,0 +1,210 @@
+"""A bundle put together: programs, golden examples, weights, card, page and the manifest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from diptych import __version__
+from diptych.core.extras import installed
+from diptych.core.files import sha256_of_bytes
+from diptych.core.seeds import generator
+from diptych.core.values import (
+    FORMAT_VERSION,
+    Candidate,
+    Dataset,
+    Machine,
+    Manifest,
+    ModelSummary,
+    Program,
+    Provenance,
+)
+from diptych.fitting.budget import Budget
+from diptych.fitting.choice import relaxations
+from diptych.fitting.ledger import breakeven, training_summary
+from diptych.fitting.recipe import FitRecipe
+from diptych.fitting.trainee import Trainee
+from diptych.fitting.trials import Trial, run_singly
+from diptych.fitting.verdicts import Evidence, accuracy, cold, give_verdicts, memory, overall
+from diptych.inference import golden, store
+from diptych.measure.proportions import paired_drop, proportion
+from diptych.measure.quantiles import quantile
+from diptych.reporting.card import render_card
+from diptych.reporting.page import render_page
+from diptych.targets.parity import tolerance
+from diptych.training import weights
+
+GOLDEN_ITEMS = 32
+PORTABLE_RUNTIME = "onnxruntime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a fit is about and does not change while it runs."""
+
+    dataset: Dataset
+    budget: Budget
+    machine: Machine
+    destination: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a fit has so far: the models, the programs tried, the choice and its evidence."""
+
+    recipe: FitRecipe
+    trainees: Sequence[Trainee]
+    trials: Sequence[Trial]
+    candidates: Sequence[Candidate]
+    chosen: Candidate
+    evidence: Evidence
+    teacher_right: np.ndarray
+    interrupted: bool
+    calibration_sha256: str | None
+
+
+def write_bundle(job: Job, outcome: Outcome) -> Manifest:
+    """Write the bundle of what a fit has so far; an earlier one is replaced in one step.
+
+    Args:
+        job: What the fit is about.
+        outcome: What it has.
+
+    Returns:
+        What ``bundle.json`` holds.
+    """
+    chosen = next(t for t in outcome.trials if t.name == outcome.chosen.name)
+    kept = _kept_trials(chosen, outcome.trials)
+    examples = _golden_inputs(job)
+    expected = {trial.program.name: run_singly(trial.session, examples) for trial in kept}
+    contents = {name: data for trial in kept for name, data in trial.program.contents.items()}
+    contents["weights.safetensors"] = weights.encode(chosen.model.network)
+    contents["golden.npz"] = golden.build(examples, expected)
+    programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
+    manifest = _manifest(job, outcome, chosen, programs)
+    contents["README.md"] = render_card(manifest).encode()
+    if installed("altair", "vl_convert", "jinja2"):
+        page = render_page(manifest, examples, expected[chosen.program.name])
+        contents["report.html"] = page.encode()
+    listed = {file.path for program in programs for file in program.files}
+    files = tuple(store.record(n, data) for n, data in contents.items() if n not in listed)
+    manifest = replace(manifest, files=files)
+    store.write(job.destination, manifest, contents)
+    return manifest
+
+
+def _kept_trials(chosen: Trial, trials: Sequence[Trial]) -> list[Trial]:
+    """Keep the choice, and beside it a program of the same model that the base install can run."""
+    if chosen.program.runtime == PORTABLE_RUNTIME:
+        return [chosen]
+    portable = [
+        t for t in trials if t.model is chosen.model and t.program.runtime == PORTABLE_RUNTIME
+    ]
+    same = [t for t in portable if t.program.precision == chosen.program.precision]
+    return [chosen, *(same or portable)[:1]]
+
+
+def _golden_inputs(job: Job) -> np.ndarray:
+    split = job.dataset.test
+    order = generator(job.dataset.record.seed, "golden").permutation(len(split))
+    return np.ascontiguousarray(split.inputs[np.sort(order[:GOLDEN_ITEMS])])
+
+
+def _program(trial: Trial, logits: np.ndarray) -> Program:
+    lowered = trial.program
+    return Program(
+        name=lowered.name,
+        runtime=lowered.runtime,
+        precision=lowered.precision,
+        files=tuple(store.record(name, data) for name, data in lowered.contents.items()),
+        input=lowered.input,
+        output=lowered.output,
+        tolerance=tolerance(logits, lowered.precision),
+    )
+
+
+def _manifest(
+    job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program, ...]
+) -> Manifest:
+    record = job.dataset.record
+    verdicts = give_verdicts(job.budget, outcome.evidence)
+    verdict = overall(verdicts)
+    training = training_summary(outcome.trainees, job.dataset)
+    rows = [replace(c, chosen=c.name == outcome.chosen.name) for c in outcome.candidates]
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name=record.name,
+        task=job.dataset.task,
+        labels=job.dataset.labels,
+        input=job.dataset.spec,
+        programs=programs,
+        files=(),
+        budget=job.budget.text,
+        verdict=verdict,
+        terms=verdicts,
+        candidates=tuple(rows),
+        relaxations=() if verdict == "PASS" else relaxations(rows, job.budget),
+        teacher=_teacher_summary(outcome),
+        model=_model_summary(outcome, chosen),
+        training=training,
+        breakeven_predictions=breakeven(training.energy, outcome.evidence.energy),
+        curves=tuple(point for model in outcome.trainees for point in model.trained.curve),
+        machine=job.machine,
+        provenance=Provenance(
+            data=record,
+            seed=outcome.recipe.seed,
+            recipe=msgspec.to_builtins(outcome.recipe),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            interrupted=outcome.interrupted,
+            calibration_sha256=outcome.calibration_sha256,
+        ),
+        architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
+    )
+
+
+def _teacher_summary(outcome: Outcome) -> ModelSummary:
+    teacher = outcome.trainees[0]
+    right = outcome.teacher_right
+    return ModelSummary(
+        name=teacher.name,
+        accuracy=proportion(int(right.sum()), len(right)),
+        parameters=teacher.parameters,
+        flops=teacher.flops,
+    )
+
+
+def _model_summary(outcome: Outcome, chosen: Trial) -> ModelSummary:
+    evidence = outcome.evidence
+    peaks = evidence.memory_bytes
+    return ModelSummary(
+        name=chosen.model.name,
+        accuracy=accuracy(evidence),
+        drop=paired_drop(evidence.teacher_right, evidence.right),
+        parameters=chosen.model.parameters,
+        flops=chosen.model.flops,
+        p50_ms=quantile(evidence.latencies_ms, 0.5),
+        p99_ms=quantile(evidence.latencies_ms, 0.99),
+        size_bytes=evidence.size_bytes,
+        energy=evidence.energy,
+        cost_usd_per_million=evidence.cost_usd_per_million,
+        memory_bytes=None if peaks is None else int(memory(evidence).value),
+        cold_ms=None if evidence.cold_ms is None else cold(evidence),
+        runtime=chosen.program.runtime,
+        precision=chosen.program.precision,
+    )
+
+
+def hash_items(inputs: np.ndarray) -> str:
+    """Hash the items that were used to calibrate.
+
+    Args:
+        inputs: Raw inputs (N, ...).
+
+    Returns:
+        The SHA-256 of their bytes.
+    """
+    return sha256_of_bytes(np.ascontiguousarray(inputs).tobytes())

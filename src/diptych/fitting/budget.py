@@ -1,0 +1,135 @@
+"""The budget: what a model may cost and lose, as people write it and as numbers.
+
+``drop<=1%, p99<=2ms, size<=500KB`` is read into terms in base units: fractions, ms, bytes, mJ,
+dollars per million predictions.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from diptych.core.errors import BudgetError
+from diptych.core.text import nearest
+from diptych.core.values import Value
+
+Relation = Literal["<=", ">="]
+
+FRACTION = {"": 1.0, "%": 0.01}
+TIME_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+SIZE_BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
+ENERGY_MJ = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}
+COST_USD = {"": 1.0, "$/1M": 1.0}
+
+EXAMPLE = 'such as "drop<=1%, p99<=2ms, size<=500KB"'
+PATTERN = re.compile(r"^\s*([A-Za-z_]\w*)\s*(<=|>=|=|<|>)\s*([^\s].*?)\s*$")
+AMOUNT = re.compile(r"^\$?\s*([0-9]*\.?[0-9]+(?:[eE][+-]?\d+)?)\s*(.*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermKind:
+    """What a term means: its direction, its base unit, its written units, its largest value."""
+
+    relation: Relation
+    unit: str
+    written: dict[str, float]
+    most: float = float("inf")
+
+
+TERMS = {
+    "drop": TermKind(relation="<=", unit="fraction", written=FRACTION, most=1.0),
+    "accuracy": TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
+    "p50": TermKind(relation="<=", unit="ms", written=TIME_MS),
+    "p99": TermKind(relation="<=", unit="ms", written=TIME_MS),
+    "size": TermKind(relation="<=", unit="bytes", written=SIZE_BYTES),
+    "memory": TermKind(relation="<=", unit="bytes", written=SIZE_BYTES),
+    "energy": TermKind(relation="<=", unit="mJ", written=ENERGY_MJ),
+    "cost": TermKind(relation="<=", unit="usd_per_million", written=COST_USD),
+    "cold": TermKind(relation="<=", unit="ms", written=TIME_MS),
+}
+
+
+class Term(Value):
+    """One limit, in the base unit of its kind."""
+
+    name: str
+    relation: Relation
+    limit: float
+    unit: str
+
+
+class Budget(Value):
+    """The limits a model must keep; none means: the best accuracy, then the cheapest."""
+
+    terms: tuple[Term, ...] = ()
+    text: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read a budget.
+
+        Args:
+            text: Comma-separated terms, such as ``drop<=1%, p99<=2ms``; may be empty.
+
+        Returns:
+            The budget.
+
+        Raises:
+            BudgetError: If a term is unknown, written twice, points the wrong way, or has an
+                impossible value.
+        """
+        terms = tuple(_term(part) for part in text.split(",") if part.strip())
+        names = [term.name for term in terms]
+        for name in names:
+            if names.count(name) > 1:
+                raise BudgetError(f"the budget has {name!r} twice", "keep one of them")
+        return cls(terms=terms, text=text.strip())
+
+    def limit(self, name: str) -> float | None:
+        """Look a limit up.
+
+        Args:
+            name: A term's name.
+
+        Returns:
+            The limit in its base unit, or None.
+        """
+        return next((term.limit for term in self.terms if term.name == name), None)
+
+
+def _term(part: str) -> Term:
+    match = PATTERN.match(part)
+    if not match:
+        raise BudgetError(f"cannot read the budget term {part.strip()!r}", f"write it {EXAMPLE}")
+    name, relation, amount = match.groups()
+    kind = TERMS.get(name.lower())
+    if kind is None:
+        raise BudgetError(f"there is no budget term {name!r}", nearest(name, TERMS))
+    if relation != kind.relation:
+        raise BudgetError(
+            f"{name}{relation}{amount}: {name} is limited with {kind.relation}",
+            f"write {name}{kind.relation}{amount}",
+        )
+    limit = _amount(name, amount, kind)
+    return Term(name=name.lower(), relation=kind.relation, limit=limit, unit=kind.unit)
+
+
+def _amount(name: str, text: str, kind: TermKind) -> float:
+    units = ", ".join(unit for unit in kind.written if unit)
+    match = AMOUNT.match(text)
+    if not match:
+        raise BudgetError(f"{name}: {text!r} is not a number above zero", f"units: {units}")
+    number, unit = float(match.group(1)), match.group(2).strip()
+    scale = _scale(unit, kind.written)
+    if scale is None:
+        raise BudgetError(f"{name}: unknown unit {unit!r} in {text!r}", f"units: {units}")
+    value = number * scale
+    if value > kind.most or (value <= 0 and name.lower() != "drop"):
+        raise BudgetError(f"{name}: {text!r} is not possible", f"units: {units}; {EXAMPLE}")
+    return value
+
+
+def _scale(unit: str, written: dict[str, float]) -> float | None:
+    if unit in written:
+        return written[unit]
+    folded = {known.lower(): scale for known, scale in written.items()}
+    return folded.get(unit.lower()) if unit else None

@@ -1,0 +1,164 @@
+"""Which candidate: the cheapest that keeps the budget, or the nearest and what it would take."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from diptych.core.values import Candidate, Estimate, Outcome, Relaxation
+from diptych.fitting.budget import Budget, Term
+from diptych.measure.decisions import decide, exact
+
+DROP_SCALE = 0.01
+OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
+
+MEASURED: dict[str, Callable[[Candidate], Estimate]] = {
+    "drop": lambda c: c.drop,
+    "accuracy": lambda c: c.accuracy,
+    "p50": lambda c: c.p50_ms,
+    "p99": lambda c: c.p99_ms,
+    "size": lambda c: exact(c.size_bytes, "size of the program's files"),
+    "energy": lambda c: energy_estimate(c),
+    "cost": lambda c: exact(c.cost_usd_per_million, "declared price"),
+}
+"""The terms that are known of a candidate before it is a bundle."""
+
+
+def energy_estimate(candidate: Candidate) -> Estimate:
+    """Give the energy of a prediction in millijoules, with its bounds.
+
+    Args:
+        candidate: A measured candidate.
+
+    Returns:
+        The estimate; the interval is the model's bounds, not a spread.
+    """
+    energy = candidate.energy
+    return Estimate(
+        value=1e3 * energy.value_j,
+        low=1e3 * energy.low_j,
+        high=1e3 * energy.high_j,
+        n=candidate.p50_ms.n,
+        method=energy.method,
+    )
+
+
+def outcomes(candidate: Candidate, budget: Budget) -> dict[str, Outcome]:
+    """Decide each term that is known of a candidate.
+
+    Args:
+        candidate: A measured candidate.
+        budget: The limits.
+
+    Returns:
+        The outcome of each term.
+    """
+    return {
+        term.name: decide(MEASURED[term.name](candidate), term.relation, term.limit)
+        for term in budget.terms
+        if term.name in MEASURED
+    }
+
+
+def mark_passing(candidates: Sequence[Candidate], budget: Budget) -> tuple[Candidate, ...]:
+    """Note on each candidate whether it keeps every term that is known of it.
+
+    Args:
+        candidates: Measured candidates.
+        budget: The limits.
+
+    Returns:
+        The same candidates, marked.
+    """
+    return tuple(
+        replace(c, meets_budget=set(outcomes(c, budget).values()) <= {"PASS"}) for c in candidates
+    )
+
+
+def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
+    """Choose the cheapest candidate that passes; if none does, the nearest.
+
+    Args:
+        candidates: At least one.
+        budget: The limits.
+
+    Returns:
+        The first by: worst outcome, then cost per prediction where all passes, else distance
+        from the budget.
+    """
+
+    def rank(candidate: Candidate) -> tuple[int, float, float]:
+        worst = max((OUTCOME_ORDER[o] for o in outcomes(candidate, budget).values()), default=0)
+        distance = overshoot(candidate, budget) if worst else 0.0
+        return worst, distance, candidate.cost_usd_per_million
+
+    return min(candidates, key=rank)
+
+
+def nearest(candidates: Sequence[Candidate], budget: Budget, count: int = 3) -> list[Candidate]:
+    """Find the candidates that miss the budget by least.
+
+    Args:
+        candidates: Any number.
+        budget: The limits.
+        count: How many to give.
+
+    Returns:
+        The nearest first.
+    """
+    return sorted(candidates, key=lambda c: (overshoot(c, budget), c.cost_usd_per_million))[:count]
+
+
+def relaxations(candidates: Sequence[Candidate], budget: Budget) -> tuple[Relaxation, ...]:
+    """Find the single terms whose loosening would let a candidate pass.
+
+    Args:
+        candidates: Any number.
+        budget: The limits that none of them meets.
+
+    Returns:
+        One per term at most, the smallest loosening first.
+    """
+    found: dict[str, Relaxation] = {}
+    for candidate in candidates:
+        missed = [t for t in budget.terms if outcomes(candidate, budget).get(t.name) != "PASS"]
+        known = [term for term in missed if term.name in MEASURED]
+        if len(known) == 1:
+            offer = _relaxation(candidate, known[0])
+            best = found.get(offer.term)
+            if best is None or offer.factor < best.factor:
+                found[offer.term] = offer
+    return tuple(sorted(found.values(), key=lambda r: r.factor))
+
+
+def overshoot(candidate: Candidate, budget: Budget) -> float:
+    """Measure how far the worst term is from its limit.
+
+    Args:
+        candidate: A measured candidate.
+        budget: The limits.
+
+    Returns:
+        0 if every point estimate keeps its limit, else the largest relative excess (for `drop`
+        and `accuracy`: the excess in percentage points).
+    """
+    excess = [
+        _excess(MEASURED[t.name](candidate).value, t) for t in budget.terms if t.name in MEASURED
+    ]
+    return max([0.0, *excess])
+
+
+def _excess(value: float, term: Term) -> float:
+    beyond = value - term.limit if term.relation == "<=" else term.limit - value
+    return beyond / (DROP_SCALE if term.unit == "fraction" else term.limit)
+
+
+def _relaxation(candidate: Candidate, term: Term) -> Relaxation:
+    estimate = MEASURED[term.name](candidate)
+    needed = estimate.high if term.relation == "<=" else estimate.low
+    return Relaxation(
+        term=term.name,
+        limit=term.limit,
+        needed=needed,
+        candidate=candidate.name,
+        factor=1 + max(0.0, _excess(needed, term)),
+    )

@@ -1,0 +1,76 @@
+"""Measuring the chosen program: on the test split, at length, and in new processes."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diptych.core.progress import Reporter, Step
+from diptych.core.values import Split
+from diptych.fitting.trials import Trial, run_all
+from diptych.fitting.verdicts import Evidence
+from diptych.measure.cost import usd_per_million
+from diptych.measure.energy import modelled
+from diptych.measure.process import probe
+from diptych.measure.timing import interleave
+
+COLD_RUNS = 6
+COLD_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStarts:
+    """New processes that load the bundle and predict once: float (N,) ms and int (N,) bytes."""
+
+    cold_ms: np.ndarray
+    memory_bytes: np.ndarray
+
+
+def gather_evidence(
+    trial: Trial, test: Split, teacher_right: np.ndarray, *, calls: int, seconds: float
+) -> Evidence:
+    """Measure a chosen program afresh.
+
+    Args:
+        trial: The choice.
+        test: The test split, N items.
+        teacher_right: bool (N,), where the teacher was right.
+        calls: How many single predictions to time.
+        seconds: When to stop timing.
+
+    Returns:
+        The evidence, without new processes.
+    """
+    right = run_all(trial.session, test.inputs).argmax(1) == test.targets
+    one = np.ascontiguousarray(test.inputs[:1])
+    timing = interleave(
+        {trial.name: lambda: trial.session.run(one)}, samples=calls, time_limit_s=seconds
+    )[trial.name]
+    return Evidence(
+        teacher_right=teacher_right,
+        right=right,
+        latencies_ms=timing.latencies_ms,
+        size_bytes=trial.size_bytes,
+        energy=modelled(timing.cpu_seconds_per_call),
+        cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
+    )
+
+
+def probe_cold_starts(bundle: Path, report: Reporter) -> ColdStarts:
+    """Load a bundle and predict once in new processes.
+
+    Args:
+        bundle: The bundle's folder.
+        report: Told when it begins and ends.
+
+    Returns:
+        Time from the start of the process to its end, and its peak memory, per run.
+    """
+    report(Step(stage="cold start", done=0, total=1))
+    command = [sys.executable, "-m", "diptych.inference.probe", str(bundle)]
+    figures = probe(command, runs=COLD_RUNS, timeout_s=COLD_TIMEOUT_S)
+    report(Step(stage="cold start", done=1, total=1))
+    return ColdStarts(
+        cold_ms=np.asarray(figures.wall_ms), memory_bytes=np.asarray(figures.peak_rss_bytes)
+    )

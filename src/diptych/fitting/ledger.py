@@ -1,0 +1,45 @@
+"""The ledger: what training used and what a prediction uses, in the same units."""
+
+from collections.abc import Sequence
+
+from diptych.core.values import Dataset, Energy, TrainingSummary
+from diptych.fitting.trainee import Trainee
+from diptych.measure.cost import usd
+from diptych.measure.energy import modelled
+
+
+def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingSummary:
+    """Add up what training used.
+
+    Args:
+        trainees: The teacher and the students.
+        dataset: What they learned from.
+
+    Returns:
+        Time, samples, operations, energy and cost of the left panel.
+    """
+    cpu_seconds = sum(model.trained.cpu_seconds for model in trainees)
+    return TrainingSummary(
+        seconds=sum(model.trained.seconds for model in trainees),
+        cpu_seconds=cpu_seconds,
+        samples=sum(model.trained.samples for model in trainees),
+        flops=sum(model.training_flops for model in trainees),
+        energy=modelled(cpu_seconds),
+        cost_usd=usd(cpu_seconds),
+        data_bytes=dataset.train.inputs.nbytes,
+    )
+
+
+def breakeven(training: Energy, prediction: Energy) -> float | None:
+    """Say after how many predictions inference has used as much energy as training.
+
+    Args:
+        training: The energy of training.
+        prediction: The energy of one prediction.
+
+    Returns:
+        The number, or None where the labels differ or a prediction used nothing measurable.
+    """
+    if training.label != prediction.label or prediction.value_j <= 0:
+        return None
+    return training.value_j / prediction.value_j

@@ -1,0 +1,177 @@
+"""Plans a fit from what is known before it: the data, the budget, the machine, the time.
+
+Nothing here is timed, so the same data, budget, seed and kind of machine give the same plan; a
+time limit shortens runs while they run, and what was done is recorded in the recipe.
+"""
+
+import math
+
+from diptych.core.seeds import generator
+from diptych.core.values import Dataset, ImageSpec, Machine
+from diptych.fitting.budget import Budget
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.symmetry import mirroring_keeps_labels
+
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+USUAL_STEPS = 800
+MOST_EPOCHS = 80
+TEACHER_EPOCHS = 12
+STUDENT_EPOCHS = 16
+TIMED_EPOCHS = 30
+FEW_ITEMS = 20_000
+SMALL_SIDE = 16
+LARGE_SIDE = 48
+
+STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(0, 1, 0))
+STUDENT_SCALES = (1.25, 1.0, 0.75, 0.5, 0.25)
+CONTAINER_BYTES = 40_000
+BYTES_PER_PARAMETER = 1.15
+
+PROGRAMS = {
+    "cpu": (
+        ProgramPlan(runtime="onnxruntime", precision="fp32"),
+        ProgramPlan(runtime="onnxruntime", precision="int8"),
+        ProgramPlan(runtime="openvino", precision="fp32"),
+        ProgramPlan(runtime="openvino", precision="int8"),
+    ),
+    "cpu-portable": (
+        ProgramPlan(runtime="onnxruntime", precision="fp32"),
+        ProgramPlan(runtime="onnxruntime", precision="int8"),
+    ),
+}
+"""The programs that each kind of hardware is offered."""
+
+
+def plan_fit(
+    dataset: Dataset, budget: Budget, machine: Machine, seed: int, *, timed: bool
+) -> FitRecipe:
+    """Plan a fit.
+
+    Args:
+        dataset: The data.
+        budget: The limits; its size limit bounds the student.
+        machine: Where it will run.
+        seed: The root seed.
+        timed: Whether a time limit will end the runs; then they are planned long.
+
+    Returns:
+        The recipe, with a teacher, one or two students and no programs yet.
+    """
+    teacher = ModelPlan(
+        name="teacher",
+        network=teacher_network(dataset.spec),
+        training=training_recipe(dataset, machine, seed, TIMED_EPOCHS if timed else TEACHER_EPOCHS),
+    )
+    training = training_recipe(dataset, machine, seed, TIMED_EPOCHS if timed else STUDENT_EPOCHS)
+    networks = student_networks(dataset.spec, budget)
+    count = 1 if len(dataset.train) > FEW_ITEMS else 2
+    students = tuple(
+        ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
+        for network in networks[:count]
+    )
+    return FitRecipe(teacher=teacher, students=students, seed=seed)
+
+
+def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
+    """Choose the teacher's shape from the pictures' size and color.
+
+    Args:
+        spec: The pictures.
+
+    Returns:
+        The shape.
+    """
+    side = min(spec.height, spec.width)
+    if side < SMALL_SIDE:
+        return ResidualNetConfig(stem=32, widths=(64, 128)[: _stages(side)], blocks=(1, 1)[: _stages(side)])
+    wide = spec.channels == 3
+    config = ResidualNetConfig(
+        stem=32 if wide else 16,
+        widths=(64, 128, 256) if wide else (48, 96, 192),
+        blocks=(1, 0, 1),
+    )
+    return _deepened(config, side)
+
+
+def student_networks(spec: ImageSpec, budget: Budget) -> tuple[ResidualNetConfig, ...]:
+    """List the students' shapes that can keep the size limit in 8 bits, the widest first.
+
+    Args:
+        spec: The pictures.
+        budget: The limits.
+
+    Returns:
+        At least one shape.
+    """
+    side = min(spec.height, spec.width)
+    base = STUDENT
+    if side < SMALL_SIDE:
+        stages = _stages(side)
+        base = ResidualNetConfig(stem=16, widths=(32, 64)[:stages], blocks=(0, 1)[:stages])
+    limit = budget.limit("size")
+    shapes = [_deepened(base.scaled(scale), side) for scale in STUDENT_SCALES]
+    fitting = [s for s in shapes if limit is None or estimated_int8_bytes(s, spec) <= limit]
+    return tuple(fitting or shapes[-1:])
+
+
+def training_recipe(
+    dataset: Dataset, machine: Machine, seed: int, epochs: float
+) -> TrainingRecipe:
+    """Fit the usual recipe to the data and the machine.
+
+    Args:
+        dataset: The data.
+        machine: Where it will run.
+        seed: The root seed.
+        epochs: How many for a large data set; a small one gets more.
+
+    Returns:
+        The recipe of one run.
+    """
+    items, side = len(dataset.train), min(dataset.spec.height, dataset.spec.width)
+    batch_size = min(128, max(8, 2 ** int(math.log2(max(8, items / 8)))))
+    few = USUAL_STEPS * batch_size / items
+    order = generator(seed, "mirroring").permutation(items)
+    return TrainingRecipe(
+        epochs=float(min(MOST_EPOCHS, max(epochs, round(few)))),
+        batch_size=batch_size,
+        translate=max(1, round(side / 12)),
+        cutout=side // 4,
+        flip=mirroring_keeps_labels(dataset.train.inputs, dataset.train.targets, order),
+        bf16=any(flag in machine.flags for flag in BF16_FLAGS),
+        threads=machine.cores,
+    )
+
+
+def estimated_int8_bytes(config: ResidualNetConfig, spec: ImageSpec) -> float:
+    """Estimate the size of a network's program in 8 bits, before there is one.
+
+    Args:
+        config: The network's shape.
+        spec: The pictures.
+
+    Returns:
+        Bytes, container included.
+    """
+    parameters = 9 * spec.channels * config.stem
+    channels = config.stem
+    for width, blocks in zip(config.widths, config.blocks, strict=True):
+        parameters += 9 * channels * width + blocks * 18 * width * width
+        channels = width
+    return BYTES_PER_PARAMETER * parameters + CONTAINER_BYTES
+
+
+def _stages(side: int) -> int:
+    return 2 if side >= 4 else 1 if side >= 2 else 0
+
+
+def _deepened(config: ResidualNetConfig, side: int) -> ResidualNetConfig:
+    """Add early stages that halve large pictures until the usual stages fit."""
+    extra = max(0, math.ceil(math.log2(side / LARGE_SIDE))) if side > LARGE_SIDE else 0
+    return ResidualNetConfig(
+        stem=config.stem,
+        widths=(config.stem,) * extra + config.widths,
+        blocks=(0,) * extra + config.blocks,
+    )

@@ -1,0 +1,163 @@
+"""One fit while it runs: models trained so far, programs tried, time left."""
+
+from dataclasses import replace
+
+import numpy as np
+from msgspec.structs import replace as replace_value
+
+from diptych.core.seeds import generator
+from diptych.fitting.assembly import Job, Outcome, hash_items, write_bundle
+from diptych.fitting.choice import choose, mark_passing
+from diptych.fitting.evidence import gather_evidence, probe_cold_starts
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.settings import Settings
+from diptych.fitting.trainee import Trainee, train_model
+from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
+from diptych.targets.lower import lower_all
+from diptych.training.loop import RunControl, compute_logits
+
+TEACHER_SHARE = 0.45
+FIRST_GUESS_S = 12.0
+FIRST_GUESS_SHARE = 0.06
+SAFETY = 1.25
+PROBING_S = 5.0
+LEAST_TRAINING_S = 5.0
+TIMING_S = 3.0
+FEW_CALLS = 400
+FINAL_CALLS = 3000
+FINAL_TIMING_S = 10.0
+QUICK = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
+
+
+class FitSession:
+    """Trains, lowers, tries and writes; the only place of a fit that changes.
+
+    Args:
+        job: Data, budget, machine and destination.
+        recipe: What to do.
+        deadline: When to be done, in seconds of the settings' clock; None for no limit.
+        settings: Clock, progress, stop request.
+    """
+
+    def __init__(
+        self, job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings
+    ) -> None:
+        self.job, self.recipe, self.deadline, self.settings = job, recipe, deadline, settings
+        self.trainees: list[Trainee] = []
+        self.trials: list[Trial] = []
+        self.teacher_logits: dict[str, np.ndarray] = {}
+        limit = 0.0 if deadline is None else deadline - settings.clock()
+        self.lowering_s = max(FIRST_GUESS_S, FIRST_GUESS_SHARE * limit)
+        self.calibration = _calibration_items(job, recipe)
+
+    def train_teacher(self) -> None:
+        """Train the teacher, try its programs and write the first bundle."""
+        share = TEACHER_SHARE if self.recipe.students else 1.0
+        teacher = self._train(self.recipe.teacher, share, None)
+        splits = {"validation": self.job.dataset.validation, "test": self.job.dataset.test}
+        for name, split in splits.items():
+            recipe = teacher.plan.training
+            self.teacher_logits[name] = compute_logits(teacher.network, split.inputs, recipe)
+        self._try(teacher)
+
+    def train_student(self, plan: ModelPlan) -> None:
+        """Train a student of the teacher, try its programs and write the best bundle so far.
+
+        Args:
+            plan: The student.
+        """
+        left = len(self.recipe.students) - (len(self.trainees) - 1)
+        self._try(self._train(plan, 1 / left, self.trainees[0]))
+
+    def has_time(self) -> bool:
+        """Say whether another model can be trained, lowered and tried."""
+        if self.settings.stop:
+            return False
+        return self.deadline is None or self._training_seconds() > LEAST_TRAINING_S
+
+    def finish(self) -> None:
+        """Measure the choice at length and in new processes, and write the final bundle."""
+        outcome = self._outcome(FINAL_TIMING_S, FINAL_CALLS)
+        write_bundle(self.job, outcome)
+        if not self.settings.stop:
+            probes = probe_cold_starts(self.job.destination, self.settings.report)
+            evidence = replace(
+                outcome.evidence, cold_ms=probes.cold_ms, memory_bytes=probes.memory_bytes
+            )
+            write_bundle(self.job, replace(outcome, evidence=evidence))
+
+    def _train(self, plan: ModelPlan, share: float, teacher: Trainee | None) -> Trainee:
+        now = self.settings.clock()
+        control = RunControl(
+            name=plan.name,
+            seed=self.recipe.seed,
+            deadline=None if self.deadline is None else now + share * self._training_seconds(),
+            clock=self.settings.clock,
+            report=self.settings.report,
+            stop=self.settings.stop,
+        )
+        trainee = train_model(plan, self.job.dataset, control, teacher)
+        self.trainees.append(trainee)
+        return trainee
+
+    def _training_seconds(self) -> float:
+        """The seconds that are left for training, with what comes after it set aside."""
+        if self.deadline is None:
+            return float("inf")
+        models = 1 if self.trainees else 1 + len(self.recipe.students)
+        aside = SAFETY * self.lowering_s * models + FINAL_TIMING_S + PROBING_S
+        return max(1.0, self.deadline - self.settings.clock() - aside)
+
+    def _try(self, model: Trainee) -> None:
+        started = self.settings.clock()
+        plans = QUICK if self.settings.stop else self.recipe.programs
+        choices = [(plan.runtime, plan.precision) for plan in plans]
+        programs = lower_all(
+            model.network,
+            self.job.dataset.spec.tensor(),
+            choices,
+            self.calibration,
+            self.settings.report,
+        )
+        self.trials += try_programs(
+            model, programs, self.job.dataset.validation, self.settings.report
+        )
+        write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+        self.lowering_s = self.settings.clock() - started
+
+    def _outcome(self, seconds: float, calls: int) -> Outcome:
+        """Time all programs side by side, choose one, and measure it on the test split."""
+        validation, test = self.job.dataset.validation, self.job.dataset.test
+        seed, report = self.recipe.seed, self.settings.report
+        timings = time_trials(
+            self.trials, validation.inputs, seed=seed, time_limit_s=seconds, report=report
+        )
+        right = self.teacher_logits["validation"].argmax(1) == validation.targets
+        rows = [as_candidate(t, timings[t.name], validation.targets, right) for t in self.trials]
+        candidates = mark_passing(rows, self.job.budget)
+        chosen = choose(candidates, self.job.budget)
+        trial = next(t for t in self.trials if t.name == chosen.name)
+        teacher_right = self.teacher_logits["test"].argmax(1) == test.targets
+        return Outcome(
+            recipe=self._recipe_so_far(),
+            trainees=tuple(self.trainees),
+            trials=tuple(self.trials),
+            candidates=candidates,
+            chosen=chosen,
+            evidence=gather_evidence(trial, test, teacher_right, calls=calls, seconds=seconds),
+            teacher_right=teacher_right,
+            interrupted=bool(self.settings.stop),
+            calibration_sha256=hash_items(self.calibration),
+        )
+
+    def _recipe_so_far(self) -> FitRecipe:
+        """The recipe with each run as it really was."""
+        teacher, *students = [trainee.plan for trainee in self.trainees]
+        return replace_value(self.recipe, teacher=teacher, students=tuple(students))
+
+
+def _calibration_items(job: Job, recipe: FitRecipe) -> np.ndarray:
+    """Choose the items that set the ranges of 8-bit numbers: of the training split only."""
+    split = job.dataset.train
+    order = generator(recipe.seed, "calibration").permutation(len(split))
+    return np.ascontiguousarray(split.inputs[np.sort(order[: recipe.calibration_items])])

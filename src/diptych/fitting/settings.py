@@ -1,0 +1,30 @@
+"""How a fit or a training is run, apart from what is asked of the model."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from diptych.core.progress import Reporter, StopRequest, silent
+from diptych.fitting.recipe import FitRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Choices with usual values.
+
+    `target` is a kind of hardware; `recipe` replays a fit; `label` names the label's column;
+    `image_size` is the side in pixels that pictures are brought to; `skip_unreadable` leaves
+    damaged items out and counts them; `clock` gives seconds.
+    """
+
+    target: str = "cpu"
+    recipe: FitRecipe | None = None
+    label: str | None = None
+    image_size: int | None = None
+    skip_unreadable: bool = False
+    report: Reporter = silent
+    stop: StopRequest = field(default_factory=StopRequest)
+    clock: Callable[[], float] = time.monotonic
+
+
+SETTINGS = Settings()

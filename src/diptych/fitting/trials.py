@@ -1,0 +1,169 @@
+"""Candidates tried: lowered programs run on the validation split and timed side by side.
+
+Shapes: N items, K classes.
+"""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diptych.core.progress import Reporter, Step
+from diptych.core.values import Candidate, Split
+from diptych.fitting.trainee import Trainee
+from diptych.inference.runtimes import Session, open_session
+from diptych.measure.cost import usd_per_million
+from diptych.measure.energy import modelled
+from diptych.measure.proportions import paired_drop, proportion
+from diptych.measure.quantiles import quantile
+from diptych.measure.timing import Timing, interleave
+from diptych.targets.lower import LoweredProgram
+
+BATCH = 64
+TIMED_CALLS = 1000
+THREADS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A lowered program that runs here, and what it answered: `logits` float32 (N, K)."""
+
+    model: Trainee
+    program: LoweredProgram
+    session: Session
+    logits: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """A name such as ``student-96 openvino int8``."""
+        return f"{self.model.name} {self.program.runtime} {self.program.precision}"
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the program's files."""
+        return sum(len(content) for content in self.program.contents.values())
+
+
+def try_programs(
+    model: Trainee, programs: Iterable[LoweredProgram], split: Split, report: Reporter
+) -> list[Trial]:
+    """Open each program here and run it on a split.
+
+    Args:
+        model: The model that was lowered.
+        programs: Its programs.
+        split: The items.
+        report: Told after each program.
+
+    Returns:
+        One trial per program.
+    """
+    lowered = list(programs)
+    trials = []
+    for done, program in enumerate(lowered, 1):
+        session = open_lowered(program)
+        logits = run_all(session, split.inputs)
+        trials.append(Trial(model=model, program=program, session=session, logits=logits))
+        stage = f"try {model.name}"
+        report(Step(stage=stage, done=done, total=len(lowered), note=program.name))
+    return trials
+
+
+def open_lowered(program: LoweredProgram) -> Session:
+    """Open a program that is not on disk.
+
+    Args:
+        program: The lowered program.
+
+    Returns:
+        Its session.
+    """
+    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+        paths = [Path(folder, name) for name in program.contents]
+        for path, content in zip(paths, program.contents.values(), strict=True):
+            path.write_bytes(content)
+        return open_session(program.runtime, paths, THREADS)
+
+
+def run_all(session: Session, inputs: np.ndarray) -> np.ndarray:
+    """Run a session on many items.
+
+    Args:
+        session: An open session.
+        inputs: Raw inputs (N, ...).
+
+    Returns:
+        float32 (N, K).
+    """
+    parts = [session.run(inputs[i : i + BATCH]) for i in range(0, len(inputs), BATCH)]
+    return np.concatenate(parts)
+
+
+def run_singly(session: Session, inputs: np.ndarray) -> np.ndarray:
+    """Run a session on one item at a time, as single predictions do.
+
+    Args:
+        session: An open session.
+        inputs: Raw inputs (N, ...).
+
+    Returns:
+        float32 (N, K).
+    """
+    return np.concatenate([session.run(inputs[i : i + 1]) for i in range(len(inputs))])
+
+
+def time_trials(
+    trials: Sequence[Trial], inputs: np.ndarray, *, seed: int, time_limit_s: float, report: Reporter
+) -> dict[str, Timing]:
+    """Time single predictions of all trials, in alternation.
+
+    Args:
+        trials: At least one.
+        inputs: Raw inputs (N, ...); the first is used.
+        seed: Seed of the order.
+        time_limit_s: When to stop.
+        report: Told how far it is.
+
+    Returns:
+        The timing by the trial's name.
+    """
+    one = np.ascontiguousarray(inputs[:1])
+    runs = {trial.name: (lambda session=trial.session: session.run(one)) for trial in trials}
+    return interleave(
+        runs, samples=TIMED_CALLS, time_limit_s=time_limit_s, seed=seed, report=report
+    )
+
+
+def as_candidate(
+    trial: Trial, timing: Timing, targets: np.ndarray, teacher_right: np.ndarray
+) -> Candidate:
+    """Gather what a trial showed into a row of the leaderboard.
+
+    Args:
+        trial: The trial.
+        timing: Its timing.
+        targets: int64 (N,), the labels of the items that were tried.
+        teacher_right: bool (N,), where the teacher was right.
+
+    Returns:
+        The candidate.
+    """
+    right = trial.logits.argmax(1) == targets
+    return Candidate(
+        name=trial.name,
+        model=trial.model.name,
+        runtime=trial.program.runtime,
+        precision=trial.program.precision,
+        threads=THREADS,
+        accuracy=proportion(int(right.sum()), len(right)),
+        drop=paired_drop(teacher_right, right),
+        p50_ms=quantile(timing.latencies_ms, 0.5),
+        p99_ms=quantile(timing.latencies_ms, 0.99),
+        size_bytes=trial.size_bytes,
+        energy=modelled(timing.cpu_seconds_per_call),
+        cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
+        parameters=trial.model.parameters,
+        flops=trial.model.flops,
+    )

@@ -1,0 +1,69 @@
+"""Whole batches of varied pictures: choosing, shifting and mirroring are one gather.
+
+Shapes: N all items, B batch, H height, W width, C channels.
+
+Source: alternating flip from K. Jordan, "94% on CIFAR-10 in 3.29 seconds", 2024; cutout from
+T. DeVries and G. Taylor, 2017.
+"""
+
+import torch
+from torch import Tensor
+
+from diptych.training.recipe import TrainingRecipe
+
+
+class PictureBatches:
+    """Draws augmented batches from pictures that stay as they are.
+
+    Args:
+        pixels: uint8 (N, H, W, C).
+        recipe: How far to shift, what to cut out, whether to mirror.
+        generator: The stream of randomness.
+    """
+
+    def __init__(self, pixels: Tensor, recipe: TrainingRecipe, generator: torch.Generator) -> None:
+        self.pixels = pixels
+        self.recipe = recipe
+        self.generator = generator
+        self.mean = pixels.reshape(-1, pixels.shape[-1])[:: max(1, len(pixels) // 100)]
+        self.mean = self.mean.float().mean(0).round().to(torch.uint8)
+        self.first_side = torch.randint(0, 2, (len(pixels),), generator=generator).bool()
+
+    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+        """Make one batch.
+
+        Args:
+            chosen: int64 (B,), indices of the items.
+            epoch: Counts from 0; each item is mirrored in every second epoch.
+
+        Returns:
+            uint8 (B, H, W, C).
+        """
+        height, width = self.pixels.shape[1:3]
+        rows = _reflect(self._shifted(len(chosen), height), height)
+        columns = _reflect(self._shifted(len(chosen), width), width)
+        if self.recipe.flip:
+            mirrored = self.first_side[chosen] ^ bool(epoch & 1)
+            columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+        batch = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        if self.recipe.cutout:
+            holes = self._span(len(chosen), height)[:, :, None]
+            holes = holes & self._span(len(chosen), width)[:, None, :]
+            batch = torch.where(holes[..., None], self.mean, batch)
+        return batch
+
+    def _shifted(self, count: int, side: int) -> Tensor:
+        reach = min(self.recipe.translate, side - 1)
+        shift = torch.randint(-reach, reach + 1, (count, 1), generator=self.generator)
+        return torch.arange(side) + shift
+
+    def _span(self, count: int, side: int) -> Tensor:
+        start = torch.randint(0, side, (count, 1), generator=self.generator)
+        start = start - self.recipe.cutout // 2
+        position = torch.arange(side)
+        return (position >= start) & (position < start + self.recipe.cutout)
+
+
+def _reflect(index: Tensor, side: int) -> Tensor:
+    last = side - 1
+    return last - (last - index.abs()).abs()
