@@ -1,0 +1,254 @@
+"""A bundle that is ready to predict: verified, opened on an installed runtime, and re-checked here.
+
+Shapes: N batch, H height, W width, C channels, K classes.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, overload
+
+import numpy as np
+from msgspec import structs
+
+from diptych.core.errors import BundleError, ConfigError, DataError, MissingExtraError
+from diptych.core.files import safe_join
+from diptych.core.text import nearest
+from diptych.core.values import Candidate, Manifest, Program
+from diptych.inference import golden as goldens
+from diptych.inference import store
+from diptych.inference.prediction import Prediction, from_logits, name_of, pictures
+from diptych.inference.runtimes import RUNTIMES, Session, available, open_session
+from diptych.tasks import Item, prepare
+
+GoldenMode = Literal["check", "warn", "skip"]
+Unreadable = Callable[[str, DataError], None]
+Items = list[Item] | list[bytes] | list[str] | list[Path] | list[np.ndarray] | tuple[Item, ...]
+CHUNK = 32
+
+logger = logging.getLogger(__name__)
+
+
+class Bundle:
+    """A trained model with all that it needs to predict; :func:`load` makes one.
+
+    Args:
+        path: The bundle's folder.
+        manifest: What is in it, already checked.
+        program: The program that was opened, with the threads it was given.
+        session: The open program.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, program: Program, session: Session) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.program = program
+        self._session = session
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes; `labels[k]` belongs to logit k."""
+        return self.manifest.labels
+
+    @overload
+    def predict(self, x: bytes) -> Prediction: ...
+
+    @overload
+    def predict(self, x: Items) -> list[Prediction]: ...
+
+    @overload
+    def predict(self, x: Item) -> Prediction | list[Prediction]: ...
+
+    def predict(self, x: Item | Items) -> Prediction | list[Prediction]:
+        """Predict one input, or many.
+
+        Args:
+            x: A picture's path, its encoded bytes, or an array (H, W), (H, W, C); or a list of
+                these, a folder of pictures, or an array (N, H, W, C).
+
+        Returns:
+            One prediction for one input, otherwise a list in the same order.
+
+        Raises:
+            DataError: If an input cannot be read or is not a picture.
+        """
+        if isinstance(x, str | Path) and Path(x).is_dir():
+            return list(self.stream(pictures(Path(x))))
+        if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.ndim == 4):
+            return list(self.stream(x))
+        pixels = prepare(x, self.manifest.input)
+        return from_logits([name_of(x)], self.run(pixels[None]), self.labels)[0]
+
+    def stream(
+        self, items: Iterable[Item], unreadable: Unreadable | None = None
+    ) -> Iterator[Prediction]:
+        """Predict inputs one after another, holding only a few of them in memory.
+
+        Args:
+            items: Paths, encoded pictures, or arrays of one picture each.
+            unreadable: Told the name and the error of each input that cannot be read, which is
+                then left out; without it the error is raised.
+
+        Yields:
+            The predictions, in order.
+
+        Raises:
+            DataError: If an input cannot be read and `unreadable` is not given.
+        """
+        numbered = enumerate(items)
+        while chunk := list(islice(numbered, CHUNK)):
+            names, inputs = [], []
+            for index, item in chunk:
+                name = name_of(item, index)
+                try:
+                    inputs.append(prepare(item, self.manifest.input))
+                    names.append(name)
+                except DataError as error:
+                    if unreadable is None:
+                        raise
+                    unreadable(name, error)
+            if names:
+                yield from from_logits(names, self.run(np.stack(inputs)), self.labels)
+
+    def run(self, array: np.ndarray) -> np.ndarray:
+        """Run the program on prepared inputs.
+
+        Args:
+            array: uint8 (N, H, W, C) as the manifest's input says, N at least 1.
+
+        Returns:
+            Logits, float32 (N, K).
+
+        Raises:
+            DataError: If the array has another type or shape.
+        """
+        sides = self.program.input.shape[1:]
+        if array.dtype != np.uint8 or array.shape[1:] != sides or len(array) == 0:
+            raise DataError(
+                f"the program takes uint8 (N, {', '.join(map(str, sides))}), "
+                f"not {array.dtype} {array.shape}",
+                "predict() prepares pictures of any size; run() takes prepared ones",
+            )
+        return self._session.run(array)
+
+    def golden(self) -> goldens.Golden:
+        """Read the golden examples.
+
+        Returns:
+            Real inputs, with the logits each program gave where the bundle was made.
+        """
+        return _read_golden(self.path, self.manifest)
+
+    def leaderboard(self) -> list[Candidate]:
+        """List the candidates that were measured, the chosen one first, then by latency.
+
+        Returns:
+            The candidates.
+        """
+        return sorted(self.manifest.candidates, key=lambda row: (not row.chosen, row.p99_ms.value))
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the page that shows training and inference side by side.
+
+        Args:
+            path: The HTML file; by default ``report.html`` in the bundle.
+
+        Returns:
+            The file that was written.
+        """
+        # Reporting is a layer above: it is reached by name when it is asked for, never imported.
+        page = import_module("diptych.reporting.page")
+        out = self.path / "report.html" if path is None else Path(path)
+        written: Path = page.write_report(self.path, out)
+        return written
+
+    def close(self) -> None:
+        """Free the program; the bundle cannot predict afterwards."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def load(
+    path: Path | str,
+    *,
+    runtime: str | None = None,
+    golden: GoldenMode = "check",
+    threads: int | None = None,
+) -> Bundle:
+    """Open a bundle: check its files, open a program, re-run its golden examples.
+
+    Args:
+        path: The bundle's folder.
+        runtime: The runtime to use; by default that of the first program that can run here.
+        golden: What to do where this machine computes something else: ``check`` refuses,
+            ``warn`` logs a warning, ``skip`` does not look.
+        threads: Threads of one call; by default what the bundle was measured with.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        BundleError: If it is damaged, hostile, of another version, or disagrees with this machine.
+        ConfigError: If an argument has an impossible value.
+        MissingExtraError: If no runtime that it needs is installed.
+    """
+    if golden not in ("check", "warn", "skip"):
+        raise ConfigError(f"golden is {golden!r}", nearest(str(golden), ("check", "warn", "skip")))
+    manifest, folder = store.read(Path(path))
+    program = _choose(manifest, runtime)
+    examples = _read_golden(folder, manifest)
+    paths = [safe_join(folder, file.path) for file in program.files]
+    workers = min(program.threads, os.cpu_count() or 1) if threads is None else threads
+    session = open_session(program.runtime, paths, workers)
+    try:
+        if golden != "skip":
+            goldens.check(session, program, examples)
+    except BundleError as error:
+        if golden == "check":
+            session.close()
+            raise
+        logger.warning("%s", error.message)
+    return Bundle(folder, manifest, structs.replace(program, threads=workers), session)
+
+
+def _read_golden(folder: Path, manifest: Manifest) -> goldens.Golden:
+    if goldens.FILE_NAME not in {file.path for file in manifest.files}:
+        raise BundleError("the bundle has no golden examples", "make the bundle again")
+    return goldens.parse(safe_join(folder, goldens.FILE_NAME).read_bytes(), manifest)
+
+
+def _choose(manifest: Manifest, runtime: str | None) -> Program:
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ConfigError(f"unknown runtime {runtime!r}", nearest(runtime, RUNTIMES))
+    fitting = [item for item in manifest.programs if runtime in (None, item.runtime)]
+    if not fitting:
+        known = ", ".join(sorted({item.runtime for item in manifest.programs}))
+        raise BundleError(f"the bundle has no program for {runtime!r}", f"it has: {known}")
+    usable = [item for item in fitting if available(item.runtime)]
+    if not usable:
+        raise MissingExtraError(
+            f"this bundle needs {fitting[0].runtime!r}, which is not installed",
+            f"pip install 'diptych[{fitting[0].runtime}]'",
+        )
+    if usable[0] is not fitting[0]:
+        logger.warning(
+            "%s is not installed: using %r in place of %r, which was the one measured and chosen",
+            fitting[0].runtime,
+            usable[0].name,
+            fitting[0].name,
+        )
+    return usable[0]

@@ -1,0 +1,100 @@
+"""Golden examples: real inputs with the logits each program gave; re-run wherever it is loaded.
+
+They are a certificate that this machine, runtime and version compute what was measured.
+Shapes: N examples, H height, W width, C channels, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from diptych.core.errors import BundleError
+from diptych.core.values import Manifest, Program
+from diptych.inference.npz import read_arrays, write_arrays
+from diptych.inference.runtimes import Session
+
+FILE_NAME = "golden.npz"
+INPUTS = "inputs"
+MAX_EXAMPLES = 256
+MAX_INPUT_BYTES = 48 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Inputs uint8 (N, H, W, C), and logits float32 (N, K) by the name of the program."""
+
+    inputs: np.ndarray
+    expected: Mapping[str, np.ndarray]
+
+
+def build(inputs: np.ndarray, expected: Mapping[str, np.ndarray]) -> bytes:
+    """Write golden examples.
+
+    Args:
+        inputs: uint8 (N, H, W, C), N at least 1; the first 256 or 48 MiB of them are kept.
+        expected: float32 (N, K) logits by the name of the program that gave them.
+
+    Returns:
+        The content of ``golden.npz``.
+    """
+    kept = max(1, min(MAX_EXAMPLES, MAX_INPUT_BYTES // inputs[0].nbytes))
+    arrays = {INPUTS: inputs, **expected}
+    return write_arrays({name: array[:kept] for name, array in arrays.items()})
+
+
+def parse(data: bytes, manifest: Manifest) -> Golden:
+    """Read golden examples.
+
+    Args:
+        data: The content of ``golden.npz``.
+        manifest: The bundle they belong to.
+
+    Returns:
+        The examples.
+
+    Raises:
+        BundleError: If an array is missing, or has not the shape that the manifest says.
+    """
+    arrays = read_arrays(data)
+    inputs = arrays.pop(INPUTS, np.empty(0))
+    pixels = manifest.input.tensor().shape[1:]
+    if inputs.dtype != np.uint8 or inputs.shape[1:] != pixels:
+        raise BundleError(f"the golden inputs have shape {inputs.shape}, not (N, {pixels})")
+    if not 1 <= len(inputs) <= MAX_EXAMPLES:
+        raise BundleError(f"there are {len(inputs)} golden examples, not 1 to {MAX_EXAMPLES}")
+    logits = (len(inputs), len(manifest.labels))
+    for program in manifest.programs:
+        found = arrays.get(program.name, np.empty(0))
+        if found.dtype != np.float32 or found.shape != logits:
+            raise BundleError(f"the golden logits of {program.name!r} have shape {found.shape}")
+    return Golden(inputs=inputs, expected=arrays)
+
+
+def check(session: Session, program: Program, golden: Golden) -> None:
+    """Run the golden examples, one at a time as a single prediction does.
+
+    Args:
+        session: The opened program.
+        program: What the program is, with its tolerance.
+        golden: The examples.
+
+    Raises:
+        BundleError: If a logit differs from the golden one by more than the tolerance.
+    """
+    expected = golden.expected[program.name]
+    seen = np.empty_like(expected)
+    for index in range(len(expected)):
+        logits = session.run(golden.inputs[index : index + 1])
+        if logits.shape != (1, expected.shape[1]) or logits.dtype != np.float32:
+            raise BundleError(f"program {program.name!r} gives {logits.dtype} {logits.shape}")
+        seen[index] = logits[0]
+    difference = float(np.abs(seen - expected).max())
+    if not difference <= program.tolerance:
+        changed = int((seen.argmax(axis=1) != expected.argmax(axis=1)).sum())
+        raise BundleError(
+            f"program {program.name!r} computes something else on this machine: logits differ by "
+            f"{difference:.3g} (tolerance {program.tolerance:.3g}), and {changed} of "
+            f"{len(expected)} golden examples change their label",
+            'run fit on this machine, or load with golden="warn" to use it all the same',
+        )

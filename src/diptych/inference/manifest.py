@@ -1,0 +1,175 @@
+"""The text of a bundle: ``bundle.json`` read with limits, checked, and written.
+
+Shapes: N batch, H height, W width, C channels, K classes.
+"""
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from diptych.core.errors import BundleError
+from diptych.core.values import FORMAT_VERSION, TASKS, FileRecord, Manifest, Program, TensorSpec
+
+FILE_NAME = "bundle.json"
+MAX_BYTES = 4 << 20
+LARGEST = sys.float_info.max
+MAX_LABELS = 100_000
+MAX_PROGRAMS = 64
+MAX_THREADS = 1024
+PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+DAMAGED = "the bundle is damaged or was not made by Diptych; make it again"
+
+Kind = TypeVar("Kind")
+
+
+class _Versioned(msgspec.Struct):
+    """What every format version has, whatever else it holds."""
+
+    format_version: int
+
+
+def parse(data: bytes) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        data: The content of ``bundle.json``.
+
+    Returns:
+        The manifest, checked.
+
+    Raises:
+        BundleError: If it is too large, is of another version, or is not a valid manifest.
+    """
+    if len(data) > MAX_BYTES:
+        raise BundleError(f"{FILE_NAME} is larger than {MAX_BYTES} bytes", DAMAGED)
+    check_version(data)
+    manifest = _read(lambda: msgspec.convert(_each(msgspec.json.decode(data), _infinite), Manifest))
+    for problem in _problems(manifest):
+        raise BundleError(f"{FILE_NAME}: {problem}", DAMAGED)
+    return manifest
+
+
+def check_version(data: bytes) -> None:
+    """Check that a manifest is of the format version that this package reads.
+
+    Args:
+        data: The content of ``bundle.json``.
+
+    Raises:
+        BundleError: If it has another version, or none.
+    """
+    version = _read(lambda: msgspec.json.decode(data, type=_Versioned)).format_version
+    if version != FORMAT_VERSION:
+        newer = version > FORMAT_VERSION
+        raise BundleError(
+            f"the bundle has format version {version}, this Diptych reads {FORMAT_VERSION}",
+            "pip install --upgrade diptych" if newer else "make the bundle again",
+        )
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Write a manifest.
+
+    Args:
+        manifest: The manifest.
+
+    Returns:
+        Indented JSON that :func:`parse` gives back unchanged.
+
+    Raises:
+        BundleError: If it would not be accepted when read.
+    """
+    try:
+        plain = _each(msgspec.to_builtins(manifest), _finite)
+        data = msgspec.json.format(msgspec.json.encode(plain), indent=1)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BundleError(f"{FILE_NAME} cannot hold this: {error}") from error
+    parse(data)
+    return data
+
+
+def listed_files(manifest: Manifest) -> dict[str, FileRecord]:
+    """Gather the files that a manifest vouches for.
+
+    Args:
+        manifest: The manifest.
+
+    Returns:
+        The records by path; programs' files and the others.
+
+    Raises:
+        BundleError: If a path is listed twice with another hash or size.
+    """
+    records: dict[str, FileRecord] = {}
+    programs = (record for program in manifest.programs for record in program.files)
+    for record in (*manifest.files, *programs):
+        if records.setdefault(record.path, record) != record:
+            raise BundleError(f"{FILE_NAME} lists {record.path!r} twice, differently", DAMAGED)
+    return records
+
+
+def _read(decode: Callable[[], Kind]) -> Kind:
+    try:
+        return decode()
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise BundleError(f"{FILE_NAME} cannot be read: {reason}", DAMAGED) from error
+
+
+def _finite(value: object) -> object:
+    # JSON has no infinity: a bound that is missing is written as the largest number there is.
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("a number is NaN")
+    return max(-LARGEST, min(LARGEST, value)) if isinstance(value, float) else value
+
+
+def _infinite(value: object) -> object:
+    if isinstance(value, float) and abs(value) == LARGEST:
+        return math.copysign(math.inf, value)
+    return value
+
+
+def _each(tree: object, change: Callable[[object], object]) -> object:
+    if isinstance(tree, dict):
+        return {key: _each(value, change) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_each(value, change) for value in tree]
+    return change(tree)
+
+
+def _problems(manifest: Manifest) -> list[str]:
+    problems = []
+    if manifest.task not in TASKS:
+        problems.append(f"unknown task {manifest.task[:80]!r}")
+    if not 2 <= len(set(manifest.labels)) == len(manifest.labels) <= MAX_LABELS:
+        problems.append(f"{len(manifest.labels)} labels, but 2 or more different ones are needed")
+    names = [program.name for program in manifest.programs]
+    if not 1 <= len(set(names)) == len(names) <= MAX_PROGRAMS:
+        problems.append(f"{len(names)} programs, but 1 to {MAX_PROGRAMS} named ones are needed")
+    for program in manifest.programs:
+        problems += _program_problems(program, manifest)
+    return problems
+
+
+def _program_problems(program: Program, manifest: Manifest) -> list[str]:
+    name, problems = program.name[:80], []
+    if not PROGRAM_NAME.fullmatch(program.name):
+        problems.append(f"the program name {name!r} must be letters, digits, dots and dashes")
+    if not program.files:
+        problems.append(f"program {name!r} has no files")
+    if program.input != manifest.input.tensor():
+        problems.append(f"program {name!r} takes another input than the bundle's")
+    logits = TensorSpec(
+        name=program.output.name, dtype="float32", shape=(None, len(manifest.labels))
+    )
+    if program.output != logits:
+        problems.append(f"program {name!r} must give float32 logits, one for each label")
+    if not (math.isfinite(program.tolerance) and program.tolerance >= 0):
+        problems.append(f"program {name!r} has tolerance {program.tolerance}")
+    if not 1 <= program.threads <= MAX_THREADS:
+        problems.append(f"program {name!r} wants {program.threads} threads")
+    return problems

@@ -1,0 +1,98 @@
+"""ONNX Runtime on the CPU: the runtime of the base install.
+
+The model is handed over as bytes that were seen to hold every tensor, so no other file is opened.
+Shapes: N batch, H height, W width, C channels, K classes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from diptych.core.errors import BundleError
+from diptych.inference.runtimes.onnx_wire import refuse_external_data
+
+SEVERITY_FATAL = 4
+ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, MemoryError)
+ERRORS += tuple(
+    kind for kind in vars(native).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
+
+
+class OnnxRuntimeSession:
+    """A program in ONNX Runtime; calls from several threads run side by side.
+
+    Args:
+        session: The opened session, with one input and one output.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._outputs = [session.get_outputs()[0].name]
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run the program.
+
+        Args:
+            batch: uint8 (N, H, W, C).
+
+        Returns:
+            Logits, float32 (N, K).
+
+        Raises:
+            BundleError: If the program fails on this batch.
+        """
+        try:
+            logits: np.ndarray = self._session.run(self._outputs, {self._input: batch})[0]
+        except ERRORS as error:
+            raise BundleError(f"ONNX Runtime cannot run the program: {error}") from error
+        return logits
+
+    def close(self) -> None:
+        """Free the program."""
+        del self._session
+
+
+def open_session(paths: Sequence[Path], threads: int) -> OnnxRuntimeSession:
+    """Open an ONNX model.
+
+    Args:
+        paths: The model's one file.
+        threads: Threads inside an operator, at least 1.
+
+    Returns:
+        The session.
+
+    Raises:
+        BundleError: If the model is malformed, needs other files, or cannot be loaded.
+    """
+    data = paths[0].read_bytes()
+    refuse_external_data(data)
+    onnxruntime.disable_telemetry_events()
+    try:
+        session = onnxruntime.InferenceSession(
+            data, _options(threads), providers=["CPUExecutionProvider"]
+        )
+    except ERRORS as error:
+        raise BundleError(
+            f"ONNX Runtime cannot load {paths[0].name}: {error}", "make the bundle again"
+        ) from error
+    if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
+        raise BundleError(f"{paths[0].name} must have one input and one output")
+    return OnnxRuntimeSession(session)
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = SEVERITY_FATAL
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if threads == 1:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

@@ -1,0 +1,112 @@
+"""OpenVINO on the CPU: one compiled form for single inputs, one with a free batch axis.
+
+Inputs are copied into memory of the request, for a request that is lent an array may write to it
+at a later call. The model is read from bytes, so no other file is followed, and nothing is cached
+on disk.
+Shapes: N batch, H height, W width, C channels, K classes.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+from diptych.core.errors import BundleError
+
+IR_STARTS = (b"<?xml", b"<net")
+
+
+class OpenVinoSession:
+    """A program in OpenVINO; calls from several threads wait for each other.
+
+    Args:
+        model: The model that was read, with one input and one output.
+        threads: Threads of one call, at least 1.
+    """
+
+    def __init__(self, model: openvino.Model, threads: int) -> None:
+        self._model = model
+        self._config = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        self._lock = threading.Lock()
+        self._single = self._compile(1)
+        self._batched: openvino.InferRequest | None = None
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run the program.
+
+        Args:
+            batch: uint8 (N, H, W, C).
+
+        Returns:
+            Logits, float32 (N, K).
+
+        Raises:
+            BundleError: If the program fails on this batch.
+        """
+        with self._lock:
+            try:
+                return self._infer(batch)
+            except RuntimeError as error:
+                raise BundleError(f"OpenVINO cannot run the program: {error}") from error
+
+    def close(self) -> None:
+        """Free the program."""
+        with self._lock:
+            del self._single, self._batched, self._model
+
+    def _infer(self, batch: np.ndarray) -> np.ndarray:
+        if len(batch) == 1:
+            return self._run_request(self._single, batch)
+        if self._batched is None:
+            self._batched = self._compile(-1)
+        return self._run_request(self._batched, batch)
+
+    def _compile(self, batch_size: int) -> openvino.InferRequest:
+        model = self._model.clone()
+        shape = model.input(0).get_partial_shape()
+        shape[0] = openvino.Dimension(batch_size)
+        model.reshape(shape)
+        compiled = openvino.Core().compile_model(model, "CPU", self._config)
+        return compiled.create_infer_request()
+
+    @staticmethod
+    def _run_request(request: openvino.InferRequest, batch: np.ndarray) -> np.ndarray:
+        result: np.ndarray = request.infer([batch], share_inputs=False, share_outputs=False)[0]
+        return result
+
+
+def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
+    """Open an OpenVINO model.
+
+    Args:
+        paths: The model's ``.xml`` and ``.bin``.
+        threads: Threads of one call, at least 1.
+
+    Returns:
+        The session.
+
+    Raises:
+        BundleError: If the files are not an OpenVINO model of one input and one output, or cannot
+            be loaded.
+    """
+    if len(paths) != 2:
+        raise BundleError(f"an OpenVINO program has 2 files, not {len(paths)}")
+    graph, weights = (path.read_bytes() for path in paths)
+    if not graph.startswith(IR_STARTS):
+        raise BundleError(f"{paths[0].name} is not an OpenVINO graph", "make the bundle again")
+    try:
+        model = openvino.Core().read_model(graph, weights)
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise BundleError(f"{paths[0].name} must have one input and one output")
+        return OpenVinoSession(model, threads)
+    except RuntimeError as error:
+        raise BundleError(
+            f"OpenVINO cannot load {paths[0].name}: {error}", "make the bundle again"
+        ) from error
