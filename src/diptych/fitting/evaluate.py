@@ -11,7 +11,7 @@ from diptych.core.values import Dataset, Estimate, Split, Value
 from diptych.data import read
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
-from diptych.tasks.classification import confusion_matrix
+from diptych.tasks.classification import confusion
 
 BATCH = 64
 
@@ -63,7 +63,7 @@ def evaluate(
     split, items = _items(model, dataset)
     targets = _translate(split.targets, dataset.labels, model.labels)
     called = _predict(model, split.inputs, report)
-    matrix = confusion_matrix(targets, called, len(model.labels))
+    matrix = confusion(targets, called, len(model.labels))
     right = int(np.trace(matrix))
     score = proportion(right, len(targets))
     return Evaluation(
@@ -75,3 +75,62 @@ def evaluate(
         confusion=tuple(tuple(int(x) for x in row) for row in matrix),
         items=items,
     )
+
+
+def _read(
+    model: Bundle, data: str | Path, label: str | None, skip_unreadable: bool, report: Reporter
+) -> Dataset:
+    return read(
+        data,
+        seed=model.manifest.provenance.data.seed,
+        target=label,
+        spec=model.manifest.input,
+        skip_unreadable=skip_unreadable,
+        report=report,
+    )
+
+
+def _items(model: Bundle, dataset: Dataset) -> tuple[Split, str]:
+    """Choose what may be scored: never what the bundle was trained on."""
+    same = dataset.record.sha256 == model.manifest.provenance.data.sha256
+    if same or "test" in dataset.record.given_splits:
+        return dataset.test, "test split"
+    parts = (dataset.train, dataset.validation, dataset.test)
+    joined = Split(
+        inputs=np.concatenate([part.inputs for part in parts]),
+        targets=np.concatenate([part.targets for part in parts]),
+        items=tuple(item for part in parts for item in part.items),
+    )
+    return joined, "all items"
+
+
+def _translate(targets: np.ndarray, theirs: tuple[str, ...], ours: tuple[str, ...]) -> np.ndarray:
+    """Number the data's labels as the bundle does."""
+    for name in theirs:
+        if name not in ours:
+            raise DataError(f"the bundle does not know the label {name!r}", nearest(name, ours))
+    number = np.array([ours.index(name) for name in theirs])
+    return number[targets]
+
+
+def _predict(model: Bundle, inputs: np.ndarray, report: Reporter) -> np.ndarray:
+    parts = []
+    for start in range(0, len(inputs), BATCH):
+        parts.append(model.run(inputs[start : start + BATCH]).argmax(1))
+        report(Step(stage="evaluate", done=start + len(parts[-1]), total=len(inputs)))
+    return np.concatenate(parts)
+
+
+def _class_scores(matrix: np.ndarray, labels: tuple[str, ...]) -> tuple[ClassScore, ...]:
+    rows = []
+    for k, name in enumerate(labels):
+        found, has, called = int(matrix[k, k]), int(matrix[k].sum()), int(matrix[:, k].sum())
+        rows.append(
+            ClassScore(
+                label=name,
+                n=has,
+                recall=proportion(found, has) if has else None,
+                precision=proportion(found, called) if called else None,
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,42 @@
+# One set of commands for people and for continuous integration.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench clean help
+
+help:
+	@echo "make demo    install, then fit a model to the built-in digits (about 2 minutes)"
+	@echo "make test    install what tests need, then run every check"
+	@echo "make check   format, lint, types, layers"
+	@echo "make bench   the benchmarks behind the README's numbers (hours on 2 cores)"
+
+demo: $(VENV)/all.installed
+	$(BIN)/diptych fit digits --budget "drop<=1%, p99<=1ms, size<=100KB" --out digits.dip || test $$? -eq 3
+
+test: $(VENV)/dev.installed check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.installed
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.installed
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+$(VENV)/all.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[all]'
+	touch $@
+
+$(VENV)/dev.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/all.installed
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache digits.dip

@@ -1,0 +1,192 @@
+"""``diptych fit``: data and a budget in, a measured bundle out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from typer import Argument, Option
+
+from diptych.cli.output import note, print_json, progress, table
+from diptych.core.progress import stop_on_interrupt
+from diptych.core.text import duration, quantity
+from diptych.core.values import Manifest, ModelSummary
+from diptych.fitting.choice import nearest
+from diptych.fitting.budget import Budget
+from diptych.fitting.fit import USUAL_BUDGET, fit
+from diptych.fitting.recipe import read_recipe
+from diptych.fitting.settings import Settings
+
+STOPPING = "stopping: writing the best bundle so far (Ctrl-C again to leave at once)"
+UNMET = 3
+
+
+def command(
+    data: Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")],
+    budget: Annotated[
+        str, Option(help='Limits, such as "drop<=1%, p99<=2ms, size<=500KB".')
+    ] = USUAL_BUDGET,
+    out: Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")] = None,
+    time_limit: Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")] = None,
+    seed: Annotated[int, Option(help="Of everything random.")] = 0,
+    target: Annotated[str, Option(help="Kind of hardware: cpu or cpu-portable.")] = "cpu",
+    recipe: Annotated[
+        Path | None, Option(help="A .toml recipe, or a bundle whose fit is done again.")
+    ] = None,
+    label: Annotated[str | None, Option(help="The label's column, for tables.")] = None,
+    image_size: Annotated[int | None, Option(help="Side of the pictures, in pixels.")] = None,
+    skip_unreadable: Annotated[
+        bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
+    ] = False,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Train, distill, quantize and measure until a model meets the budget."""
+    with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
+        settings = Settings(
+            target=target,
+            recipe=read_recipe(recipe) if recipe else None,
+            label=label,
+            image_size=image_size,
+            skip_unreadable=skip_unreadable,
+            report=report,
+            stop=stop,
+        )
+        bundle = fit(
+            data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings
+        )
+    with bundle:
+        manifest = bundle.manifest
+        if as_json:
+            print_json(document(bundle.path, manifest))
+        else:
+            print(summary(bundle.path, manifest))
+    return 0 if manifest.verdict == "PASS" else UNMET
+
+
+def document(path: Path, manifest: Manifest) -> dict[str, object]:
+    """Make the JSON document of a fit.
+
+    Args:
+        path: The bundle's folder.
+        manifest: What is in it.
+
+    Returns:
+        Keys as the design names them.
+    """
+    training = manifest.training
+    return {
+        "bundle": str(path),
+        "task": manifest.task,
+        "verdict": manifest.verdict,
+        "terms": msgspec.to_builtins(manifest.terms),
+        "relaxations": msgspec.to_builtins(manifest.relaxations),
+        "teacher": _model(manifest.teacher),
+        "model": _model(manifest.model),
+        "training": {
+            "seconds": training.seconds,
+            "samples": training.samples,
+            "energy_j": training.energy.value_j,
+            "energy_label": training.energy.label,
+            "flops": training.flops,
+            "cost_usd": training.cost_usd,
+        },
+        "breakeven_predictions": manifest.breakeven_predictions,
+        "interrupted": manifest.provenance.interrupted,
+        "warnings": list(manifest.provenance.data.warnings),
+    }
+
+
+def summary(path: Path, manifest: Manifest) -> str:
+    """Say in a few lines what came out.
+
+    Args:
+        path: The bundle's folder.
+        manifest: What is in it.
+
+    Returns:
+        The verdict table, the model, and where the bundle and its page are.
+    """
+    model, teacher = manifest.model, manifest.teacher
+    lines = [verdict_table(manifest), "", f"{manifest.verdict}: {_model_line(model)}"]
+    lines.append(
+        f"teacher: accuracy {quantity(teacher.accuracy.value, 'fraction')}, "
+        f"{teacher.parameters:,} parameters; trained in {duration(manifest.training.seconds)}"
+    )
+    if manifest.verdict != "PASS":
+        lines += ["", *_unmet_lines(manifest)]
+    lines += [f"warning: {warning}" for warning in manifest.provenance.data.warnings]
+    lines += ["", f"bundle: {path}"]
+    page = path / "report.html"
+    lines.append(f"report: {page}" if page.exists() else "report: pip install 'diptych[report]'")
+    return "\n".join(lines)
+
+
+def verdict_table(manifest: Manifest) -> str:
+    """Lay out the verdicts.
+
+    Args:
+        manifest: What is in the bundle.
+
+    Returns:
+        One line per term.
+    """
+    header = ("term", "limit", "measured", "95 % interval", "n", "verdict")
+    rows = []
+    for term in manifest.terms:
+        low, high = quantity(term.low, term.unit), quantity(term.high, term.unit)
+        verdict = str(term.verdict)
+        if term.samples_needed:
+            verdict += f" (about {term.samples_needed:,} samples would)"
+        limit = f"{term.relation} {quantity(term.limit, term.unit)}"
+        value = quantity(term.value, term.unit)
+        name = f"{term.name} ({term.label})" if term.label else term.name
+        rows.append((name, limit, value, f"{low} to {high}", f"{term.n:,}", verdict))
+    return table(header, rows)
+
+
+def _model_line(model: ModelSummary) -> str:
+    parts = [f"{model.name} as {model.precision} on {model.runtime}"]
+    parts.append(f"accuracy {quantity(model.accuracy.value, 'fraction')}")
+    if model.p50_ms:
+        parts.append(f"p50 {quantity(model.p50_ms.value, 'ms')}")
+    if model.size_bytes:
+        parts.append(quantity(model.size_bytes, "bytes"))
+    return ", ".join(parts)
+
+
+def _unmet_lines(manifest: Manifest) -> list[str]:
+    budget = Budget.parse(manifest.budget)
+    lines = ["nearest:"]
+    for near in nearest(manifest.candidates, budget):
+        lines.append(
+            f"  {near.name}: drop {quantity(near.drop.value, 'fraction')}, "
+            f"p99 {quantity(near.p99_ms.value, 'ms')}, {quantity(near.size_bytes, 'bytes')}"
+        )
+    units = {term.name: term.unit for term in manifest.terms}
+    for offer in manifest.relaxations[:1]:
+        needed = quantity(offer.needed, units[offer.term])
+        lines.append(f"cheapest relaxation: {offer.term} {needed} lets {offer.candidate} pass")
+    if not manifest.relaxations:
+        lines.append("no single relaxation is enough; give more time, or relax two terms")
+    return lines
+
+
+def _model(model: ModelSummary) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "accuracy": model.accuracy.value,
+        "accuracy_low": model.accuracy.low,
+        "accuracy_high": model.accuracy.high,
+        "n": model.accuracy.n,
+        "drop": model.drop.value if model.drop else None,
+        "p50_ms": model.p50_ms.value if model.p50_ms else None,
+        "p99_ms": model.p99_ms.value if model.p99_ms else None,
+        "size_bytes": model.size_bytes,
+        "energy_mj": 1e3 * model.energy.value_j if model.energy else None,
+        "energy_label": model.energy.label if model.energy else None,
+        "runtime": model.runtime,
+        "precision": model.precision,
+        "parameters": model.parameters,
+        "flops": model.flops,
+        "memory_bytes": model.memory_bytes,
+        "cold_ms": model.cold_ms.value if model.cold_ms else None,
+    }
