@@ -1,0 +1,55 @@
+"""Fingerprints: which data this is, and which items two splits share."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from diptych.core.values import Split
+
+
+def sha256_of_splits(labels: Sequence[str], splits: Mapping[str, Split]) -> str:
+    """Hash what training, choosing and testing will see.
+
+    Args:
+        labels: The names of the classes.
+        splits: The prepared splits; their order does not matter, that of their items does.
+
+    Returns:
+        64 lower-case hexadecimal digits.
+    """
+    digest = hashlib.sha256(msgspec.json.encode(list(labels)))
+    for name in sorted(splits):
+        split = splits[name]
+        inputs = np.ascontiguousarray(split.inputs)
+        digest.update(f"{name} {inputs.dtype.str} {inputs.shape}".encode())
+        digest.update(inputs.data)
+        digest.update(np.ascontiguousarray(split.targets, dtype="<i8").data)
+    return digest.hexdigest()
+
+
+def count_shared(splits: Mapping[str, Split]) -> dict[tuple[str, str], int]:
+    """Count items that are in two splits, by the bytes of what was prepared.
+
+    Args:
+        splits: The prepared splits.
+
+    Returns:
+        For each pair of names, in order: how many items of the later one are in the earlier one
+        too; pairs that share nothing are left out.
+    """
+    digests = {name: _digests(split.inputs) for name, split in splits.items()}
+    names = list(splits)
+    shared = {}
+    for place, later in enumerate(names):
+        for earlier in names[:place]:
+            known = set(digests[earlier])
+            if count := sum(digest in known for digest in digests[later]):
+                shared[earlier, later] = count
+    return shared
+
+
+def _digests(inputs: np.ndarray) -> list[bytes]:
+    rows = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
+    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

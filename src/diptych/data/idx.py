@@ -1,0 +1,120 @@
+"""idx files: the form of MNIST and of the sets made after it; images and labels, maybe gzipped.
+
+Source: Y. LeCun, "The MNIST database", file formats: big-endian magic, dimensions, then bytes.
+"""
+
+import gzip
+import math
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from diptych.core.errors import DataError
+from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
+
+IMAGES_MAGIC, LABELS_MAGIC = 0x0803, 0x0801
+NAME = re.compile(r"(.*?)([a-z0-9]+)-(images|labels)[-.]idx[13]-ubyte(\.gz)?", re.IGNORECASE)
+CHUNK_BYTES = 1 << 20
+MAX_BYTES = 1 << 34
+
+
+def idx_files(folder: Path) -> dict[tuple[str, str], Path]:
+    """Find the idx files of a folder.
+
+    Args:
+        folder: An existing folder.
+
+    Returns:
+        The file of each (split, ``images`` or ``labels``).
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for file in sorted(folder.iterdir()):
+        match = NAME.fullmatch(file.name)
+        if match and match[2].lower() in SPLIT_NAMES:
+            found.setdefault((SPLIT_NAMES[match[2].lower()], match[3].lower()), file)
+    return found
+
+
+def read_idx(folder: Path, target: str | None = None) -> RawData:
+    """Read a folder of idx files.
+
+    Args:
+        folder: It holds such as ``train-images-idx3-ubyte.gz`` and ``train-labels-idx1-ubyte.gz``.
+        target: Not used: these files have one label.
+
+    Returns:
+        Its splits; ``t10k`` is the test split.
+
+    Raises:
+        DataError: If a file is absent, of another form, or shorter or longer than it says.
+    """
+    files = idx_files(folder)
+    splits = {split: _read_split(files, split) for split in dict.fromkeys(key[0] for key in files)}
+    if "train" not in splits:
+        raise DataError(f"{folder} has no train-images idx file", "the training split is needed")
+    return RawData(name=folder.resolve().name, splits=splits)
+
+
+def _read_split(files: dict[tuple[str, str], Path], split: str) -> RawSplit:
+    for kind in ("images", "labels"):
+        if (split, kind) not in files:
+            raise DataError(f"the {split} split has no {kind} idx file", "both are needed")
+    images = read_idx_file(files[split, "images"], IMAGES_MAGIC)
+    labels = read_idx_file(files[split, "labels"], LABELS_MAGIC)
+    file, other = files[split, "images"], files[split, "labels"]
+    if len(images) != len(labels):
+        raise DataError(
+            f"{file} holds {len(images)} images but {other.name} {len(labels)} labels",
+            "the two files do not belong together",
+        )
+    items = [f"{file.name}#{row}" for row in range(len(images))]
+    return RawSplit(items=items, labels=labels.tolist(), pictures=images)
+
+
+def read_idx_file(file: Path, magic: int) -> np.ndarray:
+    """Read one idx file of unsigned bytes.
+
+    Args:
+        file: The file; gzipped if its name ends in ``.gz``.
+        magic: The magic number it must begin with; its last byte is the number of dimensions.
+
+    Returns:
+        uint8, of the shape that the header says.
+
+    Raises:
+        DataError: If the magic number is another, or the length is not what the header says.
+    """
+    num_dimensions = magic & 0xFF
+    header_bytes = 4 + 4 * num_dimensions
+    content = _read(file, header_bytes)
+    if len(content) < header_bytes or struct.unpack(">I", content[:4])[0] != magic:
+        raise DataError(
+            f"{file} begins with {bytes(content[:4]).hex()}, not with the magic {magic:08x}",
+            "it is not an idx file of this kind",
+        )
+    shape = struct.unpack(f">{num_dimensions}I", content[4:])
+    size_bytes = header_bytes + math.prod(shape)
+    if size_bytes > MAX_BYTES:
+        raise DataError(f"{file} says its shape is {shape}", f"the limit is {MAX_BYTES} bytes")
+    content = _read(file, size_bytes + 1)
+    if len(content) != size_bytes:
+        found = "more" if len(content) > size_bytes else f"{len(content)}"
+        raise DataError(
+            f"{file} says it holds {size_bytes} bytes (shape {shape}) but has {found}",
+            "it is damaged: get it again",
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=header_bytes).reshape(shape)
+
+
+def _read(file: Path, limit_bytes: int) -> bytearray:
+    content = bytearray()
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            while chunk := stream.read(min(CHUNK_BYTES, limit_bytes - len(content))):
+                content += chunk
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{file} is damaged: {error}", "get it again") from error
+    return content

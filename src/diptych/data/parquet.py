@@ -1,0 +1,152 @@
+"""Parquet as the Hugging Face Hub lays it out: pictures as file content, labels beside them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from diptych.core.errors import DataError
+from diptych.core.extras import require
+from diptych.core.text import nearest
+from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "target")
+BATCH_ROWS = 256
+LEADING_WORD = re.compile(r"[A-Za-z0-9]+")
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Find the Parquet files of a folder.
+
+    Args:
+        folder: An existing folder.
+
+    Returns:
+        The files in it, else those of its folder ``data``.
+    """
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+
+
+def read_parquet(path: Path, target: str | None = None) -> RawData:
+    """Read Parquet.
+
+    Args:
+        path: A file, or a folder of such as ``train-00000-of-00005.parquet``; where no name begins
+            with a split, all are training data.
+        target: The label's column; by default ``label``, ``labels`` or ``target``.
+
+    Returns:
+        Its splits, rows in the order of the files.
+
+    Raises:
+        DataError: If a file is damaged, or a column is absent or of another type.
+    """
+    files = [path] if path.is_file() else parquet_files(path)
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        by_split.setdefault(_split_of(file), []).append(file)
+    if path.is_file() or set(by_split) == {""}:
+        by_split = {"train": files}
+    stray = by_split.pop("", [])
+    if "train" not in by_split:
+        raise DataError(f"{path} has no train-*.parquet", "the training split is needed")
+    image, label, classes = _columns(by_split["train"][0], target)
+    return RawData(
+        name=path.resolve().name,
+        splits={split: _read_split(found, image, label) for split, found in by_split.items()},
+        classes=classes,
+        warnings=tuple(f"{file.name} belongs to no split and was passed over" for file in stray),
+    )
+
+
+def _split_of(file: Path) -> str:
+    word = LEADING_WORD.match(file.name)
+    return SPLIT_NAMES.get(word[0].lower(), "") if word else ""
+
+
+def _read_split(files: Sequence[Path], image: str, label: str) -> RawSplit:
+    items: list[str] = []
+    labels: list[object] = []
+    for file in files:
+        with _opened(file) as table:
+            for column in (image, label):
+                _pick(file, table.schema_arrow.names, (column,))
+            values = table.read(columns=[label]).column(0).to_pylist()
+        labels += values
+        items += [f"{file.name}#{row}" for row in range(len(values))]
+    return RawSplit(items=items, labels=labels, pictures=partial(_batches, files, image))
+
+
+def _batches(files: Sequence[Path], image: str) -> Iterator[Sequence[bytes]]:
+    for file in files:
+        with _opened(file) as table:
+            for batch in table.iter_batches(BATCH_ROWS, columns=[image]):
+                yield [_content(value) for value in batch.column(0).to_pylist()]
+
+
+def _content(value: dict[str, bytes | None] | bytes | None) -> bytes:
+    content = value.get("bytes") if isinstance(value, dict) else value
+    return content or b""
+
+
+def _columns(file: Path, target: str | None) -> tuple[str, str, tuple[str, ...] | None]:
+    types = require("pyarrow", "train").types
+    with _opened(file) as table:
+        schema = table.schema_arrow
+    image = _pick(file, schema.names, IMAGE_COLUMNS)
+    label = _pick(file, schema.names, (target,) if target else LABEL_COLUMNS)
+    kind = schema.field(image).type
+    if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (types.is_binary(kind) or types.is_large_binary(kind)):
+        raise DataError(
+            f"column {image!r} of {file} is {schema.field(image).type}, not pictures",
+            "it must hold the content of picture files: binary, or struct<bytes, path>",
+        )
+    return image, label, class_names(schema.metadata or {}, label)
+
+
+def _pick(file: Path, columns: Sequence[str], wanted: Sequence[str]) -> str:
+    for name in wanted:
+        if name in columns:
+            return name
+    raise DataError(
+        f"{file} has no column {' or '.join(map(repr, wanted))}", nearest(wanted[0], columns)
+    )
+
+
+def class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | None:
+    """Read the class names that Hugging Face `datasets` writes into a schema.
+
+    Args:
+        metadata: The schema's metadata.
+        label: The label's column.
+
+    Returns:
+        The names, or None where there are none.
+    """
+    try:
+        features = msgspec.json.decode(metadata[b"huggingface"])["info"]["features"]
+        names = features[label]["names"]
+        return msgspec.convert(names, tuple[str, ...])
+    except (KeyError, TypeError, msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    arrow = require("pyarrow", "train")
+    parquet = require("pyarrow.parquet", "train")
+    try:
+        with parquet.ParquetFile(file) as table:
+            yield table
+    except PermissionError:
+        raise
+    except (arrow.ArrowException, OSError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise DataError(f"{file} cannot be read as Parquet: {reason}", "get it again") from error

@@ -1,0 +1,151 @@
+"""Pictures of a source: what sizes they have, what to make of them, and decoding them all.
+
+Shapes: N items, H height, W width, C channels.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+
+from diptych.core.errors import DataError
+from diptych.core.progress import Reporter, Step
+from diptych.core.values import ImageSpec, Skipped
+from diptych.data.raw import Content, RawSplit
+from diptych.tasks.image import decode as decode_picture
+from diptych.tasks.image import prepare, probe
+
+Result = TypeVar("Result")
+LARGEST_COMMON_SIDE = 256
+LEAST_SIDE, MOST_SIDE, SIDE_STEP = 32, 128, 8
+MAX_THREADS = 8
+CHUNK_ITEMS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What pictures there are: how many of each (height, width), and 1 or 3 channels for all."""
+
+    sizes: Counter[tuple[int, int]]
+    channels: int
+
+
+def survey(splits: Mapping[str, RawSplit], report: Reporter) -> Survey:
+    """Look at every picture's header.
+
+    Args:
+        splits: The splits as read.
+        report: Told how far it is.
+
+    Returns:
+        The sizes of those that have a header, and their channels.
+    """
+    sizes: Counter[tuple[int, int]] = Counter()
+    channels = 1
+    for name, split in splits.items():
+        if isinstance(split.pictures, np.ndarray):
+            height, width = split.pictures.shape[1:3]
+            sizes[height, width] += len(split.pictures)
+            continue
+        for found in _each(split, _probe, f"look at {name}", report):
+            if not isinstance(found, DataError):
+                sizes[found[:2]] += 1
+                channels = max(channels, found[2])
+    return Survey(sizes=sizes, channels=channels)
+
+
+def choose_spec(seen: Survey, image_size: int | None) -> ImageSpec:
+    """Decide what the pictures are made into.
+
+    Args:
+        seen: The sizes and channels there are; may be empty.
+        image_size: The side of the square wanted; by default the size that all have, if its sides
+            are at most 256, else a square of the median short side, rounded to a multiple of 8,
+            from 32 to 128.
+
+    Returns:
+        The spec: grey if all are grey, else RGB.
+    """
+    height, width = next(iter(seen.sizes), (LEAST_SIDE, LEAST_SIDE))
+    if image_size is not None:
+        height = width = image_size
+    elif len(seen.sizes) > 1 or max(height, width) > LARGEST_COMMON_SIDE:
+        middle = median(min(size) for size in seen.sizes.elements())
+        rounded = SIDE_STEP * round(middle / SIDE_STEP)
+        height = width = min(max(rounded, LEAST_SIDE), MOST_SIDE)
+    return ImageSpec(height=height, width=width, channels=1 if seen.channels == 1 else 3)
+
+
+def decode(
+    name: str, split: RawSplit, spec: ImageSpec, report: Reporter
+) -> tuple[np.ndarray, np.ndarray, list[Skipped]]:
+    """Decode a split's pictures.
+
+    Args:
+        name: The split's name.
+        split: The split as read.
+        spec: What to make of each.
+        report: Told how far it is.
+
+    Returns:
+        uint8 (M, H, W, C) of those that can be read; their numbers (M,); and those that cannot be
+        read, with the reason.
+    """
+    shape = (len(split.items), spec.height, spec.width, spec.channels)
+    rows = np.arange(len(split.items))
+    if isinstance(split.pictures, np.ndarray) and split.pictures.size == np.prod(shape):
+        return split.pictures.reshape(shape), rows, []
+    inputs, readable = np.empty(shape, dtype=np.uint8), np.ones(len(rows), dtype=bool)
+    skipped = []
+
+    def make(picture: Content, item: str) -> np.ndarray:
+        if isinstance(picture, bytes):
+            return decode_picture(picture, spec, item)
+        return prepare(picture, spec)
+
+    for row, pixels in enumerate(_each(split, make, f"decode {name}", report)):
+        if isinstance(pixels, DataError):
+            skipped.append(Skipped(item=split.items[row], reason=pixels.message))
+            readable[row] = False
+        else:
+            inputs[row] = pixels
+    return (inputs[readable], rows[readable], skipped) if skipped else (inputs, rows, skipped)
+
+
+def _probe(picture: Content, item: str) -> tuple[int, int, int]:
+    if isinstance(picture, np.ndarray):
+        return picture.shape[0], picture.shape[1], 1
+    return probe(picture, item)
+
+
+def _each(
+    split: RawSplit, work: Callable[[Content, str], Result], stage: str, report: Reporter
+) -> Iterator[Result | DataError]:
+    """Work on every picture in a few threads; give results, or the error, in order."""
+
+    def attempt(pairs: Sequence[tuple[Content, str]]) -> list[Result | DataError]:
+        return [_caught(work, picture, item) for picture, item in pairs]
+
+    done, total = 0, len(split.items)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS)) as pool:
+        for batch in split.batches():
+            pairs = list(zip(batch, split.items[done : done + len(batch)], strict=True))
+            chunks = [pairs[at : at + CHUNK_ITEMS] for at in range(0, len(pairs), CHUNK_ITEMS)]
+            for results in pool.map(attempt, chunks):
+                yield from results
+            done += len(batch)
+            report(Step(stage=stage, done=done, total=total))
+
+
+def _caught(
+    work: Callable[[Content, str], Result], picture: Content, item: str
+) -> Result | DataError:
+    try:
+        return work(picture, item)
+    except DataError as error:
+        return error

@@ -1,0 +1,67 @@
+"""Sources: from what a user names to the kind of data it is."""
+
+from pathlib import Path
+from typing import NoReturn
+
+from diptych.core.errors import DataError
+from diptych.core.text import nearest
+from diptych.data.builtin import BUILTINS
+from diptych.data.folders import subfolders
+from diptych.data.idx import idx_files
+from diptych.data.kinds import SUPPORTED, fail_unknown
+from diptych.data.parquet import parquet_files
+from diptych.tasks.image import SUFFIXES
+
+
+def recognize(source: str | Path) -> tuple[str, Path]:
+    """Find out what kind of data a source is.
+
+    Args:
+        source: A built-in name, a folder or a file; a path is never taken for a built-in name.
+
+    Returns:
+        The kind (``builtin``, ``idx``, ``parquet`` or ``folders``) and where it is.
+
+    Raises:
+        DataError: If it does not exist, is empty, or is of a kind that is not known.
+    """
+    path = Path(source)
+    if isinstance(source, str) and source in BUILTINS:
+        return "builtin", path
+    if not path.exists():
+        _fail_absent(source)
+    if path.is_dir():
+        return _recognize_folder(path), path
+    if path.suffix.lower() != ".parquet":
+        fail_unknown(path, [path])
+    return "parquet", path
+
+
+def _recognize_folder(folder: Path) -> str:
+    if idx_files(folder):
+        return "idx"
+    if parquet_files(folder):
+        return "parquet"
+    files = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+    if not files:
+        raise DataError(f"{folder} is empty", SUPPORTED)
+    loose = [each for each in files if each.suffix.lower() in SUFFIXES]
+    folders = subfolders(folder)
+    if loose and not folders:
+        raise DataError(
+            f"{folder} holds {len(loose)} pictures but no class folders",
+            f"a folder's name is the label: {folder.name}/CLASS/{loose[0].name}",
+        )
+    if not folders:
+        fail_unknown(folder, files)
+    return "folders"
+
+
+def _fail_absent(source: str | Path) -> NoReturn:
+    is_word = isinstance(source, str) and "/" not in source and "." not in source
+    if is_word:
+        raise DataError(
+            f"{source!r} is neither a built-in data set nor a path that exists",
+            nearest(str(source), BUILTINS),
+        )
+    raise DataError(f"{str(source)!r} does not exist", "check the path")
