@@ -148,7 +148,7 @@ def server(
     begin = clock.now()
     arrivals = begin + np.cumsum(gaps_s)
     for due in arrivals:
-        if _is_over(amount, clock.now() - begin):
+        if _is_over(amount, max(due, clock.now()) - begin):
             break
         _wait_until(due, clock)
         run()
