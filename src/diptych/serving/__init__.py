@@ -1,0 +1,1 @@
+"""Serving: bundles over HTTP, as plain ASGI without a framework."""

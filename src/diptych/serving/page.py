@@ -1,0 +1,112 @@
+"""The page at ``/``: what is served, how it kept its budget, and a place to try it.
+
+It is one document with no address outside it; the browser is told to load and run nothing else.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from html import escape
+from importlib.metadata import version
+from importlib.resources import files
+from string import Template
+
+from diptych.core.text import quantity, size
+from diptych.core.values import Manifest, Verdict
+from diptych.inference.bundle import Bundle
+from diptych.serving.messages import Response
+
+MEDIA = b"text/html; charset=utf-8"
+FEW_LABELS = 24
+CLASSES = {"PASS": "pass", "FAIL": "fail", "CANNOT TELL": "open"}
+
+
+def page_response(models: Mapping[str, Bundle]) -> Response:
+    """Make the page.
+
+    Args:
+        models: The models by the name they are served under.
+
+    Returns:
+        The page, with a policy that allows only what is in it.
+    """
+    sections = "\n".join(_model(name, bundle) for name, bundle in models.items())
+    page = _template("page.html").substitute(
+        title=escape(", ".join(models)), models=sections, version=escape(version("diptych"))
+    )
+    headers = (
+        (b"content-security-policy", _policy(page).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    )
+    return Response(body=page.encode(), media=MEDIA, headers=headers)
+
+
+def _policy(page: str) -> str:
+    script = re.search("<script>(.*)</script>", page, re.DOTALL)
+    digest = hashlib.sha256((script[1] if script else "").encode()).digest()
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "connect-src 'self'; img-src blob:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{base64.b64encode(digest).decode()}'"
+    )
+
+
+def _model(name: str, bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    return _template("model.html").substitute(
+        name=escape(name),
+        title=escape(name),
+        facts=escape(_facts(bundle)),
+        budget=_budget(manifest),
+        num_labels=len(manifest.labels),
+        labels=_labels(manifest.labels),
+    )
+
+
+def _facts(bundle: Bundle) -> str:
+    spec, program, accuracy = bundle.manifest.input, bundle.program, bundle.manifest.model.accuracy
+    colors = "grey" if spec.channels == 1 else "RGB"
+    return (
+        f"{bundle.manifest.task.replace('-', ' ').capitalize()}, accuracy "
+        f"{quantity(accuracy.value, 'fraction')} on {accuracy.n:,} test items. "
+        f"Takes {spec.width} × {spec.height} {colors}, runs as {program.precision} on "
+        f"{program.runtime}, {size(program.size_bytes)}."
+    )
+
+
+def _budget(manifest: Manifest) -> str:
+    if not manifest.terms:
+        return '<p class="quiet">This model was made without a budget.</p>'
+    rows = "\n".join(_term(term) for term in manifest.terms)
+    return (
+        "<table><thead><tr><th>Term<th>Limit<th>Measured<th>Verdict</tr></thead>\n"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _term(term: Verdict) -> str:
+    relation = "≤" if term.relation == "<=" else "≥"
+    interval = ""
+    if term.low < term.high:
+        low, high = quantity(term.low, term.unit), quantity(term.high, term.unit)
+        interval = f"<small>{escape(low)} to {escape(high)}</small>"
+    return (
+        f"<tr><td>{escape(term.name)}"
+        f"<td>{relation} {escape(quantity(term.limit, term.unit))}"
+        f"<td>{escape(quantity(term.value, term.unit))}{interval}"
+        f'<td class="verdict {CLASSES[term.verdict]}">{term.verdict}</tr>'
+    )
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    items = "".join(f"<li>{escape(label)}</li>" for label in labels)
+    listing = f'<ul class="labels">{items}</ul>'
+    if len(labels) <= FEW_LABELS:
+        return listing
+    return f'<details><summary class="quiet">Show all</summary>{listing}</details>'
+
+
+def _template(name: str) -> Template:
+    return Template(files("diptych.serving").joinpath(name).read_text(encoding="utf-8"))
