@@ -9,7 +9,7 @@ Shapes: N batch, H height, W width, C channels, K classes.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, dataclass_transform
 
 import numpy as np
 from msgspec import Meta, Struct, field
@@ -23,6 +23,7 @@ EnergyLabel = Literal["counter", "modelled", "declared"]
 Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Value(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A frozen, keyword-only record that rejects unknown fields when it is read."""
 
@@ -79,7 +80,10 @@ class Skipped(Value):
 
 
 class DataRecord(Value):
-    """Where a data set came from and how it was split, for the bundle and for people."""
+    """Where a data set came from and how it was split, for the bundle and for people.
+
+    `given_splits` are those that the source had; the others were taken from its training data.
+    """
 
     name: str
     sha256: str
@@ -88,6 +92,7 @@ class DataRecord(Value):
     seed: int
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
+    given_splits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

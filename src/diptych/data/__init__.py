@@ -5,7 +5,7 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, silent
-from diptych.core.values import Dataset
+from diptych.core.values import Dataset, InputSpec
 from diptych.data.assemble import Options, assemble
 from diptych.data.builtin import read_builtin
 from diptych.data.folders import read_folders
@@ -23,12 +23,13 @@ READERS: dict[str, Callable[[Path, str | None], RawData]] = {
 }
 
 
-def read(
+def read(  # noqa: PLR0913  what a caller of the API would otherwise wrap in a struct
     source: str | Path,
     *,
     seed: int = 0,
     target: str | None = None,
     image_size: int | None = None,
+    spec: InputSpec | None = None,
     skip_unreadable: bool = False,
     report: Reporter = silent,
 ) -> Dataset:
@@ -40,6 +41,7 @@ def read(
         seed: Decides the splits that the source does not have.
         target: The label's column in a table.
         image_size: The side in pixels to bring pictures to; inferred by default.
+        spec: What to prepare items for, such as a bundle's input; inferred by default.
         skip_unreadable: Leave out pictures that cannot be read, and record them.
         report: Told how far it is.
 
@@ -50,7 +52,7 @@ def read(
         DataError: If the data cannot be used; it says what is wrong with which item.
     """
     options = Options(
-        seed=seed, target=target, image_size=image_size, skip_unreadable=skip_unreadable
+        seed=seed, target=target, image_size=image_size, spec=spec, skip_unreadable=skip_unreadable
     )
     return read_surveyed(source, options, report)[0]
 

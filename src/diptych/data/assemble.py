@@ -6,7 +6,7 @@ import numpy as np
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Reporter
-from diptych.core.values import DataRecord, Dataset, ImageSpec, Skipped, Split, Value
+from diptych.core.values import DataRecord, Dataset, InputSpec, Skipped, Split, Value
 from diptych.data.checks import check_classes, check_skipped, find_warnings
 from diptych.data.fingerprint import sha256_of_splits
 from diptych.data.labels import encode
@@ -18,12 +18,17 @@ TASK = "image-classification"
 LEAST_SIDE, MOST_SIDE = 4, 1024
 
 
-class Options(Value, frozen=True):
-    """How to read: `image_size` is the side in pixels wanted, from 4 to 1,024, or None to infer."""
+class Options(Value, frozen=True, kw_only=True):
+    """How to read labelled data.
+
+    `spec` is what to prepare items for, if that is known, as from a bundle; else it is inferred,
+    with `image_size` as the side in pixels, from 4 to 1,024, if given.
+    """
 
     seed: int = 0
     target: str | None = None
     image_size: int | None = None
+    spec: InputSpec | None = None
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
@@ -56,7 +61,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     labels, targets = encode({name: raw.splits[name].labels for name in raw.splits}, raw.classes)
     check_classes(labels, targets)
     seen = survey(raw.splits, report)
-    spec = choose_spec(seen, options.image_size)
+    spec = options.spec or choose_spec(seen, options.image_size)
     given, skipped = _decode(raw, targets, spec, report)
     num_items = sum(len(split.items) for split in raw.splits.values())
     check_skipped(skipped, num_items, options.skip_unreadable)
@@ -71,12 +76,13 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         seed=options.seed,
         skipped=tuple(skipped),
         warnings=(*raw.warnings, *find_warnings(labels, splits)),
+        given_splits=tuple(given),
     )
     return Dataset(task=TASK, spec=spec, labels=labels, record=record, **splits), seen
 
 
 def _decode(
-    raw: RawData, targets: Mapping[str, np.ndarray], spec: ImageSpec, report: Reporter
+    raw: RawData, targets: Mapping[str, np.ndarray], spec: InputSpec, report: Reporter
 ) -> tuple[dict[str, Split], list[Skipped]]:
     splits: dict[str, Split] = {}
     skipped: list[Skipped] = []

@@ -30,13 +30,10 @@ def read_folders(root: Path, target: str | None = None) -> RawData:
     splits = {SPLIT_NAMES[each.name.lower()]: each for each in folders if _is_split(each)}
     if "train" not in splits:
         splits = {"train": root}
-    ignored: list[Path] = []
-    raw = {split: _read_split(root, folder, ignored) for split, folder in splits.items()}
-    warnings = []
-    if ignored:
-        kinds = ", ".join(sorted({file.suffix.lower() or "no suffix" for file in ignored})[:5])
-        warnings.append(f"{len(ignored)} files that are not pictures were passed over ({kinds})")
-    return RawData(name=root.resolve().name, splits=raw, warnings=tuple(warnings))
+    trees = {split: _tree(folder) for split, folder in splits.items()}
+    raw = {split: _raw_split(root, splits[split], tree) for split, tree in trees.items()}
+    warnings = tuple(warning for tree in trees.values() for warning in _doubts(tree))
+    return RawData(name=root.resolve().name, splits=raw, warnings=warnings)
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -59,24 +56,38 @@ def _is_split(folder: Path) -> bool:
     return folder.name.lower() in SPLIT_NAMES and bool(subfolders(folder))
 
 
-def _read_split(root: Path, folder: Path, ignored: list[Path]) -> RawSplit:
-    files: list[Path] = []
-    labels: list[str] = []
-    for each in subfolders(folder):
-        found = sorted(_walk(each))
-        pictures = [file for file in found if file.suffix.lower() in SUFFIXES]
-        ignored += [file for file in found if file.suffix.lower() not in SUFFIXES]
-        files += pictures
-        labels += [each.name] * len(pictures)
-    if not files and ignored:
-        fail_unknown(folder, ignored)
-    if not files:
+def _tree(folder: Path) -> dict[str, list[Path]]:
+    return {each.name: sorted(_walk(each)) for each in subfolders(folder)}
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
+
+
+def _raw_split(root: Path, folder: Path, tree: dict[str, list[Path]]) -> RawSplit:
+    pairs = [(file, label) for label in tree for file in tree[label] if _is_picture(file)]
+    if not pairs and any(tree.values()):
+        fail_unknown(folder, [file for files in tree.values() for file in files])
+    if not pairs:
         raise DataError(
             f"{folder} holds no pictures in class folders",
             f"expected such as {folder.name}/CLASS/PICTURE.png ({', '.join(SUFFIXES)})",
         )
+    files = [file for file, _ in pairs]
     items = [file.relative_to(root).as_posix() for file in files]
-    return RawSplit(items=items, labels=labels, pictures=partial(_batches, files))
+    return RawSplit(
+        items=items, labels=[label for _, label in pairs], pictures=partial(_batches, files)
+    )
+
+
+def _doubts(tree: dict[str, list[Path]]) -> Iterator[str]:
+    for label, files in tree.items():
+        if not any(_is_picture(file) for file in files):
+            yield f"folder {label!r} holds no pictures and is no class"
+    others = [file for files in tree.values() for file in files if not _is_picture(file)]
+    if others:
+        kinds = sorted({file.suffix.lower() or "no suffix" for file in others})
+        yield f"{len(others)} files that are not pictures were passed over ({', '.join(kinds[:5])})"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

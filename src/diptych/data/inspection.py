@@ -14,7 +14,7 @@ from diptych.data.pictures import Survey
 MOST_SIZES = 10
 
 
-class SizeCount(Value, frozen=True):
+class SizeCount(Value, frozen=True, kw_only=True):
     """How many pictures have a size, before they were prepared."""
 
     height: int
@@ -22,7 +22,7 @@ class SizeCount(Value, frozen=True):
     count: int
 
 
-class Inspection(Value, frozen=True):
+class Inspection(Value, frozen=True, kw_only=True):
     """What a data set holds: items per split and class, and what was noticed on the way.
 
     `sizes` are the most frequent, at most 10; `num_sizes` is how many there are.

@@ -18,7 +18,7 @@ from diptych.core.progress import Reporter, Step
 from diptych.core.values import ImageSpec, Skipped
 from diptych.data.raw import Content, RawSplit
 from diptych.tasks.image import decode as decode_picture
-from diptych.tasks.image import prepare, probe
+from diptych.tasks.image import prepare, probe, read_file
 
 Result = TypeVar("Result")
 LARGEST_COMMON_SIDE = 256
@@ -104,9 +104,10 @@ def decode(
     skipped = []
 
     def make(picture: Content, item: str) -> np.ndarray:
-        if isinstance(picture, bytes):
-            return decode_picture(picture, spec, item)
-        return prepare(picture, spec)
+        if isinstance(picture, np.ndarray):
+            return prepare(picture, spec)
+        content = picture if isinstance(picture, bytes) else read_file(picture)
+        return decode_picture(content, spec, item)
 
     for row, pixels in enumerate(_each(split, make, f"decode {name}", report)):
         if isinstance(pixels, DataError):
