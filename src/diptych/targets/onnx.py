@@ -1,0 +1,71 @@
+"""Export a trained network to ONNX: one file, weights inside, norms folded, a free batch axis.
+
+Shapes: N batch, K classes; the input's own shape is its `TensorSpec`.
+"""
+
+import re
+
+import onnx
+import torch
+from torch import nn
+
+from diptych.core.errors import TargetError
+from diptych.core.extras import require
+from diptych.core.values import TensorSpec
+from diptych.targets.compact import compact
+from diptych.targets.folding import fold
+from diptych.targets.quiet import quiet
+
+OUTPUT_NAME = "logits"
+EXAMPLES = 2
+UNKNOWN_OPERATION = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)'")
+FIRST_CAUSE = re.compile(r"<class '[^']*'>: (.+)")
+
+
+def export(network: nn.Module, spec: TensorSpec) -> bytes:
+    """Export a network.
+
+    Args:
+        network: In eval mode, on the CPU; takes what `spec` says, gives logits float32 (N, K).
+        spec: The input; its first axis is the free batch axis.
+
+    Returns:
+        The content of an ONNX file; the same bytes for the same weights and versions.
+
+    Raises:
+        TargetError: If the network is in training mode, or has an operation that ONNX lacks.
+    """
+    if network.training:
+        raise TargetError("the network is in training mode", "call eval() before it is exported")
+    require("onnxscript", "train")
+    example = torch.zeros((EXAMPLES, *spec.shape[1:]), dtype=getattr(torch, spec.dtype))
+    try:
+        with quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+                input_names=[spec.name],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=({0: torch.export.Dim("N", min=1, max=1 << 16)},),
+            )
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise _cannot_export(error) from error
+    model: onnx.ModelProto = program.model_proto
+    fold(model.graph)
+    return compact(model)
+
+
+def _cannot_export(error: Exception) -> TargetError:
+    text = str(error)
+    operation = UNKNOWN_OPERATION.search(text)
+    if operation:
+        return TargetError(
+            f"the network's operation {operation[1]!r} cannot be lowered to ONNX",
+            "replace it by operations that ONNX has",
+        )
+    cause = FIRST_CAUSE.search(text)
+    reason = cause[1] if cause else text.strip().splitlines()[0]
+    return TargetError(f"the network cannot be lowered to ONNX: {reason}", "simplify its forward")

@@ -1,0 +1,123 @@
+"""Quantize an ONNX program to int8 after training, for ONNX Runtime.
+
+Weights become int8 with one scale per channel, activations uint8 with the range seen in
+calibration; what comes before the first layer with weights (the scaling of pixels) and after the
+last one (the logits) stays in float.
+
+The defaults are measured: ONNX Runtime 1.32 on an x86-64 CPU with AVX512-VNNI, one thread, two
+networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items. MinMax gives the
+logits nearest to fp32 of those methods that take their range from histograms or extremes, and
+needs the least memory. QInt8 activations are twice as slow as QUInt8 ones here; the weights alone
+quantized at run time (`quantize_dynamic`) with QInt8 have no fast convolution at all.
+
+Shapes: M calibration items, H height, W width, C channels.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import GraphProto, NodeProto
+from onnxruntime import quantization
+
+from diptych.core.errors import TargetError
+from diptych.targets.compact import compact
+from diptych.targets.quiet import quiet
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+BATCH_SIZE = 64
+MIN_CALIBRATION = 16
+
+
+def check_calibration(calibration: np.ndarray) -> None:
+    """Check that there is enough to calibrate with.
+
+    Args:
+        calibration: Raw inputs (M, ...).
+
+    Raises:
+        TargetError: If there are fewer than 16.
+    """
+    if len(calibration) < MIN_CALIBRATION:
+        raise TargetError(
+            f"{len(calibration)} calibration items are too few for int8",
+            f"give at least {MIN_CALIBRATION}, better 256, from the training split",
+        )
+
+
+def quantize_onnx(model: bytes, calibration: np.ndarray) -> bytes:
+    """Quantize a model.
+
+    Args:
+        model: An ONNX file with its norms folded.
+        calibration: Raw inputs, uint8 (M, H, W, C), M at least 16, from the training split.
+
+    Returns:
+        An ONNX file in QDQ form with int8 weights; the same bytes for the same arguments.
+
+    Raises:
+        TargetError: If there are too few items, or the model cannot be quantized.
+    """
+    check_calibration(calibration)
+    proto = onnx.load_from_string(model)
+    for index, node in enumerate(proto.graph.node):
+        node.name = f"n{index}"
+    try:
+        with quiet(), tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+            path = Path(folder) / "quantized.onnx"
+            _quantize(proto, calibration, path)
+            return compact(onnx.load(path))
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise TargetError(f"ONNX Runtime cannot quantize the network: {error}") from error
+
+
+class Batches(quantization.CalibrationDataReader):  # type: ignore[misc]  # untyped library
+    """Hands calibration items out in batches, as the quantizer asks for them.
+
+    Args:
+        name: The model's input.
+        calibration: Raw inputs (M, ...).
+    """
+
+    def __init__(self, name: str, calibration: np.ndarray) -> None:
+        self._batches: Iterator[dict[str, np.ndarray]] = (
+            {name: calibration[start : start + BATCH_SIZE]}
+            for start in range(0, len(calibration), BATCH_SIZE)
+        )
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Give the next batch.
+
+        Returns:
+            The batch by the input's name, or None after the last.
+        """
+        return next(self._batches, None)
+
+
+def _quantize(model: onnx.ModelProto, calibration: np.ndarray, path: Path) -> None:
+    graph = model.graph
+    layers = [index for index, node in enumerate(graph.node) if _has_weights(node, graph)]
+    if not layers:
+        raise TargetError("the network has no layer with weights to quantize")
+    last = graph.node[layers[-1]].op_type
+    last_is_alone = [node.op_type for node in graph.node].count(last) == 1
+    outside = (*graph.node[: layers[0]], *graph.node[layers[-1] + 1 :])
+    quantization.quantize_static(
+        model,
+        path,
+        Batches(graph.input[0].name, calibration),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+        nodes_to_exclude=[node.name for node in outside],
+        extra_options={"OpTypesToExcludeOutputQuantization": [last] if last_is_alone else []},
+    )
+
+
+def _has_weights(node: NodeProto, graph: GraphProto) -> bool:
+    tensors: set[str] = {tensor.name for tensor in graph.initializer}
+    return node.op_type in WEIGHTED and node.input[1] in tensors
