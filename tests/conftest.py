@@ -1,9 +1,49 @@
-"""What the tests share: the real data, where it is."""
+"""What the tests share: the real data, where it is, and a tiny bundle made by hand."""
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec import structs
+
+from diptych.core.values import (
+    FORMAT_VERSION,
+    Candidate,
+    DataRecord,
+    Energy,
+    Estimate,
+    ImageSpec,
+    Machine,
+    Manifest,
+    ModelSummary,
+    Program,
+    Provenance,
+    TensorSpec,
+    TrainingSummary,
+)
+from diptych.inference import golden, store
+from diptych.inference.runtimes import open_session
+
+LABELS = ("ant", "bee", "cat")
+SPEC = ImageSpec(height=8, width=8, channels=3)
+RUNTIMES = ("onnxruntime", "openvino")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiny:
+    """A bundle by its parts, before it is written; `weights` is float32 (3, K)."""
+
+    manifest: Manifest
+    contents: dict[str, bytes]
+    weights: np.ndarray
+    inputs: np.ndarray
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute in NumPy what the programs compute: mean colour (N, 3) times weights."""
+        return (pixels / 255).mean(axis=(1, 2)) @ self.weights
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +53,128 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set DIPTYCH_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx() -> Callable[[np.ndarray], object]:
+    """Give the maker of a tiny ONNX model: uint8 (N, 8, 8, 3) to mean colour times weights."""
+    onnx = pytest.importorskip("onnx")
+    make, types = onnx.helper, onnx.TensorProto
+
+    def build(weights: np.ndarray) -> object:
+        nodes = [
+            make.make_node("Cast", ["pixels"], ["floats"], to=types.FLOAT),
+            make.make_node("Mul", ["floats", "scale"], ["scaled"]),
+            make.make_node("Transpose", ["scaled"], ["planes"], perm=[0, 3, 1, 2]),
+            make.make_node("ReduceMean", ["planes", "axes"], ["means"], keepdims=0),
+            make.make_node("Gemm", ["means", "weights"], ["logits"]),
+        ]
+        constants = [
+            make.make_tensor("scale", types.FLOAT, [], [1 / 255]),
+            make.make_tensor("axes", types.INT64, [2], [2, 3]),
+            onnx.numpy_helper.from_array(weights, "weights"),
+        ]
+        pixels = make.make_tensor_value_info("pixels", types.UINT8, ["N", 8, 8, 3])
+        logits = make.make_tensor_value_info("logits", types.FLOAT, ["N", len(LABELS)])
+        graph = make.make_graph(nodes, "tiny", [pixels], [logits], constants)
+        return make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., object]) -> Tiny:
+    """Make the parts of a bundle with one program for ONNX Runtime and one for OpenVINO."""
+    openvino = pytest.importorskip("openvino")
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(0)
+    weights = (10 * rng.normal(size=(3, len(LABELS)))).astype(np.float32)
+    inputs = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    inputs[..., 0] //= np.array([1, 2, 4, 8], np.uint8)[:, None, None]
+    (folder / "model.onnx").write_bytes(tiny_onnx(weights).SerializeToString())
+    model = openvino.convert_model(folder / "model.onnx")
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    names = {"onnxruntime": ("model.onnx",), "openvino": ("model.xml", "model.bin")}
+    contents = {path.name: path.read_bytes() for path in folder.iterdir()}
+    programs, expected = [], {}
+    for runtime in RUNTIMES:
+        program = _program(runtime, names[runtime], contents)
+        session = open_session(runtime, [folder / name for name in names[runtime]])
+        expected[program.name] = session.run(inputs)
+        programs.append(program)
+    contents["golden.npz"] = golden.build(inputs, expected)
+    manifest = _manifest(tuple(programs), contents["golden.npz"])
+    return Tiny(manifest=manifest, contents=contents, weights=weights, inputs=inputs)
+
+
+@pytest.fixture
+def tiny_bundle(tiny: Tiny, tmp_path: Path) -> Path:
+    """Write the tiny bundle and give its folder; each test may spoil its own copy."""
+    store.write(tmp_path / "tiny.dip", tiny.manifest, tiny.contents)
+    return tmp_path / "tiny.dip"
+
+
+def _program(runtime: str, names: tuple[str, ...], contents: dict[str, bytes]) -> Program:
+    return Program(
+        name=f"fp32-{runtime}",
+        runtime=runtime,
+        precision="fp32",
+        files=tuple(store.record(name, contents[name]) for name in names),
+        input=SPEC.tensor(),
+        output=TensorSpec(name="logits", dtype="float32", shape=(None, len(LABELS))),
+        tolerance=1e-3,
+    )
+
+
+def _manifest(programs: tuple[Program, ...], examples: bytes) -> Manifest:
+    number = Estimate(value=0.9, low=0.8, high=float("inf"), n=100, method="made by hand")
+    energy = Energy(value_j=1e-3, low_j=5e-4, high_j=2e-3, label="modelled", method="made by hand")
+    model = ModelSummary(name="tiny", accuracy=number, parameters=9, flops=600)
+    record = DataRecord(
+        name="tiny", sha256="0" * 64, counts={"train": 10}, split_method="given", seed=0
+    )
+    rows = [_candidate(program, number, energy) for program in programs]
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name="tiny",
+        task="image-classification",
+        labels=LABELS,
+        input=SPEC,
+        programs=programs,
+        files=(store.record("golden.npz", examples),),
+        budget="p99<=1ms",
+        verdict="PASS",
+        terms=(),
+        candidates=(structs.replace(rows[0], chosen=True), *rows[1:]),
+        relaxations=(),
+        teacher=model,
+        model=model,
+        training=TrainingSummary(
+            seconds=1, cpu_seconds=1, samples=10, flops=10, energy=energy, cost_usd=0, data_bytes=10
+        ),
+        breakeven_predictions=None,
+        curves=(),
+        machine=Machine(
+            cpu="none", cores=1, memory_bytes=1, flags=(), system="none", python="3", versions={}
+        ),
+        provenance=Provenance(data=record, seed=0, recipe={}, created="2026-01-01T00:00:00Z"),
+    )
+
+
+def _candidate(program: Program, number: Estimate, energy: Energy) -> Candidate:
+    return Candidate(
+        name=program.name,
+        model="tiny",
+        runtime=program.runtime,
+        precision=program.precision,
+        threads=1,
+        accuracy=number,
+        drop=number,
+        p50_ms=number,
+        p99_ms=number,
+        size_bytes=program.size_bytes,
+        energy=energy,
+        cost_usd_per_million=0.1,
+        parameters=9,
+        flops=600,
+    )

@@ -124,6 +124,7 @@ class Bundle:
             Logits, float32 (N, K).
 
         Raises:
+            BundleError: If the program fails.
             DataError: If the array has another type or shape.
         """
         sides = self.program.input.shape[1:]
@@ -133,7 +134,10 @@ class Bundle:
                 f"not {array.dtype} {array.shape}",
                 "predict() prepares pictures of any size; run() takes prepared ones",
             )
-        return self._session.run(array)
+        logits = self._session.run(array)
+        if logits.shape != (len(array), len(self.labels)):
+            raise BundleError(f"program {self.program.name!r} gives logits {logits.shape}")
+        return logits
 
     def golden(self) -> goldens.Golden:
         """Read the golden examples.
@@ -240,9 +244,11 @@ def _choose(manifest: Manifest, runtime: str | None) -> Program:
         raise BundleError(f"the bundle has no program for {runtime!r}", f"it has: {known}")
     usable = [item for item in fitting if available(item.runtime)]
     if not usable:
+        wanted = fitting[0].runtime
+        extra = f"pip install 'diptych[{wanted}]'"
         raise MissingExtraError(
-            f"this bundle needs {fitting[0].runtime!r}, which is not installed",
-            f"pip install 'diptych[{fitting[0].runtime}]'",
+            f"this bundle needs the runtime {wanted!r}, which is not installed",
+            extra if wanted in RUNTIMES else "pip install --upgrade diptych",
         )
     if usable[0] is not fitting[0]:
         logger.warning(

@@ -82,6 +82,8 @@ def open_session(paths: Sequence[Path], threads: int) -> OnnxRuntimeSession:
         ) from error
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
         raise BundleError(f"{paths[0].name} must have one input and one output")
+    if session.get_inputs()[0].type != "tensor(uint8)":
+        raise BundleError(f"{paths[0].name} must take uint8 pixels")
     return OnnxRuntimeSession(session)
 
 

@@ -36,6 +36,8 @@ class OpenVinoSession:
         }
         self._lock = threading.Lock()
         self._single = self._compile(1)
+        self._pixels = self._single.get_input_tensor().data
+        self._logits = self._single.get_output_tensor().data
         self._batched: openvino.InferRequest | None = None
 
     def run(self, batch: np.ndarray) -> np.ndarray:
@@ -53,20 +55,24 @@ class OpenVinoSession:
         with self._lock:
             try:
                 return self._infer(batch)
-            except RuntimeError as error:
+            except (RuntimeError, ValueError) as error:
                 raise BundleError(f"OpenVINO cannot run the program: {error}") from error
 
     def close(self) -> None:
         """Free the program."""
         with self._lock:
-            del self._single, self._batched, self._model
+            del self._pixels, self._logits, self._single, self._batched, self._model
 
     def _infer(self, batch: np.ndarray) -> np.ndarray:
-        if len(batch) == 1:
-            return self._run_request(self._single, batch)
+        if batch.shape == self._pixels.shape:
+            self._pixels[...] = batch
+            self._single.infer()
+            return self._logits.copy()
         if self._batched is None:
             self._batched = self._compile(-1)
-        return self._run_request(self._batched, batch)
+        result = self._batched.infer([batch], share_inputs=False, share_outputs=False)
+        logits: np.ndarray = result[0]
+        return logits
 
     def _compile(self, batch_size: int) -> openvino.InferRequest:
         model = self._model.clone()
@@ -75,11 +81,6 @@ class OpenVinoSession:
         model.reshape(shape)
         compiled = openvino.Core().compile_model(model, "CPU", self._config)
         return compiled.create_infer_request()
-
-    @staticmethod
-    def _run_request(request: openvino.InferRequest, batch: np.ndarray) -> np.ndarray:
-        result: np.ndarray = request.infer([batch], share_inputs=False, share_outputs=False)[0]
-        return result
 
 
 def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
@@ -105,8 +106,12 @@ def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
         model = openvino.Core().read_model(graph, weights)
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise BundleError(f"{paths[0].name} must have one input and one output")
+        if model.input(0).element_type != openvino.Type.u8:
+            raise BundleError(f"{paths[0].name} must take uint8 pixels")
         return OpenVinoSession(model, threads)
-    except RuntimeError as error:
+    except BundleError:
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:
         raise BundleError(
             f"OpenVINO cannot load {paths[0].name}: {error}", "make the bundle again"
         ) from error
