@@ -3,13 +3,17 @@
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import Abort, Exit, TyperException
 
-from diptych.core.errors import DiptychError
+from diptych import __version__
+from diptych.core.errors import ConfigError, DiptychError
+from diptych.core.text import nearest
 
 VERBS = {
     "fit": "Data and a budget in, a measured bundle out.",
@@ -40,14 +44,17 @@ def run(arguments: list[str]) -> int:
         interrupted.
     """
     try:
-        result = _application(arguments)(arguments, standalone_mode=False)
+        result = _application(arguments)(
+            args=arguments, prog_name="diptych", standalone_mode=False
+        )
     except DiptychError as error:
         return _say(error.message, error.hint, error.exit_code)
-    except click.exceptions.Exit as stop:
+    except Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        return _say(error.format_message().rstrip("."), "diptych --help shows the verbs", 2)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except TyperException as error:
+        verb = next((word for word in arguments if word in VERBS), "")
+        return _say(_usage(error), " ".join(("see: diptych", verb, "--help")).replace("  ", " "), 2)
+    except (Abort, KeyboardInterrupt):
         return _say("interrupted", "", 130)
     except BrokenPipeError:
         return 0
@@ -56,7 +63,12 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _application(arguments: list[str]) -> click.Command:
+def _usage(error: TyperException) -> str:
+    say = getattr(error, "format_message", None)
+    return str(say() if say else error).rstrip(".")
+
+
+def _application(arguments: list[str]) -> Callable[..., object]:
     """Build the command tree; only the asked verb's module is imported."""
     app = typer.Typer(
         name="diptych",
@@ -67,6 +79,8 @@ def _application(arguments: list[str]) -> click.Command:
     )
     app.callback()(_top)
     asked = next((word for word in arguments if not word.startswith("-")), "")
+    if asked and asked not in VERBS:
+        raise ConfigError(f"there is no verb {asked!r}", nearest(asked, VERBS))
     for verb, summary in VERBS.items():
         real = verb == asked
         function = import_module(f"diptych.cli.{verb}").command if real else _not_asked
@@ -78,13 +92,19 @@ def _not_asked() -> None:
     """Stand in the help's list for a verb whose module is not loaded."""
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"diptych {__version__}")
+        raise Exit
+
+
 def _top(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version."),
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
 ) -> None:
     """Diptych: labelled data and a budget in; a measured, self-serving model bundle out."""
-    if version:
-        typer.echo(import_module("diptych").__version__)
-        raise typer.Exit
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -18,13 +18,14 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 USUAL_STEPS = 800
 MOST_EPOCHS = 80
 TEACHER_EPOCHS = 12
-STUDENT_EPOCHS = 16
-TIMED_EPOCHS = 30
+STUDENT_EPOCHS = 20
+TIMED_TEACHER_EPOCHS = 20
+TIMED_STUDENT_EPOCHS = 50
 FEW_ITEMS = 20_000
 SMALL_SIDE = 16
 LARGE_SIDE = 48
 
-STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(0, 1, 0))
+STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
 STUDENT_SCALES = (1.25, 1.0, 0.75, 0.5, 0.25)
 CONTAINER_BYTES = 40_000
 BYTES_PER_PARAMETER = 1.15
@@ -62,9 +63,13 @@ def plan_fit(
     teacher = ModelPlan(
         name="teacher",
         network=teacher_network(dataset.spec),
-        training=training_recipe(dataset, machine, seed, TIMED_EPOCHS if timed else TEACHER_EPOCHS),
+        training=training_recipe(
+            dataset, machine, seed, TIMED_TEACHER_EPOCHS if timed else TEACHER_EPOCHS
+        ),
     )
-    training = training_recipe(dataset, machine, seed, TIMED_EPOCHS if timed else STUDENT_EPOCHS)
+    training = training_recipe(
+        dataset, machine, seed, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS
+    )
     networks = student_networks(dataset.spec, budget)
     count = 1 if len(dataset.train) > FEW_ITEMS else 2
     students = tuple(

@@ -79,8 +79,12 @@ def _verdict(term: Term, evidence: Evidence) -> Verdict:
         verdict=outcome,
         method=estimate.method,
         samples_needed=needed,
-        label=LABELS.get(term.name, lambda e: None)(evidence),
+        label=_label(term, evidence),
     )
+
+
+def _label(term: Term, evidence: Evidence) -> str | None:
+    return {"energy": evidence.energy.label, "cost": "declared"}.get(term.name)
 
 
 def _samples_needed(term: Term, evidence: Evidence) -> int | None:
@@ -172,8 +176,4 @@ ESTIMATES: Mapping[str, Callable[[Evidence], Estimate]] = {
     "energy": _energy,
     "cost": lambda e: exact(e.cost_usd_per_million, "CPU time at a declared price"),
     "cold": cold,
-}
-LABELS: Mapping[str, Callable[[Evidence], str | None]] = {
-    "energy": lambda e: e.energy.label,
-    "cost": lambda e: "declared",
 }

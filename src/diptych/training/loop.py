@@ -191,11 +191,11 @@ class _Run:
 
     def _shuffled(self, epoch: int) -> Iterator[Tensor]:
         order = torch.randperm(len(self.targets), generator=self.generator)
-        for chosen in order.split(self.batch_size)[: self.steps_per_epoch]:
+        for start in range(0, self.steps_per_epoch * self.batch_size, self.batch_size):
             self._follow_plan()
             if not self.progress.remaining:
                 return
-            yield chosen
+            yield order[start : start + self.batch_size]
 
     def _step(self, chosen: Tensor, epoch: int) -> Tensor:
         factor = rate_factor(self.progress.share, self.recipe.warmup_share)

@@ -77,7 +77,7 @@ class ResidualNet(nn.Module):
             channels = width
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels, num_classes)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch allows it
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Compute the logits.
