@@ -152,7 +152,14 @@ def _probe(file: BinaryIO, size_bytes: int, name: str) -> tuple[int, int, int]:
         width, height = image.size
         if orientation(image.info.get("exif", b"")) >= 5:
             width, height = height, width
-        return height, width, 1 if image.mode in {"1", "L", "LA", "I", "I;16"} else 3
+        return height, width, 1 if _is_grey(image) else 3
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is not None and image.palette.rawmode == "RGB":
+        colours = bytes(image.palette.palette)
+        return colours[0::3] == colours[1::3] == colours[2::3]
+    return image.mode in {"1", "L", "LA", "I", "I;16"}
 
 
 def _upright(image: Image.Image) -> Image.Image:
