@@ -20,7 +20,7 @@ LARGEST = sys.float_info.max
 MAX_LABELS = 100_000
 MAX_PROGRAMS = 64
 MAX_THREADS = 1024
-PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+PROGRAM_NAME = re.compile(r"(?!inputs$)[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 DAMAGED = "the bundle is damaged or was not made by Diptych; make it again"
 
 Kind = TypeVar("Kind")

@@ -8,6 +8,7 @@ Source: the NPY format, version 1.0 (numpy.lib.format).
 import io
 import math
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -32,7 +33,16 @@ DTYPES: dict[bytes, np.dtype[np.uint8] | np.dtype[np.float32]] = {
     b"|u1": np.dtype(np.uint8),
     b"<f4": np.dtype(np.float32),
 }
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError)
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+)
 
 
 def write_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -46,7 +56,7 @@ def write_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
     """
     buffer = io.BytesIO()
     plain: dict[str, np.ndarray] = {
-        name: np.ascontiguousarray(array) for name, array in arrays.items()
+        name: np.asarray(array, order="C") for name, array in arrays.items()
     }
     np.savez_compressed(buffer, allow_pickle=False, **plain)
     return buffer.getvalue()
@@ -76,6 +86,8 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray]:
                 member.filename.removesuffix(".npy"): _parse(_unpack(archive, member))
                 for member in members
             }
+    except BundleError:
+        raise
     except ZIP_ERRORS as error:
         raise BundleError(f"an array file is not a readable zip: {error}", REFUSED) from error
 

@@ -67,7 +67,10 @@ class OpenVinoSession:
         if batch.shape == self._pixels.shape:
             self._pixels[...] = batch
             self._single.infer()
-            return self._logits.copy()
+            single: np.ndarray = self._logits.copy()
+            return single
+        if batch.shape[1:] != self._pixels.shape[1:]:
+            raise ValueError(f"it takes {self._pixels.shape[1:]}, not {batch.shape[1:]}")
         if self._batched is None:
             self._batched = self._compile(-1)
         result = self._batched.infer([batch], share_inputs=False, share_outputs=False)
@@ -104,10 +107,7 @@ def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
         raise BundleError(f"{paths[0].name} is not an OpenVINO graph", "make the bundle again")
     try:
         model = openvino.Core().read_model(graph, weights)
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise BundleError(f"{paths[0].name} must have one input and one output")
-        if model.input(0).element_type != openvino.Type.u8:
-            raise BundleError(f"{paths[0].name} must take uint8 pixels")
+        _check_signature(model, paths[0].name)
         return OpenVinoSession(model, threads)
     except BundleError:
         raise
@@ -115,3 +115,10 @@ def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
         raise BundleError(
             f"OpenVINO cannot load {paths[0].name}: {error}", "make the bundle again"
         ) from error
+
+
+def _check_signature(model: openvino.Model, name: str) -> None:
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise BundleError(f"{name} must have one input and one output")
+    if model.input(0).element_type != openvino.Type.u8:
+        raise BundleError(f"{name} must take uint8 pixels")

@@ -1,0 +1,83 @@
+"""OpenVINO behind its door."""
+
+import numpy as np
+import pytest
+
+from diptych.core.errors import BundleError
+from diptych.inference.runtimes import open_session
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture
+def write(tiny, tmp_path):
+    def save(graph: bytes | None = None, weights: bytes | None = None):
+        graph = tiny.contents["model.xml"] if graph is None else graph
+        (tmp_path / "model.xml").write_bytes(graph)
+        weights = tiny.contents["model.bin"] if weights is None else weights
+        (tmp_path / "model.bin").write_bytes(weights)
+        return [tmp_path / "model.xml", tmp_path / "model.bin"]
+
+    return save
+
+
+def test_calls_do_not_write_to_earlier_inputs_or_answers(tiny, write):
+    session = open_session("openvino", write())
+    inputs, answers = [], []
+    rng = np.random.default_rng(0)
+    for count in (1, 1, 4, 1, 2, 4, 1):
+        inputs.append(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8))
+        answers.append(session.run(inputs[-1][:]))
+    copies = np.random.default_rng(0)
+    for pixels, answer in zip(inputs, answers, strict=True):
+        same = copies.integers(0, 256, pixels.shape, dtype=np.uint8)
+        np.testing.assert_array_equal(pixels, same)
+        np.testing.assert_allclose(answer, tiny.logits(same), rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_is_cached_on_disk(write, tmp_path):
+    paths = write()
+    open_session("openvino", paths).close()
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_what_is_no_graph_is_refused(tiny, write):
+    for graph in (b"", b"<?xml version='1.0'?><net/>", tiny.contents["model.onnx"], b"<net" * 99):
+        with pytest.raises(BundleError):
+            open_session("openvino", write(graph))
+    with pytest.raises(BundleError, match="2 files"):
+        open_session("openvino", write()[:1])
+
+
+def test_weights_that_are_too_short_are_refused(write):
+    with pytest.raises(BundleError):
+        open_session("openvino", write(weights=b""))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'shape="?,8,8,3"', b'shape="?,8,8,999999999999"'),
+        (b'size="36"', b'size="999999999999"'),
+        (b'element_type="u8"', b'element_type="f32"'),
+    ],
+)
+def test_absurd_graphs_are_refused(tiny, write, old, new):
+    assert old in tiny.contents["model.xml"]
+    with pytest.raises(BundleError):
+        open_session("openvino", write(tiny.contents["model.xml"].replace(old, new)))
+
+
+def test_entities_are_not_expanded(tiny, write):
+    bomb = b'<?xml version="1.0"?><!DOCTYPE net [<!ENTITY a "' + b"x" * 1000 + b'">'
+    for letter in range(10):
+        bomb += b'<!ENTITY a%d "&a;&a;&a;&a;&a;&a;&a;&a;">' % letter
+    bomb += b"]>" + tiny.contents["model.xml"].split(b"?>", 1)[1].replace(b"tiny", b"&a9;", 1)
+    with pytest.raises(BundleError):
+        open_session("openvino", write(bomb)).close()
+
+
+def test_a_batch_that_the_graph_cannot_take_is_one_error(write):
+    session = open_session("openvino", write())
+    with pytest.raises(BundleError, match="cannot run"):
+        session.run(np.zeros((1, 9, 9, 4), np.uint8))
