@@ -156,9 +156,9 @@ def _probe(file: BinaryIO, size_bytes: int, name: str) -> tuple[int, int, int]:
 
 
 def _is_grey(image: Image.Image) -> bool:
-    if image.mode == "P" and image.palette is not None and image.palette.rawmode == "RGB":
-        colours = bytes(image.palette.palette)
-        return colours[0::3] == colours[1::3] == colours[2::3]
+    if image.mode == "P" and image.palette is not None:
+        order, colours = image.palette.getdata()
+        return order == "RGB" and colours[0::3] == colours[1::3] == colours[2::3]
     return image.mode in {"1", "L", "LA", "I", "I;16"}
 
 
