@@ -15,7 +15,7 @@ from diptych.serving.app import Application
 from diptych.serving.body import Limits
 from diptych.serving.models import open_models
 
-SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)?\s*", re.IGNORECASE)
+SIZE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(B|KB|MB|GB)?\s*", re.IGNORECASE)
 SCALES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 LARGEST_BYTES = 10**9
 

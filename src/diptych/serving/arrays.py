@@ -36,6 +36,7 @@ TENSORS: Forms = {
     4: Decoder(Annotated[list[IntegerStack], Filled]),
 }
 SCANNED_BYTES = 256
+SYNTAX = "send arrays in arrays of numbers, such as [[0, 255], [128, 7]]"
 
 
 def parse_array(text: bytes, forms: Forms) -> np.ndarray:
@@ -62,7 +63,7 @@ def parse_array(text: bytes, forms: Forms) -> np.ndarray:
     except msgspec.ValidationError as error:
         raise DataError(f"the array cannot be used: {error}") from error
     except msgspec.DecodeError as error:
-        raise RequestError(f"the body is not JSON: {error}") from error
+        raise RequestError(f"the body is not JSON: {error}", SYNTAX) from error
     except ValueError as error:
         raise DataError("the array's rows differ in length") from error
     return values.astype(np.uint8) if values.dtype.kind == "i" else values
@@ -85,6 +86,6 @@ def _check_syntax(text: bytes) -> None:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except RecursionError as error:
-        raise RequestError("the JSON is nested too deeply") from error
+        raise RequestError("the JSON is nested too deeply", SYNTAX) from error
     except ValueError as error:
-        raise RequestError(f"the body is not JSON: {error}") from error
+        raise RequestError(f"the body is not JSON: {error}", SYNTAX) from error

@@ -45,7 +45,7 @@ class _Input(Struct, frozen=True):
     datatype: str
     shape: Annotated[list[Annotated[int, Meta(ge=1, le=1 << 40)]], Meta(max_length=16)]
     parameters: _InputParameters = _InputParameters()
-    data: Raw | None = None
+    data: Raw = Raw()
 
 
 class _Output(Struct, frozen=True):
@@ -147,7 +147,7 @@ def _pixels(tensor: _Input, binary: memoryview) -> np.ndarray:
         )
     if announced is None:
         return _pixels_of_json(tensor)
-    if tensor.data is not None:
+    if bytes(tensor.data):
         raise DataError("the input has both data and binary_data_size", "send one of them")
     expected = math.prod(tensor.shape)
     if announced != expected:
@@ -156,7 +156,7 @@ def _pixels(tensor: _Input, binary: memoryview) -> np.ndarray:
 
 
 def _pixels_of_json(tensor: _Input) -> np.ndarray:
-    pixels = parse_array(b"" if tensor.data is None else bytes(tensor.data), TENSORS)
+    pixels = parse_array(bytes(tensor.data), TENSORS)
     if pixels.shape not in ((math.prod(tensor.shape),), tuple(tensor.shape)):
         raise DataError(f"shape {tensor.shape} does not fit data of shape {list(pixels.shape)}")
     return pixels.reshape(tensor.shape)
@@ -172,13 +172,10 @@ def _outputs(envelope: _Envelope, offered: Sequence[str]) -> tuple[OutputChoice,
             raise DataError(
                 f"there is no output {output.name[:80]!r}", nearest(output.name[:80], offered)
             )
-    return tuple(
-        OutputChoice(
-            name=output.name,
-            binary=binary
-            if output.parameters.binary_data is None
-            else output.parameters.binary_data,
-            classes=output.parameters.classification,
-        )
-        for output in asked
-    )
+    return tuple(_choice(output, binary) for output in asked)
+
+
+def _choice(output: _Output, binary_by_default: bool) -> OutputChoice:
+    asked = output.parameters.binary_data
+    binary = binary_by_default if asked is None else asked
+    return OutputChoice(name=output.name, binary=binary, classes=output.parameters.classification)

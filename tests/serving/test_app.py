@@ -1,0 +1,147 @@
+"""Every path, every kind of failure: always JSON, never a traceback."""
+
+import asyncio
+import itertools
+import logging
+
+import pytest
+
+from diptych.serving.app import Application
+from diptych.serving.body import Limits
+
+SCOPE = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+
+
+class BrokenBundle:
+    """A bundle that has a defect."""
+
+    def __init__(self, bundle) -> None:
+        self.manifest, self.program, self.labels = bundle.manifest, bundle.program, bundle.labels
+
+    def predict(self, x: bytes) -> None:
+        raise ZeroDivisionError("secret detail")
+
+
+async def run(app: Application, receive, scope: dict | None = None) -> list[dict]:
+    sent = []
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    await app(scope or SCOPE, receive, send)
+    return sent
+
+
+def test_health_and_metadata_are_answered(app, ask):
+    for path in ("/v2/health/live", "/v2/health/ready", "/v2", "/v2/models/colors"):
+        reply = ask(app, "GET", path)
+        assert reply.status == 200
+        assert reply.headers["content-type"] == "application/json"
+        assert ask(app, "GET", path + "/").json == reply.json
+
+
+def test_an_unknown_path_is_404_with_the_nearest(app, ask):
+    reply = ask(app, "POST", "/v2/models/color/infer")
+    assert reply.status == 404
+    assert reply.json == {
+        "error": "nothing is at '/v2/models/color/infer'",
+        "hint": "did you mean '/v2/models/colors/infer'?",
+    }
+    assert ask(app, "GET", "/" + "x" * 9000).status == 404
+    assert ask(app, "GET", "/v2/models/colors/versions/2").status == 404
+
+
+def test_a_wrong_method_is_405_and_says_the_right_one(app, ask):
+    reply = ask(app, "GET", "/predict")
+    assert reply.status == 405
+    assert reply.headers["allow"] == "POST"
+    reply = ask(app, "DELETE", "/v2/health/live")
+    assert reply.headers["allow"] == "GET, HEAD"
+    assert ask(app, "HEAD", "/v2/health/live").status == 200
+
+
+def test_a_body_over_the_limit_is_413(app, ask):
+    reply = ask(app, "POST", "/predict", b"x" * 100_001, content_type="image/png")
+    assert reply.status == 413
+    assert "100 KB" in reply.json["error"]
+
+
+def test_a_wrong_tensor_is_400(app, ask):
+    reply = ask(app, "POST", "/v2/models/colors/infer", b'{"inputs": []}')
+    assert reply.status == 400
+    assert "0 inputs" in reply.json["error"]
+
+
+def test_a_defect_is_500_told_to_the_log_and_not_to_the_client(bundle, ask, caplog):
+    app = Application({"broken": BrokenBundle(bundle)}, Limits())
+    with caplog.at_level(logging.ERROR):
+        reply = ask(app, "POST", "/predict", b"x")
+    assert reply.status == 500
+    assert reply.json["error"] == "a defect of the server"
+    assert "secret" not in reply.body.decode()
+    assert "ZeroDivisionError" in caplog.text
+    assert ask(app, "GET", "/v2/health/live").status == 200
+
+
+def test_a_client_that_leaves_gets_nothing(app):
+    async def leave() -> dict:
+        return {"type": "http.disconnect"}
+
+    assert asyncio.run(run(app, leave)) == []
+
+
+def test_a_request_that_is_cut_off_by_the_stop_is_503(app):
+    async def stop_while_waiting() -> list[dict]:
+        waiting = asyncio.Event()
+
+        async def receive() -> dict:
+            waiting.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        task = asyncio.create_task(run(app, receive))
+        await waiting.wait()
+        task.cancel()
+        return await task
+
+    start, _ = asyncio.run(stop_while_waiting())
+    assert start["status"] == 503
+
+
+def test_health_is_answered_between_the_parts_of_a_batch(app, bundle):
+    order = []
+    body = b"[" + b",".join([b"[[[1,2,3]]]"] * 64) + b"]"
+    headers = [(b"content-type", b"application/json")]
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def batch() -> None:
+        await run(app, receive, {**SCOPE, "headers": headers})
+        order.append("batch")
+
+    async def health() -> None:
+        await run(app, receive, {**SCOPE, "method": "GET", "path": "/v2/health/live"})
+        order.append("health")
+
+    async def both() -> None:
+        await asyncio.gather(batch(), health())
+
+    asyncio.run(both())
+    assert order == ["health", "batch"]
+
+
+@pytest.fixture
+def clocked(bundle) -> Application:
+    return Application({"colors": bundle}, Limits(), itertools.count(0, 0.2).__next__)
+
+
+def test_requests_are_counted_by_route_and_status(clocked, ask):
+    ask(clocked, "POST", "/predict", b"no picture")
+    ask(clocked, "GET", "/nowhere")
+    ask(clocked, "GET", "/elsewhere")
+    text = ask(clocked, "GET", "/metrics").body.decode()
+    assert 'diptych_requests_total{route="/predict",status="422"} 1' in text
+    assert 'diptych_requests_total{route="other",status="404"} 2' in text
+    assert 'diptych_request_seconds_bucket{route="/predict",le="0.1"} 0' in text
+    assert 'diptych_request_seconds_bucket{route="/predict",le="0.25"} 1' in text

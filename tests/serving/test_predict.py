@@ -1,0 +1,121 @@
+"""The simple protocol, with a model whose answers are known."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import softmax
+
+from diptych.core.errors import DataError
+from diptych.serving.predict import check_items, is_batch
+
+EMPTY = np.zeros((4, 6, 3), np.uint8)
+
+
+def encoded(pixels: np.ndarray, form: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def picture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
+
+
+def check_answer(answer: dict, pixels: np.ndarray, bundle, oracle) -> None:
+    expected = softmax(oracle(pixels[None]))[0]
+    assert list(answer) == ["label", "score", "scores"]
+    assert answer["label"] == bundle.labels[expected.argmax()]
+    assert answer["score"] == pytest.approx(expected.max(), rel=1e-4)
+    assert list(answer["scores"]) == list(bundle.labels)
+    assert list(answer["scores"].values()) == pytest.approx(list(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("media", ["image/png", "IMAGE/PNG; x=y", "application/octet-stream"])
+def test_a_picture_is_answered_as_the_oracle_says(app, ask, bundle, oracle, media):
+    reply = ask(app, "POST", "/predict", encoded(picture(1)), content_type=media)
+    assert reply.status == 200
+    check_answer(reply.json, picture(1), bundle, oracle)
+
+
+def test_a_picture_without_a_content_type_is_still_a_picture(app, ask, bundle, oracle):
+    reply = ask(app, "POST", "/v1/colors/predict", encoded(picture(2)))
+    check_answer(reply.json, picture(2), bundle, oracle)
+
+
+def test_pixels_in_json_are_answered_like_the_picture(app, ask, bundle, oracle):
+    body = json.dumps(picture(3).tolist()).encode()
+    reply = ask(app, "POST", "/predict", body, content_type="application/json; charset=utf-8")
+    check_answer(reply.json, picture(3), bundle, oracle)
+
+
+def test_a_batch_in_json_is_answered_in_order(app, ask, bundle, oracle):
+    pictures = [picture(seed) for seed in range(40)]
+    body = json.dumps([pixels.tolist() for pixels in pictures]).encode()
+    reply = ask(app, "POST", "/predict", body, content_type="application/json")
+    assert len(reply.json) == 40
+    for answer, pixels in zip(reply.json, pictures, strict=True):
+        check_answer(answer, pixels, bundle, oracle)
+
+
+def test_json_gives_what_the_python_interface_gives(app, ask, bundle):
+    grey = np.arange(24).reshape(4, 6) * 10
+    for array in (grey, grey / 255, np.stack([grey] * 3)):
+        body = json.dumps(array.tolist()).encode()
+        found = ask(app, "POST", "/predict", body, content_type="application/json").json
+        expected = bundle.predict(list(array) if array.ndim == 3 else [array])
+        found = found if isinstance(found, list) else [found]
+        assert [answer["scores"] for answer in found] == [item.scores for item in expected]
+
+
+BOMB = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x01\x00\x00\x00\x01\x00\x00\x08\x02\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("media", "body", "status"),
+    [
+        ("image/png", b"", 422),
+        ("image/png", b"this is a text", 422),
+        ("image/png", encoded(EMPTY)[:40], 422),
+        ("image/png", BOMB + b"\x00" * 64, 422),
+        ("application/json", b"", 400),
+        ("application/json", b"[[1,2],[3,", 400),
+        ("application/json", b"[[NaN]]", 400),
+        ("application/json", b"\xff\xfe", 400),
+        ("application/json", b"[" * 90_000, 400),
+        ("application/json", b'{"a":' * 9_000, 400),
+        ("application/json", b"[[[[[" + b"]]]]]", 422),
+        ("application/json", b'{"instances": [[1]]}', 422),
+        ("application/json", b"[[1],[2,3]]", 422),
+        ("application/json", b"[[300]]", 422),
+        ("application/json", b"[[1.5]]", 422),
+        ("application/json", b'[["1"]]', 422),
+        ("application/json", b"[[[[1,2,3,4,5]]]]", 422),
+        ("application/json", b"[" + b"[[1,1,1,1,1]]," * 1024 + b"[[1,1,1,1,1]]]", 422),
+        ("application/x-www-form-urlencoded", b"a=b", 415),
+        ("multipart/form-data; boundary=x", b"--x--", 415),
+        ("text/plain", b"hello", 415),
+    ],
+)
+def test_a_wrong_body_is_one_line_and_a_hint(app, ask, media, body, status):
+    reply = ask(app, "POST", "/predict", body, content_type=media)
+    assert reply.status == status
+    assert set(reply.json) == {"error", "hint"}
+    assert "\n" not in reply.json["error"]
+    assert "Traceback" not in reply.json["error"]
+    assert reply.json["hint"]
+
+
+def test_a_stack_is_a_batch_unless_its_last_axis_can_be_channels():
+    assert is_batch((7, 28, 28))
+    assert is_batch((1, 28, 28, 1))
+    assert not is_batch((28, 28))
+    assert not is_batch((28, 28, 3))
+
+
+def test_a_batch_has_a_largest_length():
+    check_items(1024)
+    with pytest.raises(DataError, match="1025 items"):
+        check_items(1025)
