@@ -1,0 +1,74 @@
+"""Claim: a prediction takes at most a quarter of what PyTorch eager takes on the same network.
+
+Hardware: any; printed. n: 2,000 single predictions each, one thread, blocks in alternation, after
+warm-up (median, and the median of paired ratios with its interval). The network is the bundle's
+own, with its own weights, from `weights.safetensors`; inputs are the same raw pixels.
+Source: this script. Usage: against_eager.py [BUNDLE]; without one, a bundle for the built-in
+digits is made first.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from conditions import print_conditions
+
+import diptych
+from diptych.measure.quantiles import median_ratio, quantile
+from diptych.measure.timing import interleave
+from diptych.training import weights
+from diptych.training.models import NETWORKS, ResidualNetConfig
+
+CALLS = 2000
+
+
+def eager_network(bundle: diptych.Bundle) -> torch.nn.Module:
+    shape = {k: v for k, v in bundle.manifest.architecture.items() if k != "diptych"}
+    config = msgspec.convert(shape, ResidualNetConfig)
+    network = NETWORKS[config.name](config, bundle.manifest.input, len(bundle.labels))
+    network.load_state_dict(weights.decode((bundle.path / "weights.safetensors").read_bytes()))
+    return network.eval()
+
+
+def compare(path: Path) -> None:
+    torch.set_num_threads(1)
+    bundle = diptych.load(path)
+    network = eager_network(bundle)
+    one = bundle.golden().inputs[:1]
+    tensor = torch.from_numpy(one)
+
+    def eager() -> torch.Tensor:
+        with torch.inference_mode():
+            return network(tensor)
+
+    difference = float(np.abs(eager().numpy() - bundle.run(one)).max())
+    program = bundle.program
+    name = f"diptych ({program.runtime} {program.precision})"
+    times = interleave({"eager": eager, name: lambda: bundle.run(one)}, samples=CALLS)
+    print(f"\n{bundle.manifest.name}: {bundle.manifest.model.parameters:,} parameters, ", end="")
+    print(f"{bundle.manifest.model.flops / 1e6:.1f} MFLOPs, largest logit difference {difference:.3f}")
+    for who, timing in times.items():
+        p50, p99 = (quantile(timing.latencies_ms, q) for q in (0.5, 0.99))
+        print(f"  {who}: p50 {p50.value:.4f} ms, p99 {p99.value:.4f} ms, n {p50.n}")
+    ratio = median_ratio(times[name].latencies_ms, times["eager"].latencies_ms)
+    print(f"  ratio of medians, diptych / eager: {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
+
+
+def main() -> None:
+    print_conditions()
+    if len(sys.argv) > 1:
+        compare(Path(sys.argv[1]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder, "digits.dip")
+        command = [sys.executable, "-m", "diptych", "fit", "digits", "--budget", "accuracy>=90%"]
+        subprocess.run([*command, "--out", str(bundle)], check=True)
+        compare(bundle)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The code blocks of the README run as they stand, on a bundle for the built-in digits."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = "".join(blocks("sh")).splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("diptych ")]
+
+
+@pytest.fixture(scope="module")
+def folder(digits_bundle: Path, digit_picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("readme")
+    (place / "digits.dip").symlink_to(digits_bundle)
+    (place / "digit.png").write_bytes(digit_picture.read_bytes())
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", commands(), ids=lambda words: words[0])
+def test_a_command_of_the_readme_runs(words: list[str], folder: Path) -> None:
+    if words[0] == "serve":
+        words = [*words, "--help"]
+    if words[0] == "fit":
+        words = ["again.dip" if word == "digits.dip" else word for word in words]
+    done = subprocess.run(
+        [sys.executable, "-m", "diptych", *words], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_of_the_readme_runs(code: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0\nPASS")
+
+
+def test_the_first_screen_comes_to_the_point() -> None:
+    before = README.split("```")[0]
+    assert len(before.split()) <= 140
