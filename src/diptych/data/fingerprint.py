@@ -51,5 +51,5 @@ def count_shared(splits: Mapping[str, Split]) -> dict[tuple[str, str], int]:
 
 
 def _digests(inputs: np.ndarray) -> list[bytes]:
-    rows = np.ascontiguousarray(inputs).reshape(len(inputs), -1)
+    rows = np.ascontiguousarray(inputs)
     return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

@@ -70,20 +70,22 @@ def stratified(
 
 
 def allot(sizes: np.ndarray, wanted: int) -> np.ndarray:
-    """Divide a number over classes in proportion to their sizes, by largest remainders.
+    """Divide a number over classes: one for each, the rest in proportion, by largest remainders.
 
     Args:
         sizes: (K,) items in each class, each 2 or more.
         wanted: How many in all.
 
     Returns:
-        (K,) counts, each from 1 to the class's size less 1.
+        (K,) counts, each from 1 to the class's size less 1; their sum is at most `wanted` or K.
     """
-    exact = wanted * sizes / sizes.sum()
+    beyond_one = np.maximum(wanted * sizes / sizes.sum() - 1, 0)
+    rest = max(wanted - len(sizes), 0)
+    exact = rest * beyond_one / (beyond_one.sum() or 1)
     counts = np.floor(exact).astype(np.int64)
     order = np.argsort(counts - exact, kind="stable")
-    counts[order[: wanted - counts.sum()]] += 1
-    bounded: np.ndarray = np.clip(counts, 1, sizes - 1)
+    counts[order[: rest - counts.sum()]] += 1
+    bounded: np.ndarray = np.minimum(1 + counts, sizes - 1)
     return bounded
 
 

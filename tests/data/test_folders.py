@@ -1,0 +1,78 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diptych.core.errors import DataError
+from diptych.data.folders import read_folders, subfolders
+
+Tree = Callable[..., Path]
+
+
+def contents(root: Path) -> dict[str, list[tuple[str, object]]]:
+    splits = read_folders(root).splits
+    return {
+        name: list(zip(split.items, split.labels, strict=True)) for name, split in splits.items()
+    }
+
+
+def test_a_folder_is_a_class(tree: Tree) -> None:
+    root = tree({"dog": 1, "cat": 2})
+    expected = [("cat/000.png", "cat"), ("cat/001.png", "cat"), ("dog/000.png", "dog")]
+    assert contents(root) == {"train": expected}
+
+
+def test_batches_hold_the_files_in_the_order_of_the_items(tree: Tree) -> None:
+    root = tree({"a": 300, "b": 2}, height=1, width=1)
+    split = read_folders(root).splits["train"]
+    files = [file for batch in split.batches() for file in batch]
+    assert [file.relative_to(root).as_posix() for file in files] == list(split.items)
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "dev"])
+def test_splits_may_lie_above_the_classes(tree: Tree, validation: str) -> None:
+    root = tree({"train/a": 2, "train/b": 1, f"{validation}/a": 1, "Test/b": 1})
+    found = contents(root)
+    assert {name: len(items) for name, items in found.items()} == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+    }
+    assert found["test"] == [("Test/b/000.png", "b")]
+
+
+def test_a_class_may_be_called_train(tree: Tree) -> None:
+    root = tree({"train": 1, "bus": 1})
+    assert [label for _, label in contents(root)["train"]] == ["bus", "train"]
+
+
+def test_pictures_may_lie_deeper_in_a_class(tree: Tree) -> None:
+    assert contents(tree({"a/2024/may": 1, "b": 1}))["train"][0] == ("a/2024/may/000.png", "a")
+
+
+def test_other_files_and_empty_folders_are_told(tree: Tree) -> None:
+    root = tree({"a": 1, "b": 1, "c": 0})
+    (root / "a" / "notes.txt").write_text("")
+    (root / "a" / ".DS_Store").write_text("")
+    assert read_folders(root).warnings == (
+        "folder 'c' holds no pictures and is no class",
+        "1 files that are not pictures were passed over (.txt)",
+    )
+
+
+def test_hidden_folders_are_no_classes(tree: Tree) -> None:
+    root = tree({"a": 1, ".git": 1, "__MACOSX": 1})
+    assert [folder.name for folder in subfolders(root)] == ["a"]
+
+
+def test_folders_without_pictures_are_refused_with_what_is_expected(tree: Tree) -> None:
+    with pytest.raises(DataError, match="holds no pictures in class folders") as caught:
+        read_folders(tree({"a": 0}))
+    assert "CLASS/PICTURE.png" in caught.value.hint
+
+
+def test_folders_of_sound_are_refused_as_such(tree: Tree) -> None:
+    root = tree({"one": 0})
+    (root / "one" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"sound \(\.wav\) cannot be read yet"):
+        read_folders(root)

@@ -1,0 +1,162 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from diptych.core.errors import DataError
+from diptych.data.parquet import class_names, parquet_files, read_parquet
+from diptych.data.raw import RawSplit
+
+PICTURES = [b"one", b"two", b"three"]
+STRUCTS = [{"bytes": content, "path": None} for content in PICTURES]
+LABELS = ["cat", "dog", "cat"]
+
+
+def write(file: Path, columns: dict[str, object], names: list[str] | None = None) -> Path:
+    table = pa.table(columns)
+    if names is not None:
+        features = {"label": {"names": names, "_type": "ClassLabel"}}
+        metadata = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": metadata})
+    file.parent.mkdir(exist_ok=True)
+    parquet.write_table(table, file)
+    return file
+
+
+def content(split: RawSplit) -> list[object]:
+    return [picture for batch in split.batches() for picture in batch]
+
+
+@pytest.mark.parametrize("image", ["image", "img"])
+@pytest.mark.parametrize("label", ["label", "labels", "target"])
+@pytest.mark.parametrize("pictures", [STRUCTS, PICTURES])
+def test_a_file_is_the_training_split(
+    tmp_path: Path, image: str, label: str, pictures: object
+) -> None:
+    raw = read_parquet(write(tmp_path / "a.parquet", {image: pictures, label: LABELS}))
+    assert set(raw.splits) == {"train"}
+    assert content(raw.splits["train"]) == PICTURES
+    assert list(raw.splits["train"].labels) == LABELS
+    assert raw.splits["train"].items[2] == "a.parquet#2"
+
+
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_a_folder_is_read_split_by_split_and_shard_by_shard(tmp_path: Path, inside: str) -> None:
+    for name, rows in (("train-00001-of-2", 1), ("train-00000-of-2", 3), ("test", 2), ("val-0", 1)):
+        columns = {"image": STRUCTS[:rows], "label": LABELS[:rows]}
+        write(tmp_path / inside / f"{name}.parquet", columns)
+    raw = read_parquet(tmp_path)
+    counts = {name: len(split.items) for name, split in raw.splits.items()}
+    assert counts == {"train": 4, "test": 2, "validation": 1}
+    assert content(raw.splits["train"]) == [*PICTURES, b"one"]
+
+
+def test_files_that_name_no_split_are_training_data_together(tmp_path: Path) -> None:
+    for name in ("part-0", "part-1"):
+        write(tmp_path / f"{name}.parquet", {"image": STRUCTS, "label": LABELS})
+    assert len(read_parquet(tmp_path).splits["train"].items) == 6
+
+
+def test_a_file_that_names_no_split_beside_others_is_told(tmp_path: Path) -> None:
+    for name in ("train", "extra"):
+        write(tmp_path / f"{name}.parquet", {"image": STRUCTS, "label": LABELS})
+    assert read_parquet(tmp_path).warnings == (
+        "extra.parquet belongs to no split and was passed over",
+    )
+
+
+def test_the_training_split_is_needed(tmp_path: Path) -> None:
+    write(tmp_path / "test.parquet", {"image": STRUCTS, "label": LABELS})
+    with pytest.raises(DataError, match=r"no train-\*\.parquet"):
+        read_parquet(tmp_path)
+
+
+def test_class_names_come_from_the_schema(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.parquet", {"image": STRUCTS, "label": [0, 1, 0]}, ["cat", "dog"])
+    raw = read_parquet(file)
+    assert raw.classes == ("cat", "dog")
+    assert list(raw.splits["train"].labels) == [0, 1, 0]
+
+
+@given(
+    st.one_of(
+        st.binary(),
+        st.recursive(st.none(), lambda x: st.dictionaries(st.text(), x)).map(json.dumps),
+    )
+)
+def test_any_other_metadata_gives_no_names(value: bytes | str) -> None:
+    encoded = value.encode() if isinstance(value, str) else value
+    assert class_names({b"huggingface": encoded}, "label") is None
+
+
+def test_labels_as_a_dictionary_are_their_words(tmp_path: Path) -> None:
+    labels = pa.array(LABELS).dictionary_encode()
+    raw = read_parquet(write(tmp_path / "a.parquet", {"image": STRUCTS, "label": labels}))
+    assert list(raw.splits["train"].labels) == LABELS
+
+
+def test_the_label_can_be_chosen(tmp_path: Path) -> None:
+    columns = {"image": STRUCTS, "label": LABELS, "coarse": ["x", "y", "x"]}
+    file = write(tmp_path / "a.parquet", columns)
+    assert list(read_parquet(file, "coarse").splits["train"].labels) == ["x", "y", "x"]
+    with pytest.raises(DataError, match="no column 'corse'") as caught:
+        read_parquet(file, "corse")
+    assert caught.value.hint == "did you mean 'coarse'?"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"picture": STRUCTS, "label": LABELS}, "no column 'image' or 'img'"),
+        ({"image": STRUCTS, "word": LABELS}, "no column 'label' or 'labels' or 'target'"),
+        ({"image": LABELS, "label": LABELS}, "column 'image' .* is string, not pictures"),
+        ({"image": [{"path": "x"}], "label": ["a"]}, "is struct<path: string>, not pictures"),
+    ],
+)
+def test_columns_that_cannot_be_used_are_named(
+    tmp_path: Path, columns: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_parquet(write(tmp_path / "a.parquet", columns))
+
+
+def test_a_shard_without_the_column_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "train-0.parquet", {"image": STRUCTS, "label": LABELS})
+    write(tmp_path / "train-1.parquet", {"image": STRUCTS, "klass": LABELS})
+    with pytest.raises(DataError, match=r"train-1\.parquet has no column 'label'"):
+        read_parquet(tmp_path)
+
+
+def test_a_picture_that_is_null_has_no_content(tmp_path: Path) -> None:
+    pictures = [None, {"bytes": None, "path": "/etc/passwd"}, STRUCTS[0]]
+    raw = read_parquet(write(tmp_path / "a.parquet", {"image": pictures, "label": LABELS}))
+    assert content(raw.splits["train"]) == [b"", b"", b"one"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"PAR1" + data[9:], lambda data: data[:-30], bytes]
+)
+def test_a_damaged_file_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = write(tmp_path / "a.parquet", {"image": STRUCTS, "label": LABELS})
+    file.write_bytes(damage(file.read_bytes()) if damage is not bytes else b"")
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
+        content(read_parquet(file).splits["train"])
+
+
+def test_files_in_the_folder_come_before_those_in_data(tmp_path: Path) -> None:
+    outer = write(tmp_path / "a.parquet", {"x": [1]})
+    write(tmp_path / "data" / "b.parquet", {"x": [1]})
+    assert parquet_files(tmp_path) == [outer]
+
+
+@pytest.mark.data
+def test_cifar10_has_its_official_splits(shared_data: Path) -> None:
+    raw = read_parquet(shared_data / "cifar10")
+    counts = {name: len(split.labels) for name, split in raw.splits.items()}
+    assert counts == {"train": 50_000, "test": 10_000}
+    assert next(raw.splits["test"].batches())[0][:4] == b"RIFF"
