@@ -178,3 +178,27 @@ def _candidate(program: Program, number: Estimate, energy: Energy) -> Candidate:
         parameters=9,
         flops=600,
     )
+
+
+BUDGET = "drop<=3%, p99<=20ms, size<=200KB"
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fit the built-in digits once, as a user would; the tests read it and leave it as it is."""
+    from diptych.cli.main import run
+
+    path = tmp_path_factory.mktemp("fitted") / "digits.dip"
+    assert run(["fit", "digits", "--budget", BUDGET, "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def digit_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw a picture of the digit 0."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    path = tmp_path_factory.mktemp("pictures") / "digit.png"
+    Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(path)
+    return path

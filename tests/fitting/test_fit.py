@@ -1,0 +1,176 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import diptych
+from diptych.core.errors import BudgetError, ConfigError, StorageError
+from diptych.core.files import sha256_of_file
+from diptych.core.progress import Step, StopRequest
+from diptych.data import read
+from diptych.fitting.fit import available_programs, fit
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.settings import Settings
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+RUN = [sys.executable, "-m", "diptych"]
+
+
+def quick_recipe(epochs: float = 3.0) -> FitRecipe:
+    """Train two tiny networks for a moment."""
+    training = TrainingRecipe(epochs=epochs, batch_size=64, translate=1, cutout=2)
+    plans = [
+        ModelPlan(
+            name=name,
+            network=ResidualNetConfig(stem=8, widths=(width,), blocks=(0,)),
+            training=training,
+        )
+        for name, width in (("teacher", 32), ("student-16", 16))
+    ]
+    portable = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
+    return FitRecipe(teacher=plans[0], students=(plans[1],), programs=portable)
+
+
+@pytest.mark.slow
+def test_a_fit_leaves_a_bundle_that_says_what_was_measured(digits_bundle: Path) -> None:
+    with diptych.load(digits_bundle) as bundle:
+        manifest = bundle.manifest
+        assert manifest.verdict == "PASS"
+        assert {term.name for term in manifest.terms} == {"drop", "p99", "size"}
+        assert len(manifest.candidates) == 12
+        assert sum(candidate.chosen for candidate in manifest.candidates) == 1
+        assert manifest.model.memory_bytes is not None
+        assert manifest.model.cold_ms is not None
+        assert manifest.model.cold_ms.n >= 5
+        assert manifest.provenance.calibration_sha256
+        assert manifest.training.flops > 0
+        passing = [c for c in manifest.candidates if c.meets_budget]
+        chosen = next(c for c in manifest.candidates if c.chosen)
+        assert chosen.cost_usd_per_million == min(c.cost_usd_per_million for c in passing)
+
+
+@pytest.mark.slow
+def test_what_the_bundle_claims_is_what_it_does(digits_bundle: Path) -> None:
+    """The accuracy in the manifest is found again by running the bundle on the test split."""
+    test = read("digits", seed=0).test
+    with diptych.load(digits_bundle) as bundle:
+        right = bundle.run(test.inputs).argmax(1) == test.targets
+        claimed = bundle.manifest.model.accuracy
+        assert (claimed.value, claimed.n) == (pytest.approx(right.mean()), len(test))
+        size = sum((digits_bundle / file.path).stat().st_size for file in bundle.program.files)
+        verdicts = {term.name: term for term in bundle.manifest.terms}
+        chosen = next(c for c in bundle.manifest.candidates if c.chosen)
+        assert verdicts["size"].value == chosen.size_bytes
+        assert size == bundle.program.size_bytes
+
+
+@pytest.mark.slow
+def test_every_program_of_the_bundle_agrees_with_the_golden_examples(digits_bundle: Path) -> None:
+    with diptych.load(digits_bundle) as bundle:
+        runtimes = [program.runtime for program in bundle.manifest.programs]
+    assert "onnxruntime" in runtimes
+    for runtime in runtimes:
+        diptych.load(digits_bundle, runtime=runtime).close()
+
+
+@pytest.mark.slow
+def test_a_fit_is_done_again_from_its_own_bundle_bit_for_bit(tmp_path: Path) -> None:
+    """What a time limit decided is in the bundle, and is followed without one."""
+    ticks = iter(range(10**9))
+    settings = Settings(recipe=quick_recipe(epochs=200), clock=lambda: 0.05 * next(ticks))
+    first = fit("digits", out=tmp_path / "a.dip", time_limit=60.0, settings=settings)
+    recipe = read_recipe(first.path)
+    assert recipe.teacher.training.replans
+    again = fit("digits", out=tmp_path / "b.dip", settings=Settings(recipe=recipe))
+    hashes = [sha256_of_file(b.path / "weights.safetensors") for b in (first, again)]
+    assert hashes[0] == hashes[1]
+    assert first.manifest.provenance.recipe == again.manifest.provenance.recipe
+
+
+@pytest.mark.slow
+def test_a_budget_that_nothing_meets_leaves_the_nearest_bundle(tmp_path: Path) -> None:
+    settings = Settings(recipe=quick_recipe())
+    bundle = fit("digits", "size<=2KB, p99<=1s", out=tmp_path / "a.dip", settings=settings)
+    manifest = bundle.manifest
+    assert manifest.verdict == "FAIL"
+    assert [offer.term for offer in manifest.relaxations] == ["size"]
+    smallest = min(candidate.size_bytes for candidate in manifest.candidates)
+    assert manifest.relaxations[0].needed == smallest
+
+
+@pytest.mark.slow
+def test_a_stop_request_in_training_still_gives_a_valid_bundle(tmp_path: Path) -> None:
+    stop = StopRequest()
+
+    def stop_soon(step: Step) -> None:
+        stop.requested |= step.stage == "teacher" and step.done >= 20
+
+    settings = Settings(recipe=quick_recipe(epochs=500), stop=stop, report=stop_soon)
+    bundle = fit("digits", out=tmp_path / "a.dip", settings=settings)
+    assert bundle.manifest.provenance.interrupted
+    assert [c.model for c in bundle.manifest.candidates] == ["teacher"]
+    diptych.load(bundle.path).close()
+
+
+@pytest.mark.slow
+def test_an_interrupt_from_outside_ends_with_a_valid_bundle(tmp_path: Path) -> None:
+    out = tmp_path / "a.dip"
+    command = [*RUN, "fit", "digits", "--time-limit", "10m", "--out", str(out), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("teacher:"):
+            break
+    os.kill(process.pid, signal.SIGINT)
+    printed, complaint = process.communicate(timeout=120)
+    assert process.returncode in {0, 3}, complaint
+    assert json.loads(printed)["interrupted"] is True
+    diptych.load(out).close()
+
+
+@pytest.mark.slow
+def test_a_killed_fit_leaves_the_earlier_bundle_whole(tmp_path: Path) -> None:
+    settings = Settings(recipe=quick_recipe())
+    before = fit("digits", out=tmp_path / "a.dip", settings=settings)
+    before.close()
+    digest = sha256_of_file(before.path / "bundle.json")
+    process = subprocess.Popen([*RUN, "fit", "digits", "--out", str(before.path)])
+    time.sleep(np.random.default_rng().uniform(1.0, 6.0))
+    process.kill()
+    process.wait()
+    assert sha256_of_file(before.path / "bundle.json") == digest
+    diptych.load(before.path).close()
+
+
+def test_a_misspelt_budget_is_refused_before_any_data_is_read(tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match="sise") as caught:
+        fit(tmp_path / "nothing", "sise<=3KB")
+    assert "size" in caught.value.hint
+
+
+def test_a_folder_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"precious")
+    with pytest.raises(StorageError, match="not a bundle"):
+        fit("digits", out=tmp_path)
+    assert (tmp_path / "holiday.jpg").read_bytes() == b"precious"
+
+
+def test_an_unknown_target_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="gpu"):
+        available_programs("gpu")
+    with pytest.raises(ConfigError) as caught:
+        available_programs("cpu-portabel")
+    assert "cpu-portable" in caught.value.hint
+
+
+def test_a_stop_before_training_interrupts(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit("digits", out=tmp_path / "a.dip", settings=Settings(stop=StopRequest(requested=True)))
+    assert not (tmp_path / "a.dip").exists()
