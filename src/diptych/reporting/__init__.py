@@ -1,0 +1,1 @@
+"""The two panels as one page: tables, charts, HTML, Markdown, and the model card."""

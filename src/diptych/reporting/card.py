@@ -1,0 +1,113 @@
+"""The bundle's README.md: a model card in the form that the Hugging Face hub reads.
+
+Source: Mitchell et al., "Model Cards for Model Reporting", 2019 (the idea); the front matter is
+the hub's model card metadata.
+"""
+
+import json
+import re
+
+from diptych.core.values import Manifest
+from diptych.reporting import markdown, sides, verdicts
+from diptych.reporting.numbers import count
+
+SIMPLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+
+def render_card(manifest: Manifest) -> str:
+    """Write the model card of a bundle.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        Markdown with YAML front matter.
+    """
+    parts = [
+        _front_matter(manifest),
+        f"# {markdown.escape(manifest.name)}",
+        markdown.escape(verdicts.sentence(manifest)),
+        f"## Budget: {manifest.verdict}",
+        markdown.terms(manifest),
+        "\n".join(f"- {markdown.escape(line)}" for line in verdicts.relaxation_lines(manifest)),
+        "## Training and inference, side by side",
+        markdown.side_by_side(manifest),
+        markdown.escape(sides.breakeven(manifest)),
+        "## Use",
+        f"```python\n{usage(manifest)}\n```",
+        "## Limits",
+        "\n".join(f"- {line}" for line in _limits(manifest)),
+        "## How it was made",
+        "\n".join(f"- {line}" for line in _making(manifest)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def usage(manifest: Manifest) -> str:
+    """Write the lines of Python that use the bundle.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        Three lines of code.
+    """
+    name = manifest.name if SIMPLE_NAME.fullmatch(manifest.name) else "model"
+    return f'import diptych\nbundle = diptych.load("{name}.dip")\nprint(bundle.predict("picture.png"))'
+
+
+def _front_matter(manifest: Manifest) -> str:
+    """Write YAML; JSON strings are YAML strings, so no name can leave its quotes."""
+    data, value = manifest.provenance.data, manifest.model.accuracy.value
+    words = [manifest.task, *filter(None, (manifest.model.precision, manifest.model.runtime))]
+    return "\n".join([
+        "---",
+        "library_name: diptych",
+        f"pipeline_tag: {json.dumps(manifest.task)}",
+        f"tags: {json.dumps(['diptych', *words])}",
+        "metrics: [accuracy]",
+        "model-index:",
+        f"- name: {json.dumps(manifest.name)}",
+        "  results:",
+        "  - task:",
+        f"      type: {json.dumps(manifest.task)}",
+        "    dataset:",
+        f"      name: {json.dumps(data.name)}",
+        f"      type: {json.dumps(data.name)}",
+        "      split: test",
+        "    metrics:",
+        f"    - type: accuracy\n      value: {value:.4f}",
+        "---",
+    ])
+
+
+def _limits(manifest: Manifest) -> list[str]:
+    spec = manifest.input
+    labels = ", ".join(markdown.escape(label) for label in manifest.labels[:50])
+    more = f" and {len(manifest.labels) - 50} more" if len(manifest.labels) > 50 else ""
+    return [
+        f"It knows {len(manifest.labels)} labels and nothing else: {labels}{more}.",
+        "A picture of anything else gets one of these labels too; a score is not a probability "
+        "that the answer is right.",
+        f"Pictures are brought to {spec.width} × {spec.height} pixels, {spec.channels} "
+        f"channel{'s' if spec.channels > 1 else ''}; finer detail is lost.",
+        "Accuracy was measured on data like the training data; on other data, measure again: "
+        "`diptych evaluate`.",
+        f"Time and energy were measured on {markdown.escape(manifest.machine.cpu)}; elsewhere, "
+        "measure again: `diptych bench`.",
+        "License: not stated. Whoever publishes this model adds one.",
+    ]
+
+
+def _making(manifest: Manifest) -> list[str]:
+    made = manifest.provenance
+    counts = ", ".join(f"{markdown.escape(name)} {count(n)}" for name, n in made.data.counts.items())
+    lines = [
+        f"Data: {markdown.escape(made.data.name)} ({counts}); SHA-256 "
+        f"`{made.data.sha256[:16]}`; splits: {markdown.escape(made.data.split_method)}.",
+        f"Seed {made.seed}; made {markdown.escape(made.created)}"
+        + ("; stopped before its end." if made.interrupted else "."),
+    ]
+    if made.data.skipped:
+        lines.append(f"{len(made.data.skipped)} items were left out.")
+    return lines + [f"Warning: {markdown.escape(one)}" for one in made.data.warnings]

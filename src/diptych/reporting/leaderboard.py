@@ -1,0 +1,70 @@
+"""The candidates as a table of text, the chosen one marked."""
+
+from dataclasses import dataclass
+
+from diptych.core import text
+from diptych.core.values import Candidate, Manifest
+from diptych.reporting.numbers import count, measured, scaled, significant
+
+HEADER = (
+    "Candidate", "Accuracy", "Drop", "p50", "p99", "Size", "Energy", "Cost per 1M",
+    "FLOP", "Parameters", "Budget",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One candidate: its cells in the order of `HEADER`, and its standing."""
+
+    cells: tuple[str, ...]
+    chosen: bool
+    meets_budget: bool
+
+
+def entries(manifest: Manifest) -> tuple[Entry, ...]:
+    """List the candidates: those that meet the budget first, each group by p99.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        One entry per candidate.
+    """
+    ordered = sorted(
+        manifest.candidates,
+        key=lambda one: (not one.chosen, not one.meets_budget, one.p99_ms.value),
+    )
+    return tuple(_entry(one) for one in ordered)
+
+
+def nearest(manifest: Manifest) -> tuple[Entry, ...]:
+    """List the candidates that a single relaxation would let in.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        The entries, in the order of their relaxations, each once; none where the budget is met.
+    """
+    if manifest.verdict == "PASS":
+        return ()
+    by_name = {one.name: one for one in manifest.candidates}
+    names = dict.fromkeys(one.candidate for one in manifest.relaxations)
+    return tuple(_entry(by_name[name]) for name in names if name in by_name)
+
+
+def _entry(one: Candidate) -> Entry:
+    cells = (
+        one.name,
+        measured(one.accuracy.value, one.accuracy.low, one.accuracy.high, "fraction"),
+        measured(one.drop.value, one.drop.low, one.drop.high, "fraction"),
+        measured(one.p50_ms.value, one.p50_ms.low, one.p50_ms.high, "ms"),
+        measured(one.p99_ms.value, one.p99_ms.low, one.p99_ms.high, "ms"),
+        text.size(one.size_bytes),
+        f"{scaled(one.energy.value_j, 'J')} {one.energy.label}",
+        f"${significant(one.cost_usd_per_million, 2)}",
+        scaled(one.flops, "", 2).strip(),
+        count(one.parameters),
+        ("chosen, " if one.chosen else "") + ("meets" if one.meets_budget else "misses"),
+    )
+    return Entry(cells=cells, chosen=one.chosen, meets_budget=one.meets_budget)

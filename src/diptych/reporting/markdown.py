@@ -1,0 +1,96 @@
+"""The report as Markdown: the verdicts, the two panels, the candidates."""
+
+import re
+from collections.abc import Sequence
+
+from diptych.core.values import Manifest
+from diptych.reporting import leaderboard, sides, verdicts
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]|#~$])")
+
+
+def escape(words: str) -> str:
+    """Make text that came from a user harmless in Markdown: one line, no markup, no HTML.
+
+    Args:
+        words: Any text.
+
+    Returns:
+        The text, escaped.
+    """
+    line = " ".join(words.split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", line).replace("://", ":&#47;&#47;")
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Lay out a Markdown table; every cell is escaped.
+
+    Args:
+        header: The column names.
+        lines: The cells, as many per line as the header has.
+
+    Returns:
+        The table, without a final newline.
+    """
+    written = [_line(header), "|" + " --- |" * len(header), *(_line(line) for line in lines)]
+    return "\n".join(written)
+
+
+def side_by_side(manifest: Manifest) -> str:
+    """Write the table of the two panels.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        The table, without a final newline.
+    """
+    lines = [
+        (row.what, "; ".join(row.training), "; ".join(row.inference))
+        for row in sides.rows(manifest)
+    ]
+    return table(("", "Training", "Inference"), lines)
+
+
+def terms(manifest: Manifest) -> str:
+    """Write the table of the verdicts.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        The table, without a final newline; a line where no budget was set.
+    """
+    if not manifest.terms:
+        return "No budget was set."
+    return table(verdicts.TERMS_HEADER, [row.cells() for row in verdicts.term_rows(manifest)])
+
+
+def render(manifest: Manifest) -> str:
+    """Write the whole report.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        The Markdown text.
+    """
+    entries = leaderboard.entries(manifest)
+    parts = [
+        f"# {escape(manifest.name)}: {manifest.verdict}",
+        escape(verdicts.sentence(manifest)),
+        "## Budget",
+        terms(manifest),
+        "\n".join(f"- {escape(line)}" for line in verdicts.relaxation_lines(manifest)),
+        "## Training and inference, side by side",
+        side_by_side(manifest),
+        escape(sides.breakeven(manifest)),
+        "## Candidates, measured on the validation split",
+        table(leaderboard.HEADER, [entry.cells for entry in entries]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escape(cell) for cell in cells) + " |"

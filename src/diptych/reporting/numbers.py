@@ -1,0 +1,194 @@
+"""Numbers as the reports write them: no more digits than their interval supports.
+
+A value is rounded where its half interval h has its first digit, or its second when h begins with
+1, 2 or up to 3.5; bounds are rounded likewise, finer only where they would hide on which side of
+a limit they lie.
+Source: Particle Data Group, Review of Particle Physics, introduction, "Rounding" (the rule).
+"""
+
+import math
+
+from diptych.core import text
+
+PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6))
+SHARES = {"fraction": (100.0, "%"), "ms": (1.0, "ms"), "mJ": (1.0, "mJ")}
+
+
+def measured(value: float, low: float, high: float, unit: str) -> str:
+    """Write a measured number.
+
+    Args:
+        value: The number, in the unit.
+        low: The lower end of its interval.
+        high: The upper end.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+
+    Returns:
+        Such as ``"93.4 %"``; an exact number is written as :func:`exact` does.
+    """
+    if high <= low or unit not in SHARES or not math.isfinite(high - low):
+        return exact(value, unit)
+    scale, symbol = SHARES[unit]
+    return f"{_fixed(value * scale, _decimals(low * scale, high * scale))} {symbol}"
+
+
+def interval(low: float, high: float, unit: str, limit: float | None = None) -> str:
+    """Write an interval.
+
+    Args:
+        low: The lower end, in the unit.
+        high: The upper end.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+        limit: The limit that the bounds are compared with, if there is one.
+
+    Returns:
+        Such as ``"92.9 to 93.9 %"``, ``"exact"``, or ``"at least 0.2 ms"`` where n is too small
+        for both bounds.
+    """
+    if high <= low:
+        return "exact"
+    if not math.isfinite(high - low):
+        return _one_sided(low, high, unit)
+    if unit not in SHARES:
+        return f"{exact(low, unit)} to {exact(high, unit)}"
+    scale, symbol = SHARES[unit]
+    places = _decimals(low * scale, high * scale)
+    if limit is not None:
+        hidden = (_hides(end * scale, limit * scale, places) for end in (low, high))
+        places += max(hidden)
+    return f"{_fixed(low * scale, places)} to {_fixed(high * scale, places)} {symbol}"
+
+
+def exact(value: float, unit: str) -> str:
+    """Write a number that has no interval, such as a limit or a size.
+
+    Args:
+        value: The number, in the unit.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+
+    Returns:
+        Such as ``"1 %"``, ``"0.18 ms"`` or ``"300 KB"``.
+    """
+    match unit:
+        case "fraction":
+            return f"{significant(100 * value, 3)} %"
+        case "bytes":
+            return text.size(value)
+        case "usd_per_million":
+            return f"${significant(value, 2)}/1M"
+        case _:
+            return f"{significant(value, 3)} {unit}"
+
+
+def loosened(value: float, unit: str, up: bool) -> str:
+    """Write a limit that a value keeps, rounded outward so that it still keeps it.
+
+    Args:
+        value: The value, in the unit.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+        up: Round up, for an upper limit; otherwise down.
+
+    Returns:
+        Such as ``"1.43 ms"`` for 1.421 ms.
+    """
+    if not math.isfinite(value) or value == 0:
+        return exact(value, unit)
+    digits = 2 if unit == "usd_per_million" else 3
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    steps = value / step
+    whole = round(steps)
+    if abs(steps - whole) > 1e-6:
+        whole = math.ceil(steps) if up else math.floor(steps)
+    return exact(whole * step, unit)
+
+
+def size(value_bytes: float, limit_bytes: float) -> str:
+    """Write a size that is compared with a limit.
+
+    Args:
+        value_bytes: The size.
+        limit_bytes: The limit.
+
+    Returns:
+        The size as usual; to the byte where rounding would make it look like the limit.
+    """
+    written = text.size(value_bytes)
+    alike = value_bytes != limit_bytes and written == text.size(limit_bytes)
+    return f"{value_bytes:,.0f} B" if alike else written
+
+
+def significant(value: float, digits: int) -> str:
+    """Write a number with some significant digits and never an exponent.
+
+    Args:
+        value: The number.
+        digits: How many digits count, at least 1.
+
+    Returns:
+        Such as ``"0.0012"`` or ``"1,200"``, without trailing zeros.
+    """
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    written = _fixed(value, places)
+    return written.rstrip("0").rstrip(".") if "." in written else written
+
+
+def scaled(value: float, unit: str, digits: int = 2) -> str:
+    """Write a quantity with a metric prefix.
+
+    Args:
+        value: The quantity in the unit.
+        unit: The unit's symbol.
+        digits: Significant digits.
+
+    Returns:
+        Such as ``"1.2 mJ"`` or ``"3.4 PFLOP"``.
+    """
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g} {unit}"
+    rounded = float(f"{value:.{digits - 1}e}")
+    for prefix, scale in (("P", 1e15), *PREFIXES):
+        if abs(rounded) >= scale:
+            break
+    return f"{significant(rounded / scale, digits)} {prefix}{unit}"
+
+
+def count(number: float) -> str:
+    """Write a count.
+
+    Args:
+        number: How many.
+
+    Returns:
+        Such as ``"78,026"`` or ``"9.6 million"``.
+    """
+    words = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
+    for word, scale in words:
+        if number >= 0.9995 * scale:
+            return f"{significant(number / scale, 3)} {word}"
+    return f"{number:,.0f}"
+
+
+def _one_sided(low: float, high: float, unit: str) -> str:
+    if math.isfinite(low):
+        return f"at least {exact(low, unit)}"
+    return f"at most {exact(high, unit)}" if math.isfinite(high) else "unknown"
+
+
+def _decimals(low: float, high: float) -> int:
+    half = (high - low) / 2
+    exponent = math.floor(math.log10(half))
+    return (1 if half / 10**exponent < 3.55 else 0) - exponent
+
+
+def _fixed(value: float, places: int) -> str:
+    shown = round(value, places)
+    return f"{shown + 0.0:,.{max(places, 0)}f}"
+
+
+def _hides(end: float, limit: float, places: int) -> int:
+    for more in range(3):
+        if end == limit or round(end, places + more) != round(limit, places + more):
+            return more
+    return 3

@@ -1,0 +1,159 @@
+"""The page that shows both panels side by side: one HTML file that opens anywhere, offline.
+
+Nothing in it is fetched and nothing runs: no scripts, and a content security policy that allows
+neither. Shapes: N examples, H height, W width, C channels, K classes.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diptych.core import text
+from diptych.core.errors import StorageError
+from diptych.core.extras import require
+from diptych.core.files import write_atomic
+from diptych.core.values import Manifest
+from diptych.inference import golden, store
+from diptych.reporting import charts, leaderboard, sides, verdicts
+from diptych.reporting.card import usage
+from diptych.reporting.drawing import EXTRA, PAGE, Chart, Palette, theme, to_svg
+from diptych.reporting.examples import Example, pick
+from diptych.reporting.numbers import count
+
+WIDTHS = {"wide": 620, "narrow": 300}
+MOST_FLAGS = 12
+
+
+def render_page(manifest: Manifest, inputs: np.ndarray, logits: np.ndarray) -> str:
+    """Write the page of a bundle.
+
+    Args:
+        manifest: The bundle.
+        inputs: Golden inputs, uint8 (N, H, W, C), from which examples are shown; N may be 0.
+        logits: What the chosen program gives for them, (N, K).
+
+    Returns:
+        The HTML text.
+
+    Raises:
+        MissingExtraError: If the ``report`` extra is not installed.
+    """
+    return render(manifest, pick(inputs, logits, manifest.labels))
+
+
+def render(manifest: Manifest, examples: tuple[Example, ...]) -> str:
+    """Write the page of a bundle with the examples that were picked.
+
+    Args:
+        manifest: The bundle.
+        examples: Pictures with predicted labels; may be empty.
+
+    Returns:
+        The HTML text.
+    """
+    jinja2 = require("jinja2", EXTRA)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("diptych.reporting", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html")
+    return str(page.render(**_content(manifest), examples=examples))
+
+
+def write_report(bundle: Path, out: Path) -> Path:
+    """Write the page of a bundle on disk.
+
+    Args:
+        bundle: The bundle's directory.
+        out: The HTML file.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        BundleError: If the bundle is damaged.
+        MissingExtraError: If the ``report`` extra is not installed.
+        StorageError: If the file cannot be written, or is a part of the bundle.
+    """
+    manifest, folder = store.read(bundle)
+    check_output(out, manifest, folder)
+    found = golden.parse((folder / golden.FILE_NAME).read_bytes(), manifest)
+    page = render_page(manifest, found.inputs, found.expected[manifest.programs[0].name])
+    write_atomic(out, page.encode())
+    return out
+
+
+def check_output(out: Path, manifest: Manifest, folder: Path) -> None:
+    """Check that writing a file does not change what a bundle vouches for.
+
+    Args:
+        out: The file to write.
+        manifest: The bundle.
+        folder: Its directory.
+
+    Raises:
+        StorageError: If the file is listed in the bundle with its hash, or is its manifest.
+    """
+    listed = {file.path for owner in (manifest, *manifest.programs) for file in owner.files}
+    kept = {(folder / name).resolve() for name in (*listed, "bundle.json")}
+    if out.resolve() in kept:
+        raise StorageError(f"{out} is a part of the bundle", "choose another --out")
+
+
+def _content(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "manifest": manifest,
+        "sentence": verdicts.sentence(manifest),
+        "terms": verdicts.term_rows(manifest),
+        "terms_header": verdicts.TERMS_HEADER,
+        "relaxations": verdicts.relaxation_lines(manifest),
+        "rows": sides.rows(manifest),
+        "breakeven": sides.breakeven(manifest),
+        "header": leaderboard.HEADER,
+        "entries": leaderboard.entries(manifest),
+        "nearest": leaderboard.nearest(manifest),
+        "usage": usage(manifest),
+        "facts": _facts(manifest),
+        "recipe": json.dumps(manifest.provenance.recipe, indent=2, default=str),
+        "candidates_chart": _drawings(charts.candidates, manifest),
+        "breakeven_chart": _drawings(charts.breakeven, manifest),
+        "curves_chart": _drawings(charts.curves, manifest),
+    }
+
+
+def _drawings(
+    make: Callable[[Manifest, Palette, int], Chart | None], manifest: Manifest
+) -> dict[str, object]:
+    """Draw a chart for a desk and for a phone; the style sheet shows one of them."""
+    markup = require("markupsafe", EXTRA).Markup
+    drawn = {name: make(manifest, PAGE, width) for name, width in WIDTHS.items()}
+    return {
+        name: markup(to_svg(theme(chart, PAGE))) for name, chart in drawn.items() if chart is not None
+    }
+
+
+def _facts(manifest: Manifest) -> list[tuple[str, str]]:
+    made, machine = manifest.provenance, manifest.machine
+    counts = ", ".join(f"{name} {count(n)}" for name, n in made.data.counts.items())
+    flags = ", ".join(machine.flags[:MOST_FLAGS])
+    facts = [
+        ("Data", made.data.name),
+        ("Hash of the data", made.data.sha256),
+        ("Splits", f"{counts}; {made.data.split_method}; seed {made.data.seed}"),
+        ("Left out", f"{len(made.data.skipped)} items" if made.data.skipped else ""),
+        ("Warnings", "; ".join(made.data.warnings)),
+        ("Seed", str(made.seed)),
+        ("Calibration", made.calibration_sha256 or ""),
+        ("Made", made.created + (" (stopped before its end)" if made.interrupted else "")),
+        ("Machine", f"{machine.cpu}, {machine.cores} cores, {text.size(machine.memory_bytes)}"),
+        ("Processor features", flags),
+        ("System", f"{machine.system}, Python {machine.python}"),
+        ("Versions", ", ".join(f"{name} {one}" for name, one in machine.versions.items())),
+    ]
+    return [(name, value) for name, value in facts if value]

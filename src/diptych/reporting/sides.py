@@ -1,0 +1,229 @@
+"""The two panels side by side: one table of text that HTML and Markdown share."""
+
+from dataclasses import dataclass
+
+from diptych.core import text
+from diptych.core.values import Energy, Estimate, Manifest
+from diptych.reporting.numbers import count, interval, measured, scaled, significant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One thing, as each panel has it; each panel's text is its lines, the first the main one."""
+
+    what: str
+    training: tuple[str, ...]
+    inference: tuple[str, ...]
+
+
+def rows(manifest: Manifest) -> tuple[Row, ...]:
+    """Compare the two panels of a bundle.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        The rows, in reading order.
+    """
+    makers = (
+        _purpose, _example, _data, _compute, _time, _throughput, _model, _accuracy,
+        _hardware, _energy, _cost,
+    )  # fmt: skip
+    return tuple(maker(manifest) for maker in makers)
+
+
+def breakeven(manifest: Manifest) -> str:
+    """Say after how many predictions inference has used as much energy as training did.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        One sentence.
+    """
+    label = manifest.training.energy.label
+    number = manifest.breakeven_predictions
+    if number is None or not comparable(manifest):
+        return "Training and inference energy were not had in the same way, so no break-even."
+    return (
+        f"Inference overtakes training after about {count(float(f'{number:.1e}'))} predictions "
+        f"(energy, both {label})."
+    )
+
+
+def comparable(manifest: Manifest) -> bool:
+    """Say whether the energies of the two panels may be compared.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        True where both are known and carry the same label.
+    """
+    energy_of_model = manifest.model.energy
+    return energy_of_model is not None and energy_of_model.label == manifest.training.energy.label
+
+
+def estimate(value: Estimate, unit: str) -> str:
+    """Write an estimate with its interval and n.
+
+    Args:
+        value: The estimate.
+        unit: Its unit, as in :func:`diptych.core.text.quantity`.
+
+    Returns:
+        Such as ``"93.4 % (92.9 to 93.9 %, n = 10,000)"``.
+    """
+    bounds = interval(value.low, value.high, unit)
+    return f"{measured(value.value, value.low, value.high, unit)} ({bounds}, n = {value.n:,})"
+
+
+def energy(value: Energy) -> tuple[str, str]:
+    """Write an energy, and how it was had.
+
+    Args:
+        value: The energy.
+
+    Returns:
+        Such as ``"11 kJ"`` and ``"modelled, 6 kJ to 21 kJ"``.
+    """
+    low, high = scaled(value.low_j, "J"), scaled(value.high_j, "J")
+    bounds = f", {low} to {high}" if value.high_j > value.low_j else ""
+    return scaled(value.value_j, "J"), f"{value.label}{bounds}"
+
+
+def _purpose(manifest: Manifest) -> Row:
+    return Row(
+        what="Purpose",
+        training=("Learn the weights", "throughput first, once"),
+        inference=("Answer one request", "latency and energy first, every time"),
+    )
+
+
+def _example(manifest: Manifest) -> Row:
+    spec = manifest.input
+    kind = "grey" if spec.channels == 1 else "color"
+    labels = ", ".join(manifest.labels[:3]) + (", …" if len(manifest.labels) > 3 else "")
+    return Row(
+        what="Example",
+        training=(f"{manifest.teacher.name} learns from {manifest.provenance.data.name}",),
+        inference=(
+            f"a {spec.width} × {spec.height} {kind} picture in",
+            f"one of {len(manifest.labels)} labels out: {labels}",
+        ),
+    )
+
+
+def _data(manifest: Manifest) -> Row:
+    training, spec = manifest.training, manifest.input
+    items = manifest.provenance.data.counts.get("train", 0)
+    request_bytes = spec.height * spec.width * spec.channels
+    return Row(
+        what="Data handled",
+        training=(
+            f"{count(items)} items, {text.size(training.data_bytes)}",
+            f"{count(training.samples)} samples seen over all epochs",
+        ),
+        inference=(
+            f"{text.size(request_bytes)} per request",
+            f"{spec.height} × {spec.width} × {spec.channels} values of uint8",
+        ),
+    )
+
+
+def _compute(manifest: Manifest) -> Row:
+    return Row(
+        what="Compute",
+        training=(scaled(manifest.training.flops, "FLOP"), "in total"),
+        inference=(scaled(manifest.model.flops, "FLOP"), "per prediction"),
+    )
+
+
+def _time(manifest: Manifest) -> Row:
+    training, model = manifest.training, manifest.model
+    latency = (f"p99 {estimate(model.p99_ms, 'ms')}",) if model.p99_ms else ("not measured",)
+    if model.p50_ms:
+        latency += (f"p50 {estimate(model.p50_ms, 'ms')}",)
+    if model.cold_ms:
+        latency += (f"cold start {estimate(model.cold_ms, 'ms')}",)
+    return Row(
+        what="Time",
+        training=(
+            text.duration(training.seconds),
+            f"{text.duration(training.cpu_seconds)} of processor time",
+        ),
+        inference=latency,
+    )
+
+
+def _throughput(manifest: Manifest) -> Row:
+    training, p50 = manifest.training, manifest.model.p50_ms
+    rate = training.samples / training.seconds if training.seconds else 0.0
+    single = f"{significant(1000 / p50.value, 2)} per second" if p50 else "not measured"
+    return Row(
+        what="Throughput",
+        training=(f"{significant(rate, 2)} samples per second",),
+        inference=(single, "one request after the other, from p50") if p50 else (single,),
+    )
+
+
+def _model(manifest: Manifest) -> Row:
+    teacher, model = manifest.teacher, manifest.model
+    kind = " ".join(word for word in (model.precision, model.runtime) if word)
+    small = f"{count(model.parameters)} parameters"
+    if model.size_bytes is not None:
+        small += f", {text.size(model.size_bytes)}"
+    return Row(
+        what="Model",
+        training=(teacher.name, f"{count(teacher.parameters)} parameters"),
+        inference=(f"{model.name}, {kind}" if kind else model.name, small),
+    )
+
+
+def _accuracy(manifest: Manifest) -> Row:
+    model = manifest.model
+    drop = (f"drop {estimate(model.drop, 'fraction')}",) if model.drop else ()
+    return Row(
+        what="Accuracy on the test split",
+        training=(estimate(manifest.teacher.accuracy, "fraction"),),
+        inference=(estimate(model.accuracy, "fraction"), *drop),
+    )
+
+
+def _hardware(manifest: Manifest) -> Row:
+    machine, model = manifest.machine, manifest.model
+    threads = next((program.threads for program in manifest.programs), 1)
+    memory = f", {text.size(model.memory_bytes)} of memory" if model.memory_bytes else ""
+    return Row(
+        what="Hardware",
+        training=(machine.cpu, f"{_plural(machine.cores, 'core')}, {text.size(machine.memory_bytes)}"),
+        inference=(machine.cpu, f"{_plural(threads, 'thread')}{memory}"),
+    )
+
+
+def _energy(manifest: Manifest) -> Row:
+    value = manifest.model.energy
+    if value is None:
+        return Row(
+            what="Energy", training=energy(manifest.training.energy), inference=("not measured",)
+        )
+    amount, how = energy(value)
+    return Row(
+        what="Energy",
+        training=energy(manifest.training.energy),
+        inference=(f"{amount} per prediction", how),
+    )
+
+
+def _cost(manifest: Manifest) -> Row:
+    cost = manifest.model.cost_usd_per_million
+    per_million = f"${significant(cost, 2)} per million" if cost is not None else "not measured"
+    return Row(
+        what="Cost",
+        training=(f"${significant(manifest.training.cost_usd, 2)}", "once"),
+        inference=(per_million,),
+    )
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

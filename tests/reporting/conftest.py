@@ -1,0 +1,239 @@
+"""A manifest made by hand: the figures look like Fashion-MNIST's, but nothing was measured."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from diptych.core.values import (
+    FORMAT_VERSION,
+    Candidate,
+    CurvePoint,
+    DataRecord,
+    Energy,
+    Estimate,
+    FileRecord,
+    ImageSpec,
+    Machine,
+    Manifest,
+    ModelSummary,
+    Program,
+    Provenance,
+    Relaxation,
+    Skipped,
+    TensorSpec,
+    TrainingSummary,
+    Verdict,
+)
+
+LABELS = (
+    "T-shirt", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+SPEC = ImageSpec(height=28, width=28, channels=1)
+# model, runtime, precision, accuracy, drop, p99 in ms, bytes, parameters, flops
+ROWS = (
+    ("teacher", "onnxruntime", "fp32", 0.9382, 0.0, 4.31, 11_180_200, 2_790_000, 212_000_000),
+    ("teacher", "openvino", "fp32", 0.9382, 0.0, 3.72, 11_260_000, 2_790_000, 212_000_000),
+    ("teacher", "onnxruntime", "int8", 0.9368, 0.0014, 2.05, 2_870_000, 2_790_000, 212_000_000),
+    ("teacher", "openvino", "int8", 0.9371, 0.0011, 1.61, 2_910_000, 2_790_000, 212_000_000),
+    ("student-m", "onnxruntime", "fp32", 0.9344, 0.0038, 0.62, 702_000, 174_000, 24_600_000),
+    ("student-m", "openvino", "int8", 0.9331, 0.0051, 0.34, 214_000, 174_000, 24_600_000),
+    ("student-s", "onnxruntime", "fp32", 0.9316, 0.0066, 0.31, 318_000, 78_026, 9_870_000),
+    ("student-s", "onnxruntime", "int8", 0.9301, 0.0081, 0.226, 122_400, 78_026, 9_870_000),
+    ("student-s", "openvino", "int8", 0.9308, 0.0074, 0.182, 149_800, 78_026, 9_870_000),
+    ("student-xs", "openvino", "int8", 0.9112, 0.027, 0.094, 61_200, 19_400, 2_140_000),
+)
+CHOSEN = 8
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Made-up golden examples: inputs uint8 (N, 28, 28, 1) and logits (N, 10)."""
+
+    inputs: np.ndarray
+    logits: np.ndarray
+
+
+def share(value: float, n: int) -> Estimate:
+    half = 1.96 * math.sqrt(max(value * (1 - value), 1e-3) / n)
+    return Estimate(value=value, low=value - half, high=value + half, n=n, method="made up")
+
+
+def latency(value: float) -> Estimate:
+    return Estimate(value=value, low=0.97 * value, high=1.05 * value, n=5000, method="made up")
+
+
+def joules(value: float) -> Energy:
+    return Energy(
+        value_j=value, low_j=0.5 * value, high_j=1.9 * value, label="modelled", method="made up"
+    )
+
+
+def candidate(index: int) -> Candidate:
+    model, runtime, precision, accuracy, drop, p99, size, parameters, flops = ROWS[index]
+    return Candidate(
+        name=f"{model}-{precision}-{runtime}",
+        model=model,
+        runtime=runtime,
+        precision=precision,
+        threads=1,
+        accuracy=share(accuracy, 10_000),
+        drop=Estimate(value=drop, low=drop - 0.0019, high=drop + 0.0019, n=10_000, method="made up"),
+        p50_ms=latency(0.8 * p99),
+        p99_ms=latency(p99),
+        size_bytes=size,
+        energy=joules(0.007 * p99),
+        cost_usd_per_million=0.012 * p99,
+        parameters=parameters,
+        flops=flops,
+        chosen=index == CHOSEN,
+        meets_budget=drop < 0.01 and p99 <= 1 and size <= 300_000,
+    )
+
+
+def term(name: str, limit: float, unit: str, value: float, half: float) -> Verdict:
+    return Verdict(
+        name=name,
+        relation="<=",
+        limit=limit,
+        unit=unit,
+        value=value,
+        low=value - half,
+        high=value + half,
+        n=10_000 if half else 1,
+        verdict="PASS",
+        method="made up",
+    )
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Manifest:
+    """Give a manifest that meets its budget."""
+    chosen = candidate(CHOSEN)
+    machine = Machine(
+        cpu="Fixture CPU @ 2.0 GHz (no such machine)",
+        cores=2,
+        memory_bytes=8_000_000_000,
+        flags=("avx2", "avx512_vnni"),
+        system="Linux 6.1",
+        python="3.11.7",
+        versions={"diptych": "0.1.0", "torch": "2.13.0", "onnxruntime": "1.23.0"},
+    )
+    data = DataRecord(
+        name="fashion-fixture",
+        sha256="0123456789abcdef" * 4,
+        counts={"train": 50_000, "validation": 10_000, "test": 10_000},
+        split_method="test as given; validation cut from train, stratified",
+        seed=0,
+        skipped=(Skipped(item="train/bag/17.png", reason="truncated"),),
+        warnings=("3 items are in train and in test",),
+    )
+    recipe = {"teacher": {"epochs": 12, "rate": 0.4}, "student": {"epochs": 16, "width": 24}}
+    output = TensorSpec(name="logits", dtype="float32", shape=(None, 10))
+    file = FileRecord(path="model.xml", sha256="ab" * 32, size_bytes=chosen.size_bytes)
+    training = TrainingSummary(
+        seconds=1214.0,
+        cpu_seconds=2391.0,
+        samples=1_400_000,
+        flops=890_000_000_000_000,
+        energy=joules(17_800.0),
+        cost_usd=0.0312,
+        data_bytes=39_200_000,
+    )
+    curves = [
+        CurvePoint(model=name, epoch=e, seconds=40.0 * e, loss=2 / e, accuracy=top - gap / e)
+        for name, epochs, top, gap in (("teacher", 12, 0.944, 0.08), ("student-s", 16, 0.937, 0.11))
+        for e in range(1, epochs + 1)
+    ]
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name="fashion-fixture",
+        task="image-classification",
+        labels=LABELS,
+        input=SPEC,
+        programs=(
+            Program(
+                name=chosen.name,
+                runtime="openvino",
+                precision="int8",
+                files=(file,),
+                input=SPEC.tensor(),
+                output=output,
+                tolerance=0.01,
+            ),
+        ),
+        files=(),
+        budget="drop<=1%, p99<=1ms, size<=300KB",
+        verdict="PASS",
+        terms=(
+            term("drop", 0.01, "fraction", 0.0062, 0.0031),
+            term("p99", 1.0, "ms", 0.182, 0.006),
+            term("size", 300_000, "bytes", 149_800, 0),
+        ),
+        candidates=tuple(candidate(index) for index in range(len(ROWS))),
+        relaxations=(),
+        teacher=ModelSummary(
+            name="teacher", accuracy=share(0.9352, 10_000), parameters=2_790_000, flops=212_000_000
+        ),
+        model=ModelSummary(
+            name="student-s",
+            accuracy=share(0.929, 10_000),
+            drop=Estimate(value=0.0062, low=0.0031, high=0.0093, n=10_000, method="made up"),
+            parameters=78_026,
+            flops=9_870_000,
+            p50_ms=latency(0.147),
+            p99_ms=latency(0.182),
+            size_bytes=149_800,
+            energy=joules(0.00124),
+            cost_usd_per_million=0.00217,
+            memory_bytes=41_000_000,
+            cold_ms=Estimate(value=212.0, low=204.0, high=231.0, n=5, method="made up"),
+            runtime="openvino",
+            precision="int8",
+        ),
+        training=training,
+        breakeven_predictions=training.energy.value_j / 0.00124,
+        curves=tuple(curves),
+        machine=machine,
+        provenance=Provenance(
+            data=data, seed=7, recipe=recipe, created="2026-01-01T00:00:00+00:00"
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def failed(manifest: Manifest) -> Manifest:
+    """Give a manifest that misses one term and cannot tell of another."""
+    drop, p99, size = manifest.terms
+    terms = (
+        replace(drop, verdict="CANNOT TELL", value=0.0094, low=0.0061, high=0.01004,
+                samples_needed=41_300),
+        replace(p99, limit=0.15, verdict="FAIL"),
+        size,
+    )  # fmt: skip
+    return replace(
+        manifest,
+        budget="drop<=1%, p99<=0.15ms, size<=300KB",
+        verdict="FAIL",
+        terms=terms,
+        candidates=tuple(replace(one, meets_budget=False) for one in manifest.candidates),
+        relaxations=(
+            Relaxation(term="p99", limit=0.15, needed=0.18811, candidate=candidate(8).name, factor=1.25),
+            Relaxation(term="drop", limit=0.01, needed=0.02891, candidate=candidate(9).name, factor=2.9),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Pictures:
+    """Give 40 made-up pictures: bars whose slope is the class."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:28, 0:28]
+    classes = np.arange(40) * 7 % 10
+    waves = [np.sin((rows * (k + 1) + columns * (10 - k)) / 12) for k in classes]
+    inputs = (127 + 120 * np.stack(waves)).astype(np.uint8)[..., None]
+    logits = rng.normal(size=(40, 10)) + 6 * np.eye(10)[classes]
+    return Pictures(inputs=inputs, logits=logits.astype(np.float32))
