@@ -48,7 +48,7 @@ class FitSession:
         self.teacher_logits: dict[str, np.ndarray] = {}
         limit = 0.0 if deadline is None else deadline - settings.clock()
         self.lowering_s = max(FIRST_GUESS_S, FIRST_GUESS_SHARE * limit)
-        self.calibration = _calibration_items(job, recipe)
+        self.calibration = calibration_items(job, recipe)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
@@ -156,7 +156,7 @@ class FitSession:
         return replace_value(self.recipe, teacher=teacher, students=tuple(students))
 
 
-def _calibration_items(job: Job, recipe: FitRecipe) -> np.ndarray:
+def calibration_items(job: Job, recipe: FitRecipe) -> np.ndarray:
     """Choose the items that set the ranges of 8-bit numbers: of the training split only."""
     split = job.dataset.train
     order = generator(recipe.seed, "calibration").permutation(len(split))

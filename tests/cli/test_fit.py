@@ -1,0 +1,86 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diptych.cli.fit import document, summary, verdict_table
+from diptych.cli.main import run
+from diptych.inference import store
+
+KEYS = {"bundle", "task", "verdict", "terms", "teacher", "model", "training"}
+MODEL_KEYS = {
+    "accuracy",
+    "drop",
+    "p50_ms",
+    "p99_ms",
+    "size_bytes",
+    "energy_mj",
+    "runtime",
+    "precision",
+    "parameters",
+}
+
+
+@pytest.mark.slow
+def test_the_document_has_the_keys_of_the_design(digits_bundle: Path) -> None:
+    manifest, folder = store.read(digits_bundle)
+    result = json.loads(json.dumps(document(folder, manifest)))
+    assert set(result) >= KEYS | {"breakeven_predictions"}
+    assert set(result["model"]) >= MODEL_KEYS
+    assert {"name", "limit", "value", "low", "high", "verdict", "n"} <= set(result["terms"][0])
+    assert {"seconds", "samples", "energy_j", "flops", "cost_usd"} <= set(result["training"])
+
+
+@pytest.mark.slow
+def test_the_summary_shows_every_term_and_where_the_bundle_is(digits_bundle: Path) -> None:
+    manifest, folder = store.read(digits_bundle)
+    text = summary(folder, manifest)
+    assert str(digits_bundle) in text
+    assert "report.html" in text
+    lines = verdict_table(manifest).splitlines()
+    assert len(lines) == 2 + len(manifest.terms)
+    assert all("PASS" in line for line in lines[2:])
+
+
+@pytest.mark.slow
+def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_would(tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'students = []\n[teacher]\nname = "teacher"\n'
+        "[teacher.network]\nstem = 8\nwidths = [16]\nblocks = [0]\n"
+        "[teacher.training]\nepochs = 2\n"
+        '[[programs]]\nruntime = "onnxruntime"\nprecision = "fp32"\n'
+    )
+    command = [sys.executable, "-m", "diptych", "fit", "digits", "--budget", "size<=1KB, p99<=1s"]
+    command += ["--recipe", str(recipe), "--out", str(tmp_path / "out.dip")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "cheapest relaxation: size" in done.stdout
+    assert "FAIL" in done.stdout
+    assert (tmp_path / "out.dip" / "bundle.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "seen", "hint"),
+    [
+        (["digits", "--budget", "sise<=3KB"], "sise", "size"),
+        (["digits", "--budget", "accuracy>=200%"], "200%", ""),
+        (["digits", "--time-limit", "soon"], "soon", "25m"),
+        (["digits", "--target", "tpu"], "tpu", "cpu"),
+        (["digitz"], "digitz", "digits"),
+        (["digits", "--recipe", "nowhere.toml"], "nowhere.toml", "bundle"),
+        (["digits", "--seed", "one"], "one", "fit --help"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_a_hint(
+    words: list[str], seen: str, hint: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code = run(["fit", *words, "--out", str(tmp_path / "out.dip")])
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert code == 2
+    assert seen in lines[0]
+    assert lines[0].startswith("error: ")
+    assert hint in lines[1]
+    assert len(lines) == 2

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import diptych
+from diptych.core.files import sha256_of_file
+from diptych.fitting.assembly import hash_items
+from diptych.training import weights
+
+
+def test_the_hash_of_items_depends_on_their_bytes_alone() -> None:
+    items = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
+    assert hash_items(items) == hash_items(np.asfortranarray(items))
+    assert hash_items(items) != hash_items(items + 1)
+
+
+@pytest.mark.slow
+def test_every_file_is_listed_with_its_hash(digits_bundle: Path) -> None:
+    manifest = json.loads((digits_bundle / "bundle.json").read_text())
+    listed = {f["path"]: f for f in manifest["files"]}
+    listed |= {f["path"]: f for program in manifest["programs"] for f in program["files"]}
+    present = {p.relative_to(digits_bundle).as_posix() for p in digits_bundle.rglob("*")}
+    assert present - {"bundle.json"} == set(listed)
+    for path, record in listed.items():
+        assert sha256_of_file(digits_bundle / path) == record["sha256"]
+
+
+@pytest.mark.slow
+def test_a_bundle_can_be_served_by_the_base_install(digits_bundle: Path) -> None:
+    with diptych.load(digits_bundle) as bundle:
+        assert "onnxruntime" in {program.runtime for program in bundle.manifest.programs}
+
+
+@pytest.mark.slow
+def test_the_weights_are_those_of_the_chosen_model(digits_bundle: Path) -> None:
+    state = weights.decode((digits_bundle / "weights.safetensors").read_bytes())
+    learned = [n for n in state if "running" not in n and "num_batches" not in n]
+    learned = [n for n in learned if n not in {"mean", "deviation"}]
+    with diptych.load(digits_bundle) as bundle:
+        assert sum(state[n].numel() for n in learned) == bundle.manifest.model.parameters

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import diptych
+from diptych.core.errors import DataError
+from diptych.data import read
+from diptych.fitting.evaluate import evaluate
+
+
+def write_pictures(folder: Path, labels: tuple[str, ...], count: int = 12) -> None:
+    """Write the first test digits of each label as class folders."""
+    test = read("digits", seed=0).test
+    for label in labels:
+        (folder / label).mkdir(parents=True)
+        for row in np.flatnonzero(test.targets == int(label))[:count]:
+            Image.fromarray(test.inputs[row, :, :, 0]).save(folder / label / f"{row}.png")
+
+
+@pytest.mark.slow
+def test_on_its_own_data_only_the_test_split_is_scored(digits_bundle: Path) -> None:
+    result = evaluate(digits_bundle, "digits")
+    with diptych.load(digits_bundle) as bundle:
+        claimed = bundle.manifest.model.accuracy
+    assert (result.n, result.items) == (claimed.n, "test split")
+    assert result.accuracy == pytest.approx(claimed.value)
+    assert (result.low, result.high) == pytest.approx((claimed.low, claimed.high))
+
+
+@pytest.mark.slow
+def test_the_classes_add_up_to_the_whole(digits_bundle: Path) -> None:
+    result = evaluate(digits_bundle, "digits")
+    matrix = np.array(result.confusion)
+    assert matrix.sum() == result.n == sum(score.n for score in result.per_class)
+    assert np.trace(matrix) / result.n == pytest.approx(result.accuracy)
+    for k, score in enumerate(result.per_class):
+        assert score.recall is not None
+        assert score.recall.value == pytest.approx(matrix[k, k] / matrix[k].sum())
+
+
+@pytest.mark.slow
+def test_other_data_is_scored_whole_even_with_fewer_labels(
+    digits_bundle: Path, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path, ("3", "7"))
+    result = evaluate(digits_bundle, tmp_path)
+    assert (result.n, result.items) == (24, "all items")
+    assert result.accuracy > 0.8
+    assert result.per_class[0].recall is None
+
+
+@pytest.mark.slow
+def test_a_label_the_bundle_does_not_know_is_named(digits_bundle: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path, ("3", "7"))
+    (tmp_path / "7").rename(tmp_path / "seven")
+    with pytest.raises(DataError, match="'seven'"):
+        evaluate(digits_bundle, tmp_path)

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diptych.data import read
+from diptych.fitting.assembly import Job
+from diptych.fitting.budget import Budget
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.session import FitSession, calibration_items
+from diptych.fitting.settings import Settings
+from diptych.measure.machine import describe
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    dataset = read("digits", seed=0)
+    budget = Budget.parse("drop<=5%")
+    return Job(
+        dataset=dataset, budget=budget, machine=describe(), destination=tmp_path / "out.dip"
+    )
+
+
+@pytest.fixture
+def recipe() -> FitRecipe:
+    training = TrainingRecipe(epochs=2, batch_size=64, translate=1, cutout=2)
+    teacher = ModelPlan(
+        name="teacher",
+        network=ResidualNetConfig(stem=8, widths=(16,), blocks=(0,)),
+        training=training,
+    )
+    portable = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
+    return FitRecipe(teacher=teacher, students=(teacher,), programs=portable)
+
+
+def test_calibration_takes_items_of_the_training_split_only(job: Job, recipe: FitRecipe) -> None:
+    chosen = calibration_items(job, recipe)
+    training = {item.tobytes() for item in job.dataset.train.inputs}
+    elsewhere = {i.tobytes() for s in (job.dataset.test, job.dataset.validation) for i in s.inputs}
+    seen = {item.tobytes() for item in chosen}
+    assert len(chosen) == recipe.calibration_items
+    assert seen <= training
+    assert not (seen - (training & elsewhere)) & elsewhere
+    assert np.array_equal(chosen, calibration_items(job, recipe))
+
+
+def test_without_a_deadline_there_is_always_time(job: Job, recipe: FitRecipe) -> None:
+    assert FitSession(job, recipe, None, Settings()).has_time()
+
+
+def test_after_the_deadline_there_is_none(job: Job, recipe: FitRecipe) -> None:
+    settings = Settings(clock=lambda: 100.0)
+    assert not FitSession(job, recipe, 103.0, settings).has_time()
+    assert FitSession(job, recipe, 1000.0, settings).has_time()
+
+
+@pytest.mark.slow
+def test_a_valid_bundle_is_there_after_each_model(job: Job, recipe: FitRecipe) -> None:
+    from diptych.inference.bundle import load
+
+    session = FitSession(job, recipe, None, Settings())
+    session.train_teacher()
+    with load(job.destination) as first:
+        assert {c.model for c in first.manifest.candidates} == {"teacher"}
+    session.train_student(recipe.students[0])
+    session.finish()
+    with load(job.destination) as last:
+        assert len(last.manifest.candidates) == 2
+        assert last.manifest.model.cold_ms is not None

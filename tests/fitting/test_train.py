@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diptych.core.files import sha256_of_file
+from diptych.data import read
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.fitting.settings import Settings
+from diptych.fitting.train import train
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+TRAINING = TrainingRecipe(epochs=4, batch_size=64, translate=1, cutout=2)
+RECIPE = FitRecipe(teacher=ModelPlan(name="teacher", network=NETWORK, training=TRAINING))
+
+
+@pytest.mark.slow
+def test_the_same_seed_trains_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    def digest(name: str, seed: int) -> str:
+        recipe = FitRecipe(teacher=RECIPE.teacher, seed=seed)
+        bundle = train("digits", out=tmp_path / name, seed=seed, settings=Settings(recipe=recipe))
+        bundle.close()
+        return sha256_of_file(tmp_path / name / "weights.safetensors")
+
+    first = digest("a.dip", 1)
+    assert first == digest("b.dip", 1)
+    assert first != digest("c.dip", 2)
+
+
+@pytest.mark.slow
+def test_a_trained_model_predicts_what_its_manifest_says(tmp_path: Path) -> None:
+    data = read("digits", seed=3)
+    with train(data, out=tmp_path / "a.dip", seed=3, settings=Settings(recipe=RECIPE)) as bundle:
+        right = bundle.run(data.test.inputs).argmax(1) == data.test.targets
+        assert bundle.manifest.model.accuracy.value == pytest.approx(np.mean(right))
+        assert bundle.manifest.terms == ()
+        assert [p.precision for p in bundle.manifest.programs] == ["fp32"]
