@@ -19,15 +19,16 @@ def require(module: str, extra: str) -> ModuleType:
 
     Raises:
         MissingExtraError: If the library is not installed.
+        ModuleNotFoundError: If it is, and lacks a library of its own.
     """
+    library = module.partition(".")[0]
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+        if error.name is None or error.name.partition(".")[0] != library:
             raise
         raise MissingExtraError(
-            f"this needs {module.split('.')[0]!r}, which is not installed",
-            f"pip install 'diptych[{extra}]'",
+            f"this needs {library!r}, which is not installed", f"pip install 'diptych[{extra}]'"
         ) from error
 
 

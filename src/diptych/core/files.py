@@ -1,17 +1,30 @@
 """Files that are whole or absent: atomic writes, hashes, and paths that stay in their folder."""
 
+import ctypes
+import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from diptych.core.errors import BundleError, StorageError
 
 CHUNK_BYTES = 1 << 20
+RELATIVE_TO_WORKING_FOLDER = -100
+RENAME_EXCHANGE = 2
+HINTS = {
+    errno.ENOSPC: "free some space, or choose another --out",
+    errno.EDQUOT: "free some space, or choose another --out",
+    errno.EACCES: "choose another --out",
+    errno.EPERM: "choose another --out",
+    errno.EROFS: "choose another --out",
+    errno.ENOENT: "make the folder first",
+}
 
 
 def sha256_of_bytes(data: bytes) -> str:
@@ -76,18 +89,23 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except StorageError:
+        raise
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
 def replace_directory(path: Path) -> Iterator[Path]:
     """Build a directory aside and put it in place in one step; on any failure the old one stays.
 
+    Where the system cannot exchange two directories (it can on Linux), replacing takes two steps.
+
     Args:
-        path: The directory to create or replace.
+        path: The directory to create or replace; of a link, what it points to.
 
     Yields:
         An empty directory beside it, to be filled.
@@ -95,6 +113,7 @@ def replace_directory(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: If the directory cannot be written.
     """  # noqa: DOC501  storage_error makes it
+    path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -105,7 +124,9 @@ def replace_directory(path: Path) -> Iterator[Path]:
         for file in staging.rglob("*"):
             _sync(file)
         staging.chmod(0o755)
-        _swap(staging, path)
+        _put_in_place(staging, path)
+    except StorageError:
+        raise
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
@@ -133,7 +154,7 @@ def safe_join(folder: Path, relative: str) -> Path:
     joined = folder
     for part in parts:
         joined = joined / part
-        if joined.is_symlink():
+        if _is_link(joined):
             raise BundleError(f"{relative!r} is a symbolic link", "do not use this bundle")
     return joined
 
@@ -149,8 +170,16 @@ def storage_error(path: Path, error: OSError) -> StorageError:
         The error to raise.
     """
     reason = (error.strerror or str(error)).lower()
-    hints = {28: "free some space, or choose another --out", 13: "choose another --out"}
-    return StorageError(f"cannot write {path}: {reason}", hints.get(error.errno or 0, ""))
+    return StorageError(f"cannot write {path}: {reason}", HINTS.get(error.errno or 0, ""))
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError as error:
+        raise BundleError(
+            f"{path.name[:40]!r}... is no name of a file", "do not use this bundle"
+        ) from error
 
 
 def _sync(path: Path) -> None:
@@ -162,17 +191,28 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def _swap(staging: Path, path: Path) -> None:
-    if not path.exists():
+def _put_in_place(staging: Path, path: Path) -> None:
+    """Rename the new directory; an old one ends up in `staging`."""
+    if not path.is_dir():
         staging.rename(path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    path.rename(old / path.name)
-    try:
-        staging.rename(path)
-    except OSError:
-        (old / path.name).rename(path)
-        raise
-    finally:
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
+    elif not _exchange(staging, path):
+        aside = staging.with_suffix(".old")
+        path.rename(aside)
+        try:
+            staging.rename(path)
+        except BaseException:
+            aside.rename(path)
+            raise
+        aside.rename(staging)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Return whether two paths could be swapped in one step."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    here = RELATIVE_TO_WORKING_FOLDER
+    status = rename(here, os.fsencode(first), here, os.fsencode(second), RENAME_EXCHANGE)
+    return bool(status == 0)

@@ -2,8 +2,8 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 
 
@@ -32,10 +32,10 @@ def silent(step: Step) -> None:
 class StopRequest:
     """Whether a person asked to stop; long loops look at it between steps."""
 
-    requested: bool = field(default=False)
+    requested: bool = False
 
     def __bool__(self) -> bool:
-        """Say whether to stop."""
+        """Return whether to stop."""
         return self.requested
 
 
@@ -55,7 +55,8 @@ def stop_on_interrupt(announce: Callable[[], None]) -> Iterator[StopRequest]:
     def handle(signum: int, frame: FrameType | None) -> None:
         request.requested = True
         signal.signal(signal.SIGINT, previous)
-        announce()
+        with suppress(RuntimeError):  # the signal came while the same stream was being written
+            announce()
 
     signal.signal(signal.SIGINT, handle)
     try:

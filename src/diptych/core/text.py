@@ -1,13 +1,15 @@
 """Quantities and names as people write them: sizes, durations, the nearest spelling."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 
 from diptych.core.errors import ConfigError
 
 SIZES = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
-DURATIONS_S = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+DURATIONS_S = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+DURATION = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|sec|m|min|h|)\s*")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -35,8 +37,8 @@ def size(size_bytes: float) -> str:
         Such as ``"1.2 MB"`` (decimal units) or ``"812 B"``.
     """
     for unit, scale in SIZES:
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.3g} {unit}"
+        if size_bytes >= 0.9995 * scale:
+            return f"{number(size_bytes / scale)} {unit}"
     return f"{size_bytes:.0f} B"
 
 
@@ -51,31 +53,45 @@ def duration(seconds: float) -> str:
     """
     whole = round(seconds)
     if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def number(value: float) -> str:
+    """Write a number for people.
+
+    Args:
+        value: Any number.
+
+    Returns:
+        Three digits, and all of those before the point: ``"0.123"``, ``"1.2"`` or ``"1,235"``.
+    """
+    return f"{value:.3g}" if not abs(value) >= 999.5 else f"{value:,.0f}"
 
 
 def quantity(value: float, unit: str) -> str:
     """Write a number in a budget term's own unit.
 
     Args:
-        value: The number, in the unit.
+        value: The number, in the unit; may be infinite.
         unit: ``fraction``, ``ms``, ``bytes``, ``mJ``, ``usd_per_million``, or another word.
 
     Returns:
-        Such as ``"0.62 %"``, ``"0.18 ms"`` or ``"122 KB"``.
+        Such as ``"0.62 %"``, ``"0.18 ms"`` or ``"122 KB"``; ``"inf"`` has no unit.
     """
+    if not math.isfinite(value):
+        return str(value)
     match unit:
         case "fraction":
-            return f"{100 * value:.2f} %"
+            return f"{100 * value:z.2f} %"
         case "bytes":
             return size(value)
         case "usd_per_million":
-            return f"${value:.3g}/1M"
+            return f"${number(value)}/1M"
         case _:
-            return f"{value:.3g} {unit}"
+            return f"{number(value)} {unit}"
 
 
 def parse_duration(text: str) -> float:
@@ -90,8 +106,8 @@ def parse_duration(text: str) -> float:
     Raises:
         ConfigError: If it is not a duration.
     """
-    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*(s|sec|m|min|h)?\s*", text)
-    seconds = float(match.group(1)) * DURATIONS_S[match.group(2) or "s"] if match else 0.0
-    if seconds <= 0:
+    match = DURATION.fullmatch(text.lower())
+    seconds = float(match.group(1)) * DURATIONS_S[match.group(2)] if match else 0.0
+    if not 0 < seconds < math.inf:
         raise ConfigError(f"{text!r} is not a duration", "write it such as 90s, 25m or 1.5h")
     return seconds

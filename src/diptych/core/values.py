@@ -68,7 +68,7 @@ class Split:
     items: tuple[str, ...]
 
     def __len__(self) -> int:
-        """Count the items."""
+        """Return the number of items."""
         return len(self.targets)
 
 
