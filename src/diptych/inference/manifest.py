@@ -12,11 +12,15 @@ from typing import TypeVar
 import msgspec
 
 from diptych.core.errors import BundleError
+from diptych.core.files import sha256_of_bytes
 from diptych.core.values import FORMAT_VERSION, TASKS, FileRecord, Manifest, Program, TensorSpec
 
 FILE_NAME = "bundle.json"
 MAX_BYTES = 4 << 20
+SEAL = b',\n "sha256": "%s"\n}'
 LARGEST = sys.float_info.max
+MAX_PARTS = 100_000
+MAX_PATH = 512
 MAX_LABELS = 100_000
 MAX_PROGRAMS = 64
 MAX_THREADS = 1024
@@ -42,12 +46,15 @@ def parse(data: bytes) -> Manifest:
         The manifest, checked.
 
     Raises:
-        BundleError: If it is too large, is of another version, or is not a valid manifest.
+        BundleError: If it is too large, of another version, changed, or not a valid manifest.
     """
     if len(data) > MAX_BYTES:
         raise BundleError(f"{FILE_NAME} is larger than {MAX_BYTES} bytes", DAMAGED)
+    if data.count(b"{") + data.count(b"[") > MAX_PARTS:
+        raise BundleError(f"{FILE_NAME} has more than {MAX_PARTS} parts", DAMAGED)
     check_version(data)
-    manifest = _read(lambda: msgspec.convert(_each(msgspec.json.decode(data), _infinite), Manifest))
+    body = _unseal(data)
+    manifest = _read(lambda: msgspec.convert(_each(msgspec.json.decode(body), _infinite), Manifest))
     for problem in _problems(manifest):
         raise BundleError(f"{FILE_NAME}: {problem}", DAMAGED)
     return manifest
@@ -85,11 +92,24 @@ def encode(manifest: Manifest) -> bytes:
     """
     try:
         plain = _each(msgspec.to_builtins(manifest), _finite)
-        data = msgspec.json.format(msgspec.json.encode(plain), indent=1)
+        data = seal(msgspec.json.format(msgspec.json.encode(plain), indent=1))
     except (ValueError, TypeError, RecursionError) as error:
         raise BundleError(f"{FILE_NAME} cannot hold this: {error}") from error
     parse(data)
     return data
+
+
+def seal(body: bytes) -> bytes:
+    """Close a JSON object with one more key, ``sha256``: the hash of the object without it.
+
+    Args:
+        body: A JSON object with at least one key.
+
+    Returns:
+        The object with the key, so that a changed byte is noticed.
+    """
+    digest = sha256_of_bytes(body).encode()
+    return body.rstrip().removesuffix(b"}").rstrip() + SEAL % digest
 
 
 def listed_files(manifest: Manifest) -> dict[str, FileRecord]:
@@ -102,14 +122,23 @@ def listed_files(manifest: Manifest) -> dict[str, FileRecord]:
         The records by path; programs' files and the others.
 
     Raises:
-        BundleError: If a path is listed twice with another hash or size.
+        BundleError: If a path is too long, or is listed twice with another hash or size.
     """
     records: dict[str, FileRecord] = {}
     programs = (record for program in manifest.programs for record in program.files)
     for record in (*manifest.files, *programs):
+        if len(record.path) > MAX_PATH:
+            raise BundleError(f"{FILE_NAME} lists a path of {len(record.path)} letters", DAMAGED)
         if records.setdefault(record.path, record) != record:
             raise BundleError(f"{FILE_NAME} lists {record.path!r} twice, differently", DAMAGED)
     return records
+
+
+def _unseal(data: bytes) -> bytes:
+    body = data[: -len(SEAL % bytes(64))] + b"\n}"
+    if seal(body) != data:
+        raise BundleError(f"{FILE_NAME} was changed: its hash differs", DAMAGED)
+    return body
 
 
 def _read(decode: Callable[[], Kind]) -> Kind:

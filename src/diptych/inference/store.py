@@ -131,9 +131,11 @@ def _read_manifest_bytes(folder: Path) -> bytes:
 
 
 def _regular_file(folder: Path, name: str) -> Path:
-    file = safe_join(folder, name)
     try:
+        file = safe_join(folder, name)
         status = file.lstat()
+    except BundleError:
+        raise
     except (OSError, ValueError) as error:
         raise BundleError(f"the bundle {folder} has no {name!r}", DAMAGED) from error
     if not stat.S_ISREG(status.st_mode):

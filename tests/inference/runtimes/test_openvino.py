@@ -73,8 +73,8 @@ def test_entities_are_not_expanded(tiny, write):
     for letter in range(10):
         bomb += b'<!ENTITY a%d "&a;&a;&a;&a;&a;&a;&a;&a;">' % letter
     bomb += b"]>" + tiny.contents["model.xml"].split(b"?>", 1)[1].replace(b"tiny", b"&a9;", 1)
-    with pytest.raises(BundleError):
-        open_session("openvino", write(bomb)).close()
+    session = open_session("openvino", write(bomb))
+    assert session.run(tiny.inputs[:1]).shape == (1, 3)
 
 
 def test_a_batch_that_the_graph_cannot_take_is_one_error(write):

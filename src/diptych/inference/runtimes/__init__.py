@@ -13,6 +13,7 @@ import numpy as np
 
 from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.text import nearest
+from diptych.inference.runtimes.telemetry import no_telemetry
 
 
 class Session(Protocol):
@@ -41,7 +42,9 @@ def _onnxruntime(paths: Sequence[Path], threads: int) -> Session:
 
 
 def _openvino(paths: Sequence[Path], threads: int) -> Session:
-    session: Session = import_module(f"{__name__}.openvino").open_session(paths, threads)
+    with no_telemetry():
+        module = import_module(f"{__name__}.openvino")
+    session: Session = module.open_session(paths, threads)
     return session
 
 
