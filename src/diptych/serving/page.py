@@ -90,7 +90,10 @@ def _term(term: Verdict) -> str:
     relation = "≤" if term.relation == "<=" else "≥"
     interval = ""
     if term.low < term.high:
-        low, high = quantity(term.low, term.unit), quantity(term.high, term.unit)
+        low, high = (
+            quantity(bound, term.unit).replace("-", "−").replace(" ", "\u00a0")
+            for bound in (term.low, term.high)
+        )
         interval = f"<small>{escape(low)} to {escape(high)}</small>"
     return (
         f"<tr><td>{escape(term.name)}"
