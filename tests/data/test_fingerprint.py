@@ -39,7 +39,7 @@ def test_the_hash_sees_through_the_layout_of_memory() -> None:
 ROWS = st.lists(st.integers(0, 9), max_size=12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(ROWS, ROWS, ROWS)
 def test_shared_items_are_counted_as_a_loop_counts_them(
     train: list[int], validation: list[int], test: list[int]

@@ -37,7 +37,7 @@ def test_given_names_are_indexed() -> None:
 @pytest.mark.parametrize("missing", [None, float("nan"), "", "  "])
 def test_missing_labels_are_counted_and_the_first_is_placed(missing: object) -> None:
     column = ["a", missing, "b", missing]
-    with pytest.raises(DataError, match="2 of 4 labels are missing in the test split.* row 1"):
+    with pytest.raises(DataError, match=r"2 of 4 labels are missing in the test split.* row 1"):
         encode({"train": ["a", "b"], "test": column})
 
 

@@ -1,10 +1,9 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -83,15 +82,13 @@ def test_class_names_come_from_the_schema(tmp_path: Path) -> None:
     assert list(raw.splits["train"].labels) == [0, 1, 0]
 
 
-@given(
-    st.one_of(
-        st.binary(),
-        st.recursive(st.none(), lambda x: st.dictionaries(st.text(), x)).map(json.dumps),
-    )
-)
-def test_any_other_metadata_gives_no_names(value: bytes | str) -> None:
-    encoded = value.encode() if isinstance(value, str) else value
-    assert class_names({b"huggingface": encoded}, "label") is None
+OTHER_JSON = st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.binary() | OTHER_JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_other_metadata_gives_no_names(value: bytes) -> None:
+    assert class_names({b"huggingface": value}, "label") is None
 
 
 def test_labels_as_a_dictionary_are_their_words(tmp_path: Path) -> None:
@@ -138,12 +135,10 @@ def test_a_picture_that_is_null_has_no_content(tmp_path: Path) -> None:
     assert content(raw.splits["train"]) == [b"", b"", b"one"]
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: b"PAR1" + data[9:], lambda data: data[:-30], bytes]
-)
-def test_a_damaged_file_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("kept", [slice(-30), slice(0), slice(30, None), slice(0, None, 2)])
+def test_a_damaged_file_is_named(tmp_path: Path, kept: slice) -> None:
     file = write(tmp_path / "a.parquet", {"image": STRUCTS, "label": LABELS})
-    file.write_bytes(damage(file.read_bytes()) if damage is not bytes else b"")
+    file.write_bytes(file.read_bytes()[kept])
     with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
         content(read_parquet(file).splits["train"])
 

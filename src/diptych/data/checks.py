@@ -28,7 +28,7 @@ def check_classes(labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> N
     for split, numbers in targets.items():
         if not len(numbers):
             raise DataError(f"the {split} split holds no items", "add some, or remove the split")
-    counts = np.bincount(targets["train"], minlength=len(labels))
+    counts = np.bincount(targets["train"], minlength=len(labels)).tolist()
     present = [name for name, count in zip(labels, counts, strict=True) if count]
     if len(present) < 2:
         raise DataError(

@@ -1,0 +1,75 @@
+import json
+
+import msgspec
+import pytest
+
+from diptych.cli.inspect import page
+from diptych.cli.main import run
+from diptych.core.values import ImageSpec, Skipped
+from diptych.data.inspection import Inspection, SizeCount
+
+FOUND = Inspection(
+    name="pets",
+    task="image-classification",
+    input=ImageSpec(height=32, width=32, channels=3),
+    labels=("cat", "dog"),
+    counts={"train": 1400, "validation": 2, "test": 3},
+    counts_per_class={
+        "train": {"cat": 1000, "dog": 400},
+        "validation": {"cat": 1, "dog": 1},
+        "test": {"cat": 2, "dog": 1},
+    },
+    sizes=(SizeCount(height=40, width=50, count=1405),),
+    num_sizes=1,
+    split_method="test as given",
+    seed=0,
+    sha256="ab" * 32,
+    skipped=(),
+    warnings=("something is odd",),
+)
+
+
+def test_the_page_shows_counts_and_warnings() -> None:
+    assert page(FOUND).splitlines() == [
+        "pets: image-classification, 2 classes",
+        "input: 32 x 32 x 3 uint8, from 40 x 50 (1,405)",
+        "splits: test as given",
+        f"sha256: {'ab' * 32}",
+        "",
+        "class  train  validation  test",
+        "-----  -----  ----------  ----",
+        "cat    1,000           1     2",
+        "dog      400           1     1",
+        "all    1,400           2     3",
+        "warning: something is odd",
+    ]
+
+
+def test_long_lists_are_cut_with_their_count() -> None:
+    names = tuple(f"c{number}" for number in range(40))
+    counts = {split: dict.fromkeys(names, 1) for split in ("train", "validation", "test")}
+    skipped = tuple(Skipped(item=name, reason="cut") for name in names)
+    text = page(
+        msgspec.structs.replace(FOUND, labels=names, counts_per_class=counts, skipped=skipped)
+    )
+    assert "(10 more classes)" in text
+    assert "unreadable: 40 pictures in all" in text
+    assert text.count("\nunreadable: c") == 10
+
+
+def test_json_is_the_only_thing_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "digits", "--json", "--seed", "2"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["counts"] == {"train": 1294, "validation": 144, "test": 359}
+    assert document["seed"] == 2
+    assert document["input"]["type"] == "image"
+
+
+def test_an_unknown_name_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "digitz"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        "error: 'digitz' is neither a built-in data set nor a path that exists\n"
+        "hint: did you mean 'digits'?\n"
+    )

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from diptych.core.errors import DataError
+from diptych.core.values import Skipped, Split
+from diptych.data.checks import check_classes, check_skipped, find_warnings
+
+NAMES = ("ant", "bee", "cat")
+
+
+def targets(*counts: int) -> np.ndarray:
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def split(numbers: np.ndarray, start: int = 0) -> Split:
+    inputs = np.arange(start, start + len(numbers), dtype=np.int64).view(np.uint8)
+    return Split(inputs=inputs.reshape(-1, 8), targets=numbers, items=("",) * len(numbers))
+
+
+def three(train: np.ndarray, validation: np.ndarray, test: np.ndarray) -> dict[str, Split]:
+    return {
+        "train": split(train),
+        "validation": split(validation, 1_000_000),
+        "test": split(test, 2_000_000),
+    }
+
+
+def test_classes_that_can_be_split_pass() -> None:
+    check_classes(NAMES, {"train": targets(3, 3, 3)})
+    check_classes(NAMES, {"train": targets(2, 2, 2), "test": targets(1)})
+    check_classes(NAMES, {"train": targets(1, 1, 0), "test": targets(1), "validation": targets(1)})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": targets(9, 0, 0)}, "one class only, 'ant'"),
+        ({"train": targets(9, 1, 9)}, "class 'bee' has 1 item: too few to split in 3"),
+        ({"train": targets(2, 1, 9)}, r"class 'bee' has 1 item \(and 1 more classes\)"),
+        ({"train": targets(2, 9, 9)}, "class 'ant' has 2 items: too few"),
+        ({"train": targets(1, 2, 2), "test": targets(1)}, "'ant' has 1 item: too few .* in 2"),
+        ({"train": targets(9, 9), "test": targets()}, "the test split holds no items"),
+        ({"train": targets()}, "the train split holds no items"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(given: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check_classes(NAMES, given)
+
+
+def test_unreadable_pictures_are_counted_and_the_first_named() -> None:
+    skipped = [Skipped(item=f"p{n}.png", reason=f"p{n}.png is damaged: cut") for n in range(5)]
+    with pytest.raises(DataError) as caught:
+        check_skipped(skipped, 9, accepted=False)
+    assert caught.value.message == (
+        "5 of 9 pictures cannot be read (p0.png: is damaged: cut; p1.png: is damaged: cut; "
+        "p2.png: is damaged: cut; and 2 more)"
+    )
+    assert "--skip-unreadable" in caught.value.hint
+
+
+def test_unreadable_pictures_may_be_accepted_but_not_all() -> None:
+    skipped = [Skipped(item="p", reason="p is damaged")]
+    check_skipped([], 1, accepted=False)
+    check_skipped(skipped, 2, accepted=True)
+    with pytest.raises(DataError, match="1 of 1 pictures"):
+        check_skipped(skipped, 1, accepted=True)
+
+
+def test_nothing_doubtful_gives_no_warning() -> None:
+    assert (
+        find_warnings(NAMES, three(targets(20, 20, 20), targets(1, 1, 1), targets(1, 1, 1))) == []
+    )
+
+
+def test_few_items_imbalance_and_absence_are_told() -> None:
+    found = find_warnings(NAMES, three(targets(9, 300, 20), targets(1, 1, 1), targets(0, 1)))
+    assert found == [
+        "class 'ant' has 9 training items",
+        "classes are unequal: 'bee' has 300 training items, 'ant' 9",
+        "2 classes are absent from test: 'ant', 'cat'",
+    ]
+
+
+def test_items_in_two_splits_are_counted() -> None:
+    splits = three(targets(20, 20, 20), targets(1, 1, 1), targets(1, 1, 1))
+    splits["test"] = split(targets(1, 1, 1), start=58)
+    assert find_warnings(NAMES, splits) == ["2 of 3 test items are also in train"]
