@@ -1,18 +1,18 @@
 """The entry point: finds the verb, runs it, and turns errors into one line and an exit code."""
 
+import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from diptych import __version__
-from diptych.core.errors import ConfigError, DiptychError
+from diptych.core.errors import ConfigError, DiptychError, MissingExtraError
 from diptych.core.text import nearest
 
 VERBS = {
@@ -43,24 +43,35 @@ def run(arguments: list[str]) -> int:
         The exit code: 0 done, 1 a defect of ours, 2 bad input, 3 the budget is not met, 130
         interrupted.
     """
+    words = arguments or ["--help"]
     try:
-        result = _application(arguments)(
-            args=arguments, prog_name="diptych", standalone_mode=False
-        )
-    except DiptychError as error:
-        return _say(error.message, error.hint, error.exit_code)
+        result = _application(words)(args=words, prog_name="diptych", standalone_mode=False)
+        sys.stdout.flush()
     except Exit as stop:
         return stop.exit_code
-    except TyperException as error:
-        verb = next((word for word in arguments if word in VERBS), "")
-        return _say(_usage(error), " ".join(("see: diptych", verb, "--help")).replace("  ", " "), 2)
+    except BrokenPipeError:
+        return _reader_gone()
     except (Abort, KeyboardInterrupt):
         return _say("interrupted", "", 130)
-    except BrokenPipeError:
-        return 0
     except Exception as error:  # noqa: BLE001  the top of the command line
-        return _say(*_defect(error), 1)
+        return _say(*_explain(error, words))
     return result if isinstance(result, int) else 0
+
+
+def _explain(error: Exception, words: list[str]) -> tuple[str, str, int]:
+    """Return an error's message, hint and exit code."""
+    if isinstance(error, DiptychError):
+        return error.message, error.hint, error.exit_code
+    if isinstance(error, TyperException):
+        verb = next((f" {word}" for word in words if word in VERBS), "")
+        return _usage(error), f"see: diptych{verb} --help", 2
+    return (*_defect(error), 1)
+
+
+def _reader_gone() -> int:
+    """Return success: whoever read the output has seen enough; what is left goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _usage(error: TyperException) -> str:
@@ -69,11 +80,10 @@ def _usage(error: TyperException) -> str:
 
 
 def _application(arguments: list[str]) -> Callable[..., object]:
-    """Build the command tree; only the asked verb's module is imported."""
+    """Return the command tree; only the asked verb's module is imported."""  # noqa: DOC501
     app = typer.Typer(
         name="diptych",
         add_completion=False,
-        no_args_is_help=True,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -83,9 +93,22 @@ def _application(arguments: list[str]) -> Callable[..., object]:
         raise ConfigError(f"there is no verb {asked!r}", nearest(asked, VERBS))
     for verb, summary in VERBS.items():
         real = verb == asked
-        function = import_module(f"diptych.cli.{verb}").command if real else _not_asked
+        function = _command(verb) if real else _not_asked
         app.command(verb, help=summary, short_help=summary)(function)
     return typer.main.get_command(app)
+
+
+def _command(verb: str) -> Callable[..., object]:
+    try:
+        function: Callable[..., object] = import_module(f"diptych.cli.{verb}").command
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in {"", "diptych"}:
+            raise
+        raise MissingExtraError(
+            f"{verb} needs {library!r}, which is not installed", "pip install 'diptych[all]'"
+        ) from error
+    return function
 
 
 def _not_asked() -> None:
@@ -101,22 +124,28 @@ def _print_version(asked: bool) -> None:
 def _top(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Diptych: labelled data and a budget in; a measured, self-serving model bundle out."""
 
 
 def _say(message: str, hint: str, code: int) -> int:
-    line = " ".join(message.split())
-    print(f"error: {line}" + (f"\nhint: {hint}" if hint else ""), file=sys.stderr)
+    for name, text in (("error", message), ("hint", hint)):
+        if text:
+            print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
     return code
 
 
 def _defect(error: Exception) -> tuple[str, str]:
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="diptych-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        log.write("".join(traceback.format_exception(error)))
     message = f"this is a defect of Diptych: {type(error).__name__}: {error}"
-    return message, f"please report it with the details in {Path(log.name)}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="diptych-", suffix=".log", delete=False, encoding="utf-8"
+        ) as log:
+            log.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return message, "please report it"
+    return message, f"please report it with the details in {log.name}"

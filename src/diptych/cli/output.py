@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from diptych.core.progress import Reporter, Step
+from diptych.core.progress import Reporter, Step, silent
+from diptych.core.text import duration
 
 PLAIN_LINE_EVERY_S = 5.0
 
@@ -44,22 +45,25 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Reporter]:
+def progress(
+    quiet: bool = False, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Reporter]:
     """Show progress on stderr: bars on a terminal, a plain line now and then elsewhere.
 
     Args:
         quiet: Show nothing.
+        clock: Gives seconds.
 
     Yields:
         The reporter to hand down.
     """
     if quiet:
-        yield lambda step: None
+        yield silent
     elif sys.stderr.isatty():
         with _bars() as bars:
             yield _bar_reporter(bars)
     else:
-        yield _line_reporter()
+        yield _line_reporter(clock)
 
 
 def note(text: str) -> None:
@@ -73,11 +77,11 @@ def note(text: str) -> None:
 
 def _bars() -> Progress:
     return Progress(
-        TextColumn("{task.description:<24}"),
+        TextColumn("{task.description:<24}", markup=False),
         BarColumn(bar_width=28),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
     )
 
@@ -93,20 +97,25 @@ def _bar_reporter(bars: Progress) -> Reporter:
     return report
 
 
-def _line_reporter() -> Reporter:
+def _line_reporter(clock: Callable[[], float]) -> Reporter:
     started: dict[str, float] = {}
     shown: dict[str, float] = {}
 
     def report(step: Step) -> None:
-        now = time.monotonic()
+        now = clock()
         begin = started.setdefault(step.stage, now)
-        finished = step.done >= step.total
-        if not finished and now - shown.get(step.stage, begin) < PLAIN_LINE_EVERY_S:
-            return
-        shown[step.stage] = now
-        share = step.done / step.total if step.total else 1.0
-        left = (now - begin) * (1 - share) / share if share else 0.0
-        tail = f" {step.note}" if step.note else ""
-        note(f"{step.stage}: {100 * share:.0f} %, {left:.0f} s left{tail}")
+        if step.done >= step.total:
+            started.pop(step.stage)
+            shown.pop(step.stage, None)
+            _line(step, f"done in {duration(now - begin)}")
+        elif now - shown.get(step.stage, begin) >= PLAIN_LINE_EVERY_S:
+            shown[step.stage] = now
+            share = step.done / step.total
+            left = f"{duration((now - begin) * (1 - share) / share)} left" if share > 0 else ""
+            _line(step, f"{100 * share:.0f} %", left)
 
     return report
+
+
+def _line(step: Step, *parts: str) -> None:
+    note(f"{step.stage}: " + ", ".join(part for part in (*parts, step.note) if part))
