@@ -77,9 +77,8 @@ def _shorten_names(graph: GraphProto) -> None:
 
 
 def _name(number: int) -> str:
-    """Write a number in base 36, marked so that it cannot be an input's or output's name."""
     digits = ""
     while number or not digits:
         number, digit = divmod(number, 36)
         digits = DIGITS[digit] + digits
-    return f"%{digits}"
+    return f"%{digits}"  # so marked, it is no input's or output's name

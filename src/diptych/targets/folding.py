@@ -69,13 +69,12 @@ def _all_constant(links: Links, *groups: list[str]) -> bool:
 
 
 def _affine(norm: NodeProto, links: Links) -> tuple[np.ndarray, np.ndarray]:
-    """Give a norm as scale (C,) and shift (C,), in float64."""
     weight, bias, mean, variance = (
         numpy_helper.to_array(links.constants[name]).astype(np.float64) for name in norm.input[1:]
     )
     epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
     scale = weight / np.sqrt(variance + epsilon)
-    return scale, bias - mean * scale
+    return scale, bias - mean * scale  # (C,), (C,) in float64
 
 
 def _absorb(graph: GraphProto, node: NodeProto, scale: np.ndarray, shift: np.ndarray) -> None:
@@ -97,7 +96,9 @@ def _swap(first: NodeProto, second: NodeProto) -> None:
     """Let two nodes in a row change places."""
     kinds = (first.op_type, list(first.attribute)), (second.op_type, list(second.attribute))
     for node, (kind, attributes) in zip((second, first), kinds, strict=True):
-        copies = [type(attribute).FromString(attribute.SerializeToString()) for attribute in attributes]
+        copies = [
+            type(attribute).FromString(attribute.SerializeToString()) for attribute in attributes
+        ]
         node.op_type = kind
         del node.attribute[:]
         node.attribute.extend(copies)

@@ -38,7 +38,8 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
     if network.training:
         raise TargetError("the network is in training mode", "call eval() before it is exported")
     require("onnxscript", "train")
-    example = torch.zeros((EXAMPLES, *spec.shape[1:]), dtype=getattr(torch, spec.dtype))
+    shape = [EXAMPLES if size is None else size for size in spec.shape]
+    example = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
     try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(
@@ -52,20 +53,20 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("N", min=1, max=1 << 16)},),
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise _cannot_export(error) from error
+        raise TargetError(*_reason(error)) from error
+    if program is None:
+        raise TargetError("the exporter gave no model", "please report it with the network")
     model: onnx.ModelProto = program.model_proto
     fold(model.graph)
     return compact(model)
 
 
-def _cannot_export(error: Exception) -> TargetError:
+def _reason(error: Exception) -> tuple[str, str]:
     text = str(error)
     operation = UNKNOWN_OPERATION.search(text)
     if operation:
-        return TargetError(
-            f"the network's operation {operation[1]!r} cannot be lowered to ONNX",
-            "replace it by operations that ONNX has",
-        )
+        message = f"the network's operation {operation[1]!r} cannot be lowered to ONNX"
+        return message, "replace it by operations that ONNX has"
     cause = FIRST_CAUSE.search(text)
     reason = cause[1] if cause else text.strip().splitlines()[0]
-    return TargetError(f"the network cannot be lowered to ONNX: {reason}", "simplify its forward")
+    return f"the network cannot be lowered to ONNX: {reason}", "simplify its forward"

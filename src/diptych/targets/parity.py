@@ -1,0 +1,93 @@
+"""Parity: does a lowered program compute what the network computed?
+
+Shapes: N items, K classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diptych.core.errors import TargetError
+from diptych.core.values import Precision
+
+SHARES: dict[Precision, float] = {"fp32": 1e-3, "int8": 0.02}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far a program's logits are from the network's, over n items.
+
+    `max_difference` is the largest in any logit; `flips` counts items that change their label.
+    """
+
+    max_difference: float
+    flips: int
+    n: int
+
+
+def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
+    """Compare a program's logits with the network's.
+
+    Args:
+        reference: The network's logits (N, K).
+        candidate: The program's logits on the same items (N, K).
+
+    Returns:
+        The differences.
+
+    Raises:
+        TargetError: If the shapes differ, there are no items, or a logit is not finite.
+    """
+    if candidate.shape != reference.shape or reference.ndim != 2 or not reference.size:
+        raise TargetError(f"logits have shape {candidate.shape}, the network's {reference.shape}")
+    if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
+        raise TargetError("a logit is not a finite number", "train with a lower learning rate")
+    return Parity(
+        max_difference=float(np.abs(candidate - reference).max()),
+        flips=int((candidate.argmax(axis=1) != reference.argmax(axis=1)).sum()),
+        n=len(reference),
+    )
+
+
+def check(reference: np.ndarray, candidate: np.ndarray, precision: Precision) -> Parity:
+    """Compare, and refuse a program in fp32 that computes something else.
+
+    Args:
+        reference: The network's logits (N, K).
+        candidate: The program's logits on the same items (N, K).
+        precision: The program's; in int8 logits may differ by any amount, for accuracy decides.
+
+    Returns:
+        The differences.
+
+    Raises:
+        TargetError: If an fp32 logit differs by more than a thousandth of the logits' range.
+    """
+    parity = compare(reference, candidate)
+    allowed = tolerance(reference, "fp32")
+    if precision == "fp32" and parity.max_difference > allowed:
+        raise TargetError(
+            f"the lowered program computes something else: its logits differ by up to "
+            f"{parity.max_difference:.3g} (allowed {allowed:.3g}), and {parity.flips} of "
+            f"{parity.n} items change their label",
+            "please report it with the network",
+        )
+    return parity
+
+
+def tolerance(logits: np.ndarray, precision: Precision) -> float:
+    """Give the difference that a program's golden logits may show on another machine.
+
+    A thousandth of the logits' range in fp32. In int8 a fiftieth: other kernels round to the
+    neighboring level, and ONNX Runtime's float emulation differed by 0.2 % of the range from its
+    int8 kernels, so ten times that is allowed. Kernels that saturate (AVX2 without VNNI: 3 % to
+    6 % seen in OpenVINO) are refused, for the accuracy measured here is not theirs.
+
+    Args:
+        logits: The program's or the network's logits (N, K).
+        precision: The program's.
+
+    Returns:
+        The tolerance, in logits.
+    """
+    return SHARES[precision] * float(logits.max() - logits.min())
