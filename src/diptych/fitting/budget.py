@@ -5,38 +5,42 @@ dollars per million predictions.
 """
 
 import re
+import sys
 from dataclasses import dataclass
-from typing import Literal
 
 from diptych.core.errors import BudgetError
 from diptych.core.text import nearest
 from diptych.core.values import Value
-
-Relation = Literal["<=", ">="]
+from diptych.measure.decisions import Relation
 
 FRACTION = {"": 1.0, "%": 0.01}
-TIME_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+TIME_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 SIZE_BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 ENERGY_MJ = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}
-COST_USD = {"": 1.0, "$/1M": 1.0}
+COST_USD = {"$/1M": 1.0, "$": 1.0, "": 1.0}
 
-EXAMPLE = 'such as "drop<=1%, p99<=2ms, size<=500KB"'
-PATTERN = re.compile(r"^\s*([A-Za-z_]\w*)\s*(<=|>=|=|<|>)\s*([^\s].*?)\s*$")
-AMOUNT = re.compile(r"^\$?\s*([0-9]*\.?[0-9]+(?:[eE][+-]?\d+)?)\s*(.*)$")
+EXAMPLE = 'write it such as "drop<=1%, p99<=2ms, size<=500KB"'
+PATTERN = re.compile(r"([A-Za-z]\w*)\s*(<=|>=|=|<|>)\s*(\S.*)")
+AMOUNT = re.compile(r"(\$?)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(.*)")
+DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class TermKind:
-    """What a term means: its direction, its base unit, its written units, its largest value."""
+    """What a term means: direction, base unit, written units, and the range of its limit.
+
+    The largest value is possible; zero only where `zero` says so.
+    """
 
     relation: Relation
     unit: str
     written: dict[str, float]
-    most: float = float("inf")
+    most: float = sys.float_info.max
+    zero: bool = False
 
 
 TERMS = {
-    "drop": TermKind(relation="<=", unit="fraction", written=FRACTION, most=1.0),
+    "drop": TermKind(relation="<=", unit="fraction", written=FRACTION, most=1.0, zero=True),
     "accuracy": TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
     "p50": TermKind(relation="<=", unit="ms", written=TIME_MS),
     "p99": TermKind(relation="<=", unit="ms", written=TIME_MS),
@@ -97,9 +101,9 @@ class Budget(Value):
 
 
 def _term(part: str) -> Term:
-    match = PATTERN.match(part)
+    match = PATTERN.fullmatch(part.strip())
     if not match:
-        raise BudgetError(f"cannot read the budget term {part.strip()!r}", f"write it {EXAMPLE}")
+        raise BudgetError(f"cannot read the budget term {part.strip()!r}", EXAMPLE)
     name, relation, amount = match.groups()
     kind = TERMS.get(name.lower())
     if kind is None:
@@ -114,22 +118,23 @@ def _term(part: str) -> Term:
 
 
 def _amount(name: str, text: str, kind: TermKind) -> float:
-    units = ", ".join(unit for unit in kind.written if unit)
-    match = AMOUNT.match(text)
+    hint = f"write a number with {', '.join(unit for unit in kind.written if unit)}"
+    match = AMOUNT.fullmatch(text)
     if not match:
-        raise BudgetError(f"{name}: {text!r} is not a number above zero", f"units: {units}")
-    number, unit = float(match.group(1)), match.group(2).strip()
-    scale = _scale(unit, kind.written)
+        raise BudgetError(f"{name}: {text!r} is not an amount", hint)
+    sign, number, unit = match.groups()
+    scale = _scale(sign + unit, kind.written)
     if scale is None:
-        raise BudgetError(f"{name}: unknown unit {unit!r} in {text!r}", f"units: {units}")
-    value = number * scale
-    if value > kind.most or (value <= 0 and name.lower() != "drop"):
-        raise BudgetError(f"{name}: {text!r} is not possible", f"units: {units}; {EXAMPLE}")
+        seen = f"unknown unit {sign + unit!r}" if sign + unit else "no unit"
+        raise BudgetError(f"{name}: {seen} in {text!r}", hint)
+    value = float(f"{float(number) * scale:.{DIGITS}g}")
+    if not (0 < value <= kind.most or (value == 0 and kind.zero)):
+        percent = kind.unit == "fraction" and not unit and 1 < value <= 100
+        hint = f"did you mean {text}%?" if percent else EXAMPLE
+        raise BudgetError(f"{name}: {text!r} is not possible", hint)
     return value
 
 
 def _scale(unit: str, written: dict[str, float]) -> float | None:
-    if unit in written:
-        return written[unit]
     folded = {known.lower(): scale for known, scale in written.items()}
-    return folded.get(unit.lower()) if unit else None
+    return folded.get(unit.replace("\u03bc", "\u00b5").lower())

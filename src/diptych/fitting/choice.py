@@ -1,11 +1,14 @@
 """Which candidate: the cheapest that keeps the budget, or the nearest and what it would take."""
 
+import math
 from collections.abc import Callable, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from msgspec.structs import replace
 
 from diptych.core.values import Candidate, Estimate, Outcome, Relaxation
 from diptych.fitting.budget import Budget, Term
+from diptych.fitting.verdicts import millijoules
 from diptych.measure.decisions import decide, exact
 
 DROP_SCALE = 0.01
@@ -17,29 +20,11 @@ MEASURED: dict[str, Callable[[Candidate], Estimate]] = {
     "p50": lambda c: c.p50_ms,
     "p99": lambda c: c.p99_ms,
     "size": lambda c: exact(c.size_bytes, "size of the program's files"),
-    "energy": lambda c: energy_estimate(c),
-    "cost": lambda c: exact(c.cost_usd_per_million, "declared price"),
+    "energy": lambda c: millijoules(c.energy, c.p50_ms.n),
+    "cost": lambda c: exact(c.cost_usd_per_million, "CPU time at a declared price"),
 }
 """The terms that are known of a candidate before it is a bundle."""
-
-
-def energy_estimate(candidate: Candidate) -> Estimate:
-    """Give the energy of a prediction in millijoules, with its bounds.
-
-    Args:
-        candidate: A measured candidate.
-
-    Returns:
-        The estimate; the interval is the model's bounds, not a spread.
-    """
-    energy = candidate.energy
-    return Estimate(
-        value=1e3 * energy.value_j,
-        low=1e3 * energy.low_j,
-        high=1e3 * energy.high_j,
-        n=candidate.p50_ms.n,
-        method=energy.method,
-    )
+QUALITY = {"drop", "accuracy"}
 
 
 def outcomes(candidate: Candidate, budget: Budget) -> dict[str, Outcome]:
@@ -77,19 +62,23 @@ def mark_passing(candidates: Sequence[Candidate], budget: Budget) -> tuple[Candi
 def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
     """Choose the cheapest candidate that passes; if none does, the nearest.
 
+    A budget that says nothing of quality asks for as much of it as its other terms allow.
+
     Args:
         candidates: At least one.
         budget: The limits.
 
     Returns:
-        The first by: worst outcome, then cost per prediction where all passes, else distance
-        from the budget.
+        The first by: worst outcome, distance from the budget where not all passes, accuracy where
+        the budget limits neither it nor the drop, cost per prediction.
     """
+    open_quality = not any(term.name in QUALITY for term in budget.terms)
 
-    def rank(candidate: Candidate) -> tuple[int, float, float]:
+    def rank(candidate: Candidate) -> tuple[int, float, float, float]:
         worst = max((OUTCOME_ORDER[o] for o in outcomes(candidate, budget).values()), default=0)
         distance = overshoot(candidate, budget) if worst else 0.0
-        return worst, distance, candidate.cost_usd_per_million
+        missing = -candidate.accuracy.value if open_quality else 0.0
+        return worst, distance, missing, candidate.cost_usd_per_million
 
     return min(candidates, key=rank)
 
@@ -116,14 +105,15 @@ def relaxations(candidates: Sequence[Candidate], budget: Budget) -> tuple[Relaxa
         budget: The limits that none of them meets.
 
     Returns:
-        One per term at most, the smallest loosening first.
+        One per term at most, the smallest loosening first; `needed` is rounded to what is shown
+        to people, away from the limit, so that what they read is enough.
     """
     found: dict[str, Relaxation] = {}
     for candidate in candidates:
-        missed = [t for t in budget.terms if outcomes(candidate, budget).get(t.name) != "PASS"]
-        known = [term for term in missed if term.name in MEASURED]
-        if len(known) == 1:
-            offer = _relaxation(candidate, known[0])
+        decided = outcomes(candidate, budget)
+        missed = [term for term in budget.terms if decided.get(term.name, "PASS") != "PASS"]
+        if len(missed) == 1 and math.isfinite(_bound(candidate, missed[0])):
+            offer = _relaxation(candidate, missed[0])
             best = found.get(offer.term)
             if best is None or offer.factor < best.factor:
                 found[offer.term] = offer
@@ -153,8 +143,7 @@ def _excess(value: float, term: Term) -> float:
 
 
 def _relaxation(candidate: Candidate, term: Term) -> Relaxation:
-    estimate = MEASURED[term.name](candidate)
-    needed = estimate.high if term.relation == "<=" else estimate.low
+    needed = _outward(_bound(candidate, term), term)
     return Relaxation(
         term=term.name,
         limit=term.limit,
@@ -162,3 +151,17 @@ def _relaxation(candidate: Candidate, term: Term) -> Relaxation:
         candidate=candidate.name,
         factor=1 + max(0.0, _excess(needed, term)),
     )
+
+
+def _bound(candidate: Candidate, term: Term) -> float:
+    """Return the end of the interval that decides a term."""
+    estimate = MEASURED[term.name](candidate)
+    return estimate.high if term.relation == "<=" else estimate.low
+
+
+def _outward(value: float, term: Term) -> float:
+    """Return the value with three digits, a fraction with four decimals, no tighter than it was."""
+    written = Decimal(repr(float(value)))
+    finest = Decimal(1).scaleb(-4 if term.unit == "fraction" else written.adjusted() - 2)
+    rounding = ROUND_CEILING if term.relation == "<=" else ROUND_FLOOR
+    return float(written.quantize(finest, rounding=rounding))

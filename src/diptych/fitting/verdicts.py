@@ -151,13 +151,21 @@ def memory(evidence: Evidence) -> Estimate:
     )
 
 
-def _energy(evidence: Evidence) -> Estimate:
-    energy = evidence.energy
+def millijoules(energy: Energy, n: int) -> Estimate:
+    """Give the energy of a prediction in the budget's unit.
+
+    Args:
+        energy: The energy of one prediction.
+        n: How many predictions it was had from.
+
+    Returns:
+        Millijoules; the interval is the bounds of the energy, not a spread.
+    """
     return Estimate(
         value=1e3 * energy.value_j,
         low=1e3 * energy.low_j,
         high=1e3 * energy.high_j,
-        n=len(evidence.latencies_ms),
+        n=n,
         method=energy.method,
     )
 
@@ -173,7 +181,7 @@ ESTIMATES: Mapping[str, Callable[[Evidence], Estimate]] = {
     "p99": lambda e: quantile(e.latencies_ms, 0.99),
     "size": lambda e: exact(e.size_bytes, "size of the program's files"),
     "memory": memory,
-    "energy": _energy,
+    "energy": lambda e: millijoules(e.energy, len(e.latencies_ms)),
     "cost": lambda e: exact(e.cost_usd_per_million, "CPU time at a declared price"),
     "cold": cold,
 }
