@@ -55,7 +55,7 @@ def test_damaged_pictures_are_an_error_or_left_out_when_asked(picture: Picture) 
     pictures = [picture(n) for n in range(30)]
     pictures[4] = b"text"
     raw = raw_of(pictures, ["a", "b", "c"] * 10)
-    with pytest.raises(DataError, match=r"1 of 30 pictures cannot be read \(p4: is not"):
+    with pytest.raises(DataError, match=r"1 of 30 pictures cannot be read \(p4 is not"):
         assemble(raw, Options(), silent)
     dataset, _ = assemble(raw, Options(skip_unreadable=True), silent)
     assert [each.item for each in dataset.record.skipped] == ["p4"]

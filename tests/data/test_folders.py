@@ -56,7 +56,7 @@ def test_other_files_and_empty_folders_are_told(tree: Tree) -> None:
     (root / "a" / ".DS_Store").write_text("")
     assert read_folders(root).warnings == (
         "folder 'c' holds no pictures and is no class",
-        "1 files that are not pictures were passed over (.txt)",
+        "files passed over that are not pictures: 1 (.txt)",
     )
 
 

@@ -29,7 +29,7 @@ def test_mixed_pictures_become_one_shape(tree: Tree) -> None:
     root = tree({"train/c": 6, "test/a": 2, "test/b": 2}, height=50, width=70, grey=True)
     dataset = read(root)
     assert dataset.train.inputs.shape[1:] == (32, 32, 3)
-    assert dataset.record.warnings[-1] == "1 classes are absent from test: 'c'"
+    assert dataset.record.warnings[-1] == "classes absent from test: 1 ('c')"
     assert read(root, image_size=16).test.inputs.shape == (4, 16, 16, 3)
 
 

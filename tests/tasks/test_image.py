@@ -212,10 +212,10 @@ def test_a_path_may_be_text_or_a_path(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(DataError, match=r"cannot read absent\.png: no such file"):
+    with pytest.raises(DataError, match=r"absent\.png cannot be read: no such file"):
         prepare("absent.png", RGB)
-    with pytest.raises(DataError, match=r"cannot read absent\.png: no such file"):
-        probe(Path("absent.png"))
+    with pytest.raises(DataError, match=r"absent\.png cannot be read: no such file"):
+        probe(Path("x"), "absent.png")
 
 
 def test_a_right_array_is_passed_on_uncopied() -> None:

@@ -58,7 +58,7 @@ def page(found: Inspection) -> str:
         table(("class", *SPLITS), _rows(found)),
     ]
     lines += [f"warning: {warning}" for warning in found.warnings]
-    lines += [f"unreadable: {each.item}: {each.reason}" for each in found.skipped[:MOST_SKIPPED]]
+    lines += [f"unreadable: {each.item} {each.reason}" for each in found.skipped[:MOST_SKIPPED]]
     if len(found.skipped) > MOST_SKIPPED:
         lines.append(f"unreadable: {len(found.skipped)} pictures in all (--json lists them)")
     return "\n".join(lines)

@@ -38,7 +38,7 @@ def check_classes(labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> N
     few = [(count, name) for name, count in zip(labels, counts, strict=True) if 0 < count < parts]
     if few:
         count, name = min(few)
-        others = f" (and {len(few) - 1} more classes)" if len(few) > 1 else ""
+        others = f" (classes like that: {len(few)})" if len(few) > 1 else ""
         raise DataError(
             f"class {name!r} has {count} item{'s' * (count > 1)}{others}: too few to split in "
             f"{parts}",
@@ -59,7 +59,7 @@ def check_skipped(skipped: Sequence[Skipped], num_items: int, accepted: bool) ->
     """
     if not skipped or (accepted and len(skipped) < num_items):
         return
-    named = "; ".join(f"{each.item}: {_without_name(each)}" for each in skipped[:NAMED_ITEMS])
+    named = "; ".join(f"{each.item} {each.reason}" for each in skipped[:NAMED_ITEMS])
     more = f"; and {len(skipped) - NAMED_ITEMS} more" if len(skipped) > NAMED_ITEMS else ""
     raise DataError(
         f"{len(skipped)} of {num_items} pictures cannot be read ({named}{more})",
@@ -91,12 +91,8 @@ def find_warnings(labels: Sequence[str], splits: Mapping[str, Split]) -> list[st
         absent = sorted(set(range(len(labels))) - set(splits[name].targets.tolist()))
         if absent:
             some = ", ".join(repr(labels[number]) for number in absent[:NAMED_ITEMS])
-            warnings.append(f"{len(absent)} classes are absent from {name}: {some}")
+            warnings.append(f"classes absent from {name}: {len(absent)} ({some})")
     ordered = {name: splits[name] for name in SPLITS}
     for (earlier, later), count in count_shared(ordered).items():
         warnings.append(f"{count:,} of {len(splits[later]):,} {later} items are also in {earlier}")
     return warnings
-
-
-def _without_name(skipped: Skipped) -> str:
-    return skipped.reason.removeprefix(skipped.item).strip()

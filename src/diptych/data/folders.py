@@ -87,7 +87,7 @@ def _doubts(tree: dict[str, list[Path]]) -> Iterator[str]:
     others = [file for files in tree.values() for file in files if not _is_picture(file)]
     if others:
         kinds = sorted({file.suffix.lower() or "no suffix" for file in others})
-        yield f"{len(others)} files that are not pictures were passed over ({', '.join(kinds[:5])})"
+        yield f"files passed over that are not pictures: {len(others)} ({', '.join(kinds[:5])})"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

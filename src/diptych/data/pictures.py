@@ -106,12 +106,13 @@ def decode(
     def make(picture: Content, item: str) -> np.ndarray:
         if isinstance(picture, np.ndarray):
             return prepare(picture, spec)
-        content = picture if isinstance(picture, bytes) else read_file(picture)
+        content = picture if isinstance(picture, bytes) else read_file(picture, item)
         return decode_picture(content, spec, item)
 
     for row, pixels in enumerate(_each(split, make, f"decode {name}", report)):
         if isinstance(pixels, DataError):
-            skipped.append(Skipped(item=split.items[row], reason=pixels.message))
+            reason = pixels.message.removeprefix(split.items[row]).strip()
+            skipped.append(Skipped(item=split.items[row], reason=reason))
             readable[row] = False
         else:
             inputs[row] = pixels

@@ -110,15 +110,16 @@ def probe(data: bytes | Path, name: str = "input") -> tuple[int, int, int]:
     """
     if isinstance(data, bytes):
         return _probe(BytesIO(data), len(data), name)
-    with _reading(data), data.open("rb") as file:
+    with _reading(name), data.open("rb") as file:
         return _probe(file, data.stat().st_size, name)
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, name: str | None = None) -> bytes:
     """Read a picture's file, if it is not too large.
 
     Args:
         path: The file.
+        name: What to call it in an error; by default its path.
 
     Returns:
         Its content.
@@ -126,8 +127,8 @@ def read_file(path: Path) -> bytes:
     Raises:
         DataError: If it is absent, cannot be read, or is larger than ``MAX_FILE_BYTES``.
     """
-    with _reading(path):
-        _check_file_size(path.stat().st_size, str(path))
+    with _reading(name or str(path)):
+        _check_file_size(path.stat().st_size, name or str(path))
         return path.read_bytes()
 
 
@@ -237,9 +238,11 @@ def _naming(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read {path}: {reason}", "check the path and its rights") from error
+        raise DataError(
+            f"{name} cannot be read: {reason}", "check the path and its rights"
+        ) from error
