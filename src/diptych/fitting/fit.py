@@ -11,7 +11,7 @@ from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.fitting.assembly import Job
 from diptych.fitting.budget import Budget
-from diptych.fitting.planner import PROGRAMS, plan_fit
+from diptych.fitting.planner import plan_fit
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
@@ -19,6 +19,7 @@ from diptych.inference import store
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import available
 from diptych.measure.machine import describe
+from diptych.targets import TARGETS
 
 USUAL_BUDGET = "drop<=1%"
 
@@ -109,9 +110,13 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
     Raises:
         ConfigError: If there is no such target.
     """
-    if target not in PROGRAMS:
-        raise ConfigError(f"there is no target {target!r}", nearest(target, PROGRAMS))
-    return tuple(plan for plan in PROGRAMS[target] if available(plan.runtime))
+    if target not in TARGETS:
+        raise ConfigError(f"there is no target {target!r}", nearest(target, TARGETS))
+    return tuple(
+        ProgramPlan(runtime=runtime, precision=precision)
+        for runtime, precision in TARGETS[target]
+        if available(runtime)
+    )
 
 
 def read_data(data: str | Path, seed: int, settings: Settings) -> Dataset:

@@ -9,7 +9,7 @@ import math
 from diptych.core.seeds import generator
 from diptych.core.values import Dataset, ImageSpec, Machine
 from diptych.fitting.budget import Budget
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.symmetry import mirroring_keeps_labels
@@ -29,20 +29,6 @@ STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
 STUDENT_SCALES = (1.25, 1.0, 0.75, 0.5, 0.25)
 CONTAINER_BYTES = 40_000
 BYTES_PER_PARAMETER = 1.15
-
-PROGRAMS = {
-    "cpu": (
-        ProgramPlan(runtime="onnxruntime", precision="fp32"),
-        ProgramPlan(runtime="onnxruntime", precision="int8"),
-        ProgramPlan(runtime="openvino", precision="fp32"),
-        ProgramPlan(runtime="openvino", precision="int8"),
-    ),
-    "cpu-portable": (
-        ProgramPlan(runtime="onnxruntime", precision="fp32"),
-        ProgramPlan(runtime="onnxruntime", precision="int8"),
-    ),
-}
-"""The programs that each kind of hardware is offered."""
 
 
 def plan_fit(
@@ -90,7 +76,7 @@ def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
     """
     side = min(spec.height, spec.width)
     if side < SMALL_SIDE:
-        return ResidualNetConfig(stem=32, widths=(64, 128)[: _stages(side)], blocks=(1, 1)[: _stages(side)])
+        return ResidualNetConfig(stem=16, widths=(32, 64)[: _stages(side)], blocks=(1, 1)[: _stages(side)])
     wide = spec.channels == 3
     config = ResidualNetConfig(
         stem=32 if wide else 16,
@@ -114,7 +100,7 @@ def student_networks(spec: ImageSpec, budget: Budget) -> tuple[ResidualNetConfig
     base = STUDENT
     if side < SMALL_SIDE:
         stages = _stages(side)
-        base = ResidualNetConfig(stem=16, widths=(32, 64)[:stages], blocks=(0, 1)[:stages])
+        base = ResidualNetConfig(stem=8, widths=(24, 32)[:stages], blocks=(0, 1)[:stages])
     limit = budget.limit("size")
     shapes = [_deepened(base.scaled(scale), side) for scale in STUDENT_SCALES]
     fitting = [s for s in shapes if limit is None or estimated_int8_bytes(s, spec) <= limit]

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from diptych.core.errors import ConfigError
 from diptych.core.values import Precision, Value
+from diptych.targets import Choice, Runtime
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
@@ -28,13 +29,13 @@ class ModelPlan(Value):
 class ProgramPlan(Value):
     """One way to lower a network."""
 
-    runtime: str
+    runtime: Runtime
     precision: Precision
 
     @property
-    def name(self) -> str:
-        """A name such as ``openvino-int8``."""
-        return f"{self.runtime}-{self.precision}"
+    def choice(self) -> Choice:
+        """The runtime and the precision."""
+        return self.runtime, self.precision
 
 
 class FitRecipe(Value):

@@ -111,13 +111,13 @@ class FitSession:
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
         plans = QUICK if self.settings.stop else self.recipe.programs
-        choices = [(plan.runtime, plan.precision) for plan in plans]
         programs = lower_all(
             model.network,
             self.job.dataset.spec.tensor(),
-            choices,
-            self.calibration,
-            self.settings.report,
+            [plan.choice for plan in plans],
+            calibration=self.calibration,
+            name=model.name,
+            report=self.settings.report,
         )
         self.trials += try_programs(
             model, programs, self.job.dataset.validation, self.settings.report

@@ -20,10 +20,13 @@ from diptych.measure.proportions import paired_drop, proportion
 from diptych.measure.quantiles import quantile
 from diptych.measure.timing import Timing, interleave
 from diptych.targets.lower import LoweredProgram
+from diptych.targets.parity import check
+from diptych.training.loop import compute_logits
 
 BATCH = 64
 TIMED_CALLS = 1000
 THREADS = 1
+PARITY_ITEMS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +62,17 @@ def try_programs(
 
     Returns:
         One trial per program.
-    """
+
+    Raises:
+        TargetError: If a program in fp32 computes something else than the network.
+    """  # noqa: DOC502
     lowered = list(programs)
     trials = []
+    reference = compute_logits(model.network, split.inputs[:PARITY_ITEMS], model.plan.training)
     for done, program in enumerate(lowered, 1):
         session = open_lowered(program)
         logits = run_all(session, split.inputs)
+        check(reference, logits[:PARITY_ITEMS], program.precision)
         trials.append(Trial(model=model, program=program, session=session, logits=logits))
         stage = f"try {model.name}"
         report(Step(stage=stage, done=done, total=len(lowered), note=program.name))
