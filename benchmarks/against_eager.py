@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from conditions import print_conditions
 
 import diptych
+from conditions import print_conditions
 from diptych.measure.quantiles import median_ratio, quantile
 from diptych.measure.timing import interleave
 from diptych.training import weights
@@ -50,12 +50,16 @@ def compare(path: Path) -> None:
     name = f"diptych ({program.runtime} {program.precision})"
     times = interleave({"eager": eager, name: lambda: bundle.run(one)}, samples=CALLS)
     print(f"\n{bundle.manifest.name}: {bundle.manifest.model.parameters:,} parameters, ", end="")
-    print(f"{bundle.manifest.model.flops / 1e6:.1f} MFLOPs, largest logit difference {difference:.3f}")
+    print(
+        f"{bundle.manifest.model.flops / 1e6:.1f} MFLOPs, largest logit difference {difference:.3f}"
+    )
     for who, timing in times.items():
         p50, p99 = (quantile(timing.latencies_ms, q) for q in (0.5, 0.99))
         print(f"  {who}: p50 {p50.value:.4f} ms, p99 {p99.value:.4f} ms, n {p50.n}")
     ratio = median_ratio(times[name].latencies_ms, times["eager"].latencies_ms)
-    print(f"  ratio of medians, diptych / eager: {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
+    print(
+        f"  ratio of medians, diptych / eager: {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+    )
 
 
 def main() -> None:

@@ -30,7 +30,9 @@ def main() -> None:
         first, again = (run("train", folder / f"train-{i}.dip", "--seed", "1") for i in (1, 2))
         other = run("train", folder / "train-3.dip", "--seed", "2")
         print(f"train, seed 1: {first}\ntrain, seed 1: {again}\ntrain, seed 2: {other}")
-        print(f"same seed, same weights: {first == again}; other seed, other weights: {first != other}")
+        print(
+            f"same seed, same weights: {first == again}; other seed, other weights: {first != other}"
+        )
         timed = folder / "timed.dip"
         digest = run("fit", timed, "--time-limit", "60s")
         recipe = json.loads((timed / "bundle.json").read_text())["provenance"]["recipe"]
@@ -38,7 +40,9 @@ def main() -> None:
             len(plan["training"]["replans"]) for plan in (recipe["teacher"], *recipe["students"])
         )
         replay = run("fit", folder / "replay.dip", "--recipe", str(timed))
-        print(f"fit in 60 s: {digest}, {decisions} changes of plan recorded\nits replay:   {replay}")
+        print(
+            f"fit in 60 s: {digest}, {decisions} changes of plan recorded\nits replay:   {replay}"
+        )
         print(f"the replay gives the same weights: {digest == replay}")
 
 

@@ -22,7 +22,9 @@ def commands() -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(digits_bundle: Path, digit_picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    digits_bundle: Path, digit_picture: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     place = tmp_path_factory.mktemp("readme")
     (place / "digits.dip").symlink_to(digits_bundle)
     (place / "digit.png").write_bytes(digit_picture.read_bytes())

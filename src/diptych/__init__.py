@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from diptych.fitting.budget import Budget as Budget
     from diptych.fitting.evaluate import evaluate as evaluate
     from diptych.fitting.fit import fit as fit
     from diptych.fitting.train import train as train
-    from diptych.fitting.budget import Budget as Budget
     from diptych.inference.bundle import Bundle as Bundle
     from diptych.inference.bundle import load as load
 

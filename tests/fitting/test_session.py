@@ -18,9 +18,7 @@ from diptych.training.recipe import TrainingRecipe
 def job(tmp_path: Path) -> Job:
     dataset = read("digits", seed=0)
     budget = Budget.parse("drop<=5%")
-    return Job(
-        dataset=dataset, budget=budget, machine=describe(), destination=tmp_path / "out.dip"
-    )
+    return Job(dataset=dataset, budget=budget, machine=describe(), destination=tmp_path / "out.dip")
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from diptych.training import weights
 
 
 def test_weights_come_back_bit_for_bit_and_depend_on_nothing_else() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 4, 3).to(memory_format=torch.channels_last), nn.BatchNorm2d(4))
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3).to(memory_format=torch.channels_last), nn.BatchNorm2d(4)
+    )
     data = weights.encode(network)
     assert data == weights.encode(network)
     state = weights.decode(data)

@@ -24,9 +24,7 @@ def command(
 ) -> None:
     """Score a bundle: accuracy with its interval, classes, and what is taken for what."""
     with progress() as report:
-        result = evaluate(
-            bundle, data, label=label, skip_unreadable=skip_unreadable, report=report
-        )
+        result = evaluate(bundle, data, label=label, skip_unreadable=skip_unreadable, report=report)
     if as_json:
         print_json(result)
     else:
@@ -44,8 +42,10 @@ def summary(result: Evaluation) -> str:
     """
     low, high = quantity(result.low, "fraction"), quantity(result.high, "fraction")
     lines = [
-        f"accuracy {quantity(result.accuracy, 'fraction')} "
-        f"(95 % interval {low} to {high}, n {result.n:,}, {result.items})",
+        (
+            f"accuracy {quantity(result.accuracy, 'fraction')} "
+            f"(95 % interval {low} to {high}, n {result.n:,}, {result.items})"
+        ),
         "",
         _classes(result),
     ]

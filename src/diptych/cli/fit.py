@@ -10,8 +10,8 @@ from diptych.cli.output import note, print_json, progress, table
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
 from diptych.core.values import Manifest, ModelSummary
-from diptych.fitting.choice import nearest
 from diptych.fitting.budget import Budget
+from diptych.fitting.choice import nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
@@ -50,9 +50,7 @@ def command(
             report=report,
             stop=stop,
         )
-        bundle = fit(
-            data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings
-        )
+        bundle = fit(data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings)
     with bundle:
         manifest = bundle.manifest
         if as_json:

@@ -14,7 +14,7 @@ MOST_CLASSES, MOST_SKIPPED = 30, 10
 
 def command(
     data: Annotated[str, typer.Argument(help="A built-in name (digits), a folder or a file.")],
-    target: Annotated[str | None, typer.Option(help="The label's column in a table.")] = None,
+    label: Annotated[str | None, typer.Option(help="The label's column, for tables.")] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side in pixels to bring pictures to; inferred by default.")
     ] = None,
@@ -25,12 +25,12 @@ def command(
 
     Args:
         data: The source.
-        target: The label's column.
+        label: The label's column.
         image_size: The side in pixels.
         seed: The seed of the splits.
         as_json: Print JSON.
     """
-    options = Options(seed=seed, target=target, image_size=image_size)
+    options = Options(seed=seed, target=label, image_size=image_size)
     with progress() as report:
         found = inspect(data, options, report)
     if as_json:

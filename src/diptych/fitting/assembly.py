@@ -37,7 +37,6 @@ from diptych.reporting.card import render_card
 from diptych.reporting.page import render_page
 from diptych.targets.parity import tolerance
 from diptych.training import weights
-from diptych.training.loop import compute_logits
 
 GOLDEN_ITEMS = 32
 PORTABLE_RUNTIME = "onnxruntime"
@@ -85,8 +84,7 @@ def write_bundle(job: Job, outcome: Outcome) -> Manifest:
     contents = {name: data for trial in kept for name, data in trial.program.contents.items()}
     contents["weights.safetensors"] = weights.encode(chosen.model.network)
     contents["golden.npz"] = golden.build(examples, expected)
-    reference = compute_logits(chosen.model.network, examples, chosen.model.plan.training)
-    programs = tuple(_program(t, reference, expected[t.program.name]) for t in kept)
+    programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
     manifest = _manifest(job, outcome, chosen, programs)
     contents["README.md"] = render_card(manifest).encode()
     if installed("altair", "vl_convert", "jinja2"):
@@ -116,7 +114,7 @@ def _golden_inputs(job: Job) -> np.ndarray:
     return np.ascontiguousarray(split.inputs[np.sort(order[:GOLDEN_ITEMS])])
 
 
-def _program(trial: Trial, reference: np.ndarray, logits: np.ndarray) -> Program:
+def _program(trial: Trial, logits: np.ndarray) -> Program:
     lowered = trial.program
     return Program(
         name=lowered.name,
@@ -125,13 +123,11 @@ def _program(trial: Trial, reference: np.ndarray, logits: np.ndarray) -> Program
         files=tuple(store.record(name, data) for name, data in lowered.contents.items()),
         input=lowered.input,
         output=lowered.output,
-        tolerance=tolerance(reference, logits, lowered.precision),
+        tolerance=tolerance(logits, lowered.precision),
     )
 
 
-def _manifest(
-    job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program, ...]
-) -> Manifest:
+def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program, ...]) -> Manifest:
     record = job.dataset.record
     verdicts = give_verdicts(job.budget, outcome.evidence)
     verdict = overall(verdicts)

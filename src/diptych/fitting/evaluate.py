@@ -59,7 +59,9 @@ def evaluate(
         Accuracy with its interval, recall and precision per class, and the confusion matrix.
     """
     model = bundle if isinstance(bundle, Bundle) else load(bundle)
-    dataset = data if isinstance(data, Dataset) else _read(model, data, label, skip_unreadable, report)
+    dataset = (
+        data if isinstance(data, Dataset) else _read(model, data, label, skip_unreadable, report)
+    )
     split, items = _items(model, dataset)
     targets = _translate(split.targets, dataset.labels, model.labels)
     called = _predict(model, split.inputs, report)
@@ -109,8 +111,8 @@ def _translate(targets: np.ndarray, theirs: tuple[str, ...], ours: tuple[str, ..
     for name in theirs:
         if name not in ours:
             raise DataError(f"the bundle does not know the label {name!r}", nearest(name, ours))
-    number = np.array([ours.index(name) for name in theirs])
-    return number[targets]
+    number: np.ndarray = np.array([ours.index(name) for name in theirs])[targets]
+    return number
 
 
 def _predict(model: Bundle, inputs: np.ndarray, report: Reporter) -> np.ndarray:

@@ -51,7 +51,7 @@ def fit(
         DataError: If the data cannot be used.
         StorageError: If the bundle cannot be written.
         KeyboardInterrupt: If a person stopped it before there was anything to keep.
-    """  # noqa: DOC502
+    """
     started = settings.clock()
     limits = budget if isinstance(budget, Budget) else Budget.parse(budget)
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
@@ -62,9 +62,7 @@ def fit(
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
     machine = describe()
-    recipe = settings.recipe or plan_fit(
-        dataset, limits, machine, seed, timed=seconds is not None
-    )
+    recipe = settings.recipe or plan_fit(dataset, limits, machine, seed, timed=seconds is not None)
     if not recipe.programs:
         recipe = replace(recipe, programs=programs)
     job = Job(dataset=dataset, budget=limits, machine=machine, destination=destination)

@@ -76,7 +76,9 @@ def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
     """
     side = min(spec.height, spec.width)
     if side < SMALL_SIDE:
-        return ResidualNetConfig(stem=16, widths=(32, 64)[: _stages(side)], blocks=(1, 1)[: _stages(side)])
+        return ResidualNetConfig(
+            stem=16, widths=(32, 64)[: _stages(side)], blocks=(1, 1)[: _stages(side)]
+        )
     wide = spec.channels == 3
     config = ResidualNetConfig(
         stem=32 if wide else 16,
@@ -107,9 +109,7 @@ def student_networks(spec: ImageSpec, budget: Budget) -> tuple[ResidualNetConfig
     return tuple(fitting or shapes[-1:])
 
 
-def training_recipe(
-    dataset: Dataset, machine: Machine, seed: int, epochs: float
-) -> TrainingRecipe:
+def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float) -> TrainingRecipe:
     """Fit the usual recipe to the data and the machine.
 
     Args:

@@ -48,9 +48,7 @@ def train(
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
     machine = describe()
-    plan = settings.recipe or plan_fit(
-        dataset, NO_BUDGET, machine, seed, timed=seconds is not None
-    )
+    plan = settings.recipe or plan_fit(dataset, NO_BUDGET, machine, seed, timed=seconds is not None)
     recipe = replace(plan, students=(), programs=AS_TRAINED)
     job = Job(dataset=dataset, budget=NO_BUDGET, machine=machine, destination=destination)
     return run_job(job, recipe, None if seconds is None else started + seconds, settings)

@@ -65,7 +65,7 @@ def try_programs(
 
     Raises:
         TargetError: If a program in fp32 computes something else than the network.
-    """  # noqa: DOC502
+    """
     lowered = list(programs)
     trials = []
     reference = compute_logits(model.network, split.inputs[:PARITY_ITEMS], model.plan.training)
