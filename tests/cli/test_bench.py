@@ -12,7 +12,7 @@ def test_json_holds_cold_start_scenarios_and_machine(tiny_bundle, capsys):
     arguments = ["bench", str(tiny_bundle), "--seconds", "0.05", "--rate", "100", "--json"]
     assert run(arguments) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["cold_ms"]["n"] == 5
+    assert document["cold_ms"]["n"] == 7
     assert len(document["scenarios"]) == 6
     assert document["machine"]["cpu"]
 

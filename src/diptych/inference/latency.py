@@ -39,7 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     seconds: float = 2.0
     batch: int = 32
     rates_per_s: tuple[float, ...] = ()
-    cold_runs: int = 5
+    cold_runs: int = 7
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -124,7 +124,7 @@ def measure(
     )
 
 
-def cold_start(bundle: Bundle, runs: int = 5) -> process.ProcessFigures:
+def cold_start(bundle: Bundle, runs: int = 7) -> process.ProcessFigures:
     """Start new processes that load the bundle and predict once.
 
     Args:

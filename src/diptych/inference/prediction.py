@@ -76,8 +76,8 @@ def from_logits(
         One prediction for each input.
     """
     answers = []
-    for name, scores in zip(names, softmax(logits).tolist(), strict=True):
-        best = max(range(len(labels)), key=scores.__getitem__)
+    bests, rows = logits.argmax(axis=1).tolist(), softmax(logits).tolist()
+    for name, best, scores in zip(names, bests, rows, strict=True):
         answers.append(
             Prediction(
                 input=name,

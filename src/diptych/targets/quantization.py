@@ -20,12 +20,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import GraphProto, NodeProto
-from onnxruntime import quantization
 
 from diptych.core.errors import TargetError
+from diptych.inference.runtimes.telemetry import no_telemetry
 from diptych.targets.calibration import check_calibration
 from diptych.targets.compact import compact
 from diptych.targets.quiet import quiet
+
+with no_telemetry():
+    from onnxruntime import quantization
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_SIZE = 64

@@ -36,19 +36,20 @@ class Session(Protocol):
 Opener = Callable[[Sequence[Path], int], Session]
 
 
-def _onnxruntime(paths: Sequence[Path], threads: int) -> Session:
-    session: Session = import_module(f"{__name__}.onnxruntime").open_session(paths, threads)
-    return session
+def _opener(module: str) -> Opener:
+    def open_lazily(paths: Sequence[Path], threads: int) -> Session:
+        with no_telemetry():
+            runtime = import_module(f"{__name__}.{module}")
+        session: Session = runtime.open_session(paths, threads)
+        return session
+
+    return open_lazily
 
 
-def _openvino(paths: Sequence[Path], threads: int) -> Session:
-    with no_telemetry():
-        module = import_module(f"{__name__}.openvino")
-    session: Session = module.open_session(paths, threads)
-    return session
-
-
-RUNTIMES: dict[str, Opener] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+RUNTIMES: dict[str, Opener] = {
+    "onnxruntime": _opener("onnxruntime"),
+    "openvino": _opener("openvino"),
+}
 
 
 def available(runtime: str) -> bool:

@@ -1,25 +1,29 @@
-"""Telemetry: libraries are imported without the module by which they would report their use.
+"""Telemetry: libraries are imported without the means by which they would report their use.
 
 Importing OpenVINO or NNCF writes an identifier to the home folder and sends an event; both do
 without where their sender is not installed, so it is hidden from them while they are imported.
+ONNX Runtime writes one when it is imported, before it can be told not to, and reads a variable.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 SENDER = "openvino_telemetry"
+ONNXRUNTIME_SWITCH = "ORT_DISABLE_TELEMETRY"
 
 
 @contextmanager
 def no_telemetry() -> Iterator[None]:
-    """Hide the sender from whatever is imported while this lasts.
+    """Hide the sender from whatever is imported while this lasts; ONNX Runtime's stays off.
 
-    A program that imported the library itself, before, has made its own choice.
+    A program that imported the library itself, before, or set the variable, has made its choice.
 
     Yields:
         Nothing.
     """
+    os.environ.setdefault(ONNXRUNTIME_SWITCH, "1")
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_sender(name)}
     sys.modules[SENDER] = None  # type: ignore[assignment]  # what makes an import fail
     try:
