@@ -133,7 +133,7 @@ def _tell_written(out: Path, count: int, skipped: list[Skipped], as_json: bool) 
 
 def _tell_skipped(skipped: list[Skipped], num_items: int) -> None:
     for item in skipped[:SHOWN_SKIPPED]:
-        note(f"skipped {item.item}: {item.reason}")
+        note(f"skipped: {item.reason}")
     if len(skipped) > SHOWN_SKIPPED:
         note(f"and {len(skipped) - SHOWN_SKIPPED} more")
     if skipped and len(skipped) == num_items:
