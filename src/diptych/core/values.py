@@ -24,8 +24,8 @@ Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-class Value(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A frozen, keyword-only record that rejects unknown fields when it is read."""
+class Value(Struct, frozen=True, forbid_unknown_fields=True):
+    """A frozen record, made by keywords, that rejects unknown fields when it is read."""
 
 
 class TensorSpec(Value):
