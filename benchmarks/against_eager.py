@@ -57,9 +57,8 @@ def compare(path: Path) -> None:
         p50, p99 = (quantile(timing.latencies_ms, q) for q in (0.5, 0.99))
         print(f"  {who}: p50 {p50.value:.4f} ms, p99 {p99.value:.4f} ms, n {p50.n}")
     ratio = median_ratio(times[name].latencies_ms, times["eager"].latencies_ms)
-    print(
-        f"  ratio of medians, diptych / eager: {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
-    )
+    interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
+    print(f"  median of paired ratios, diptych / eager: {ratio.value:.3f} ({interval})")
 
 
 def main() -> None:

@@ -30,9 +30,7 @@ def main() -> None:
         first, again = (run("train", folder / f"train-{i}.dip", "--seed", "1") for i in (1, 2))
         other = run("train", folder / "train-3.dip", "--seed", "2")
         print(f"train, seed 1: {first}\ntrain, seed 1: {again}\ntrain, seed 2: {other}")
-        print(
-            f"same seed, same weights: {first == again}; other seed, other weights: {first != other}"
-        )
+        print(f"same seed, same weights: {first == again}; other seed, other: {first != other}")
         timed = folder / "timed.dip"
         digest = run("fit", timed, "--time-limit", "60s")
         recipe = json.loads((timed / "bundle.json").read_text())["provenance"]["recipe"]

@@ -102,7 +102,7 @@ def test_a_budget_that_nothing_meets_leaves_the_nearest_bundle(tmp_path: Path) -
     assert manifest.verdict == "FAIL"
     assert [offer.term for offer in manifest.relaxations] == ["size"]
     smallest = min(candidate.size_bytes for candidate in manifest.candidates)
-    assert manifest.relaxations[0].needed == smallest
+    assert smallest <= manifest.relaxations[0].needed <= 1.1 * smallest
 
 
 @pytest.mark.slow
