@@ -81,7 +81,9 @@ def candidate(index: int) -> Candidate:
         precision=precision,
         threads=1,
         accuracy=share(accuracy, 10_000),
-        drop=Estimate(value=drop, low=drop - 0.0019, high=drop + 0.0019, n=10_000, method="made up"),
+        drop=Estimate(
+            value=drop, low=drop - 0.0019, high=drop + 0.0019, n=10_000, method="made up"
+        ),
         p50_ms=latency(0.8 * p99),
         p99_ms=latency(p99),
         size_bytes=size,
@@ -221,8 +223,12 @@ def failed(manifest: Manifest) -> Manifest:
         terms=terms,
         candidates=tuple(replace(one, meets_budget=False) for one in manifest.candidates),
         relaxations=(
-            Relaxation(term="p99", limit=0.15, needed=0.18811, candidate=candidate(8).name, factor=1.25),
-            Relaxation(term="drop", limit=0.01, needed=0.02891, candidate=candidate(9).name, factor=2.9),
+            Relaxation(
+                term="p99", limit=0.15, needed=0.18811, candidate=candidate(8).name, factor=1.25
+            ),
+            Relaxation(
+                term="drop", limit=0.01, needed=0.02891, candidate=candidate(9).name, factor=2.9
+            ),
         ),
     )
 

@@ -9,7 +9,7 @@ import re
 
 from diptych.core.values import Manifest
 from diptych.reporting import markdown, sides, verdicts
-from diptych.reporting.numbers import count
+from diptych.reporting.numbers import count, plural
 
 SIMPLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
@@ -53,61 +53,68 @@ def usage(manifest: Manifest) -> str:
         Three lines of code.
     """
     name = manifest.name if SIMPLE_NAME.fullmatch(manifest.name) else "model"
-    return f'import diptych\nbundle = diptych.load("{name}.dip")\nprint(bundle.predict("picture.png"))'
+    return (
+        f'import diptych\nbundle = diptych.load("{name}.dip")\nprint(bundle.predict("picture.png"))'
+    )
 
 
 def _front_matter(manifest: Manifest) -> str:
-    """Write YAML; JSON strings are YAML strings, so no name can leave its quotes."""
     data, value = manifest.provenance.data, manifest.model.accuracy.value
     words = [manifest.task, *filter(None, (manifest.model.precision, manifest.model.runtime))]
-    return "\n".join([
-        "---",
-        "library_name: diptych",
-        f"pipeline_tag: {json.dumps(manifest.task)}",
-        f"tags: {json.dumps(['diptych', *words])}",
-        "metrics: [accuracy]",
-        "model-index:",
-        f"- name: {json.dumps(manifest.name)}",
-        "  results:",
-        "  - task:",
-        f"      type: {json.dumps(manifest.task)}",
-        "    dataset:",
-        f"      name: {json.dumps(data.name)}",
-        f"      type: {json.dumps(data.name)}",
-        "      split: test",
-        "    metrics:",
-        f"    - type: accuracy\n      value: {value:.4f}",
-        "---",
-    ])
+    return "\n".join(
+        [
+            "---",
+            "library_name: diptych",
+            f"pipeline_tag: {_quoted(manifest.task)}",
+            f"tags: [{', '.join(map(_quoted, ('diptych', *words)))}]",
+            "metrics: [accuracy]",
+            "model-index:",
+            f"- name: {_quoted(manifest.name)}",
+            "  results:",
+            "  - task:",
+            f"      type: {_quoted(manifest.task)}",
+            "    dataset:",
+            f"      name: {_quoted(data.name)}",
+            f"      type: {_quoted(data.name)}",
+            "      split: test",
+            "    metrics:",
+            f"    - type: accuracy\n      value: {value:.4f}",
+            "---",
+        ]
+    )
+
+
+def _quoted(words: str) -> str:
+    # A JSON string is a YAML string, so no name can leave its quotes.
+    return json.dumps(markdown.one_line(words), ensure_ascii=False)
 
 
 def _limits(manifest: Manifest) -> list[str]:
-    spec = manifest.input
+    spec, cpu = manifest.input, markdown.escape(manifest.machine.cpu)
     labels = ", ".join(markdown.escape(label) for label in manifest.labels[:50])
     more = f" and {len(manifest.labels) - 50} more" if len(manifest.labels) > 50 else ""
     return [
         f"It knows {len(manifest.labels)} labels and nothing else: {labels}{more}.",
-        "A picture of anything else gets one of these labels too; a score is not a probability "
-        "that the answer is right.",
-        f"Pictures are brought to {spec.width} × {spec.height} pixels, {spec.channels} "
-        f"channel{'s' if spec.channels > 1 else ''}; finer detail is lost.",
-        "Accuracy was measured on data like the training data; on other data, measure again: "
-        "`diptych evaluate`.",
-        f"Time and energy were measured on {markdown.escape(manifest.machine.cpu)}; elsewhere, "
-        "measure again: `diptych bench`.",
+        "A picture of anything else gets one of these labels too; a score is no proof.",
+        f"Pictures are brought to {spec.width} × {spec.height} pixels; finer detail is lost.",
+        "Accuracy holds for data like the training data; for yours, run `diptych evaluate`.",
+        f"Time and energy hold for {cpu}; for another machine, run `diptych bench`.",
         "License: not stated. Whoever publishes this model adds one.",
     ]
 
 
 def _making(manifest: Manifest) -> list[str]:
     made = manifest.provenance
-    counts = ", ".join(f"{markdown.escape(name)} {count(n)}" for name, n in made.data.counts.items())
+    counts = ", ".join(
+        f"{markdown.escape(name)} {count(n)}" for name, n in made.data.counts.items()
+    )
+    name, splits = markdown.escape(made.data.name), markdown.escape(made.data.split_method)
+    end = "; stopped before its end." if made.interrupted else "."
     lines = [
-        f"Data: {markdown.escape(made.data.name)} ({counts}); SHA-256 "
-        f"`{made.data.sha256[:16]}`; splits: {markdown.escape(made.data.split_method)}.",
-        f"Seed {made.seed}; made {markdown.escape(made.created)}"
-        + ("; stopped before its end." if made.interrupted else "."),
+        f"Data: {name} ({counts}); splits: {splits}.",
+        f"SHA-256 of the data: {markdown.escape(made.data.sha256)}",
+        f"Seed {made.seed}; made {markdown.escape(made.created)}{end}",
     ]
     if made.data.skipped:
-        lines.append(f"{len(made.data.skipped)} items were left out.")
+        lines.append(f"Left out: {plural(len(made.data.skipped), 'item')}.")
     return lines + [f"Warning: {markdown.escape(one)}" for one in made.data.warnings]

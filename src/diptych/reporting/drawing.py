@@ -13,6 +13,7 @@ from diptych.core.extras import require
 EXTRA = "report"
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 PNG_SCALE = 2.0
+LONGEST_NAME = 34
 
 Chart = Any
 
@@ -47,6 +48,18 @@ PAPER = Palette(
 )
 
 
+def short(name: str) -> str:
+    """Shorten a name so that it fits into a chart.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        At most 34 characters.
+    """
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
 def theme(chart: Chart, palette: Palette) -> Chart:
     """Give a chart the house's look: thin lines, few of them, and room.
 
@@ -76,12 +89,11 @@ def theme(chart: Chart, palette: Palette) -> Chart:
         "labelFontSize": 12,
         "labelLimit": 260,
         "symbolStrokeWidth": 1.6,
-        "columnPadding": 14,
+        "columnPadding": 26,
     }
     title = {"color": palette.ink, "anchor": "start", "fontWeight": "normal", "fontSize": 15}
     return (
-        chart
-        .configure(font=FONT, padding=4)
+        chart.configure(font=FONT, padding=4)
         .configure_view(stroke=None)
         .configure_axis(**axis)
         .configure_legend(**legend)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from diptych.core import text
 from diptych.core.values import Candidate, Manifest
-from diptych.reporting.numbers import count, measured, scaled, significant
+from diptych.reporting.numbers import measured, scaled, significant
 
 HEADER = (
-    "Candidate", "Accuracy", "Drop", "p50", "p99", "Size", "Energy", "Cost per 1M",
-    "FLOP", "Parameters", "Budget",
+    "Candidate", "Accuracy", "Drop", "p50", "p99", "Size", "Energy", "Cost / 1M", "Parameters",
+    "Budget",
 )  # fmt: skip
 
 
@@ -63,8 +63,7 @@ def _entry(one: Candidate) -> Entry:
         text.size(one.size_bytes),
         f"{scaled(one.energy.value_j, 'J')} {one.energy.label}",
         f"${significant(one.cost_usd_per_million, 2)}",
-        scaled(one.flops, "", 2).strip(),
-        count(one.parameters),
+        scaled(one.parameters, "", 3).rstrip(),
         ("chosen, " if one.chosen else "") + ("meets" if one.meets_budget else "misses"),
     )
     return Entry(cells=cells, chosen=one.chosen, meets_budget=one.meets_budget)

@@ -18,9 +18,20 @@ def escape(words: str) -> str:
     Returns:
         The text, escaped.
     """
-    line = " ".join(words.split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = one_line(words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return SPECIAL.sub(r"\\\1", line).replace("://", ":&#47;&#47;")
+
+
+def one_line(words: str) -> str:
+    """Make text that came from a user fit for one line.
+
+    Args:
+        words: Any text.
+
+    Returns:
+        The text without line breaks and without characters that cannot be seen.
+    """
+    return "".join(letter for letter in " ".join(words.split()) if letter.isprintable())
 
 
 def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

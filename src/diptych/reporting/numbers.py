@@ -10,7 +10,10 @@ import math
 
 from diptych.core import text
 
-PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6))
+PREFIXES = (
+    ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
+    ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9),
+)  # fmt: skip
 SHARES = {"fraction": (100.0, "%"), "ms": (1.0, "ms"), "mJ": (1.0, "mJ")}
 
 
@@ -148,9 +151,8 @@ def scaled(value: float, unit: str, digits: int = 2) -> str:
     if not math.isfinite(value) or value == 0:
         return f"{value:g} {unit}"
     rounded = float(f"{value:.{digits - 1}e}")
-    for prefix, scale in (("P", 1e15), *PREFIXES):
-        if abs(rounded) >= scale:
-            break
+    fitting = (pair for pair in PREFIXES if abs(rounded) >= pair[1])
+    prefix, scale = next(fitting, PREFIXES[-1])
     return f"{significant(rounded / scale, digits)} {prefix}{unit}"
 
 
@@ -168,6 +170,19 @@ def count(number: float) -> str:
         if number >= 0.9995 * scale:
             return f"{significant(number / scale, 3)} {word}"
     return f"{number:,.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    Args:
+        number: How many.
+        noun: What, in the singular; its plural ends in s.
+
+    Returns:
+        Such as ``"1 core"`` or ``"2 cores"``.
+    """
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
 
 
 def _one_sided(low: float, high: float, unit: str) -> str:

@@ -17,13 +17,14 @@ from diptych.core.extras import require
 from diptych.core.files import write_atomic
 from diptych.core.values import Manifest
 from diptych.inference import golden, store
-from diptych.reporting import charts, leaderboard, sides, verdicts
+from diptych.inference.manifest import FILE_NAME, listed_files
+from diptych.reporting import charts, leaderboard, scatter, sides, verdicts
 from diptych.reporting.card import usage
 from diptych.reporting.drawing import EXTRA, PAGE, Chart, Palette, theme, to_svg
 from diptych.reporting.examples import Example, pick
-from diptych.reporting.numbers import count
+from diptych.reporting.numbers import count, plural
 
-WIDTHS = {"wide": 620, "narrow": 300}
+WIDTHS = {"wide": 900, "narrow": 285}
 MOST_FLAGS = 12
 
 
@@ -100,8 +101,8 @@ def check_output(out: Path, manifest: Manifest, folder: Path) -> None:
     Raises:
         StorageError: If the file is listed in the bundle with its hash, or is its manifest.
     """
-    listed = {file.path for owner in (manifest, *manifest.programs) for file in owner.files}
-    kept = {(folder / name).resolve() for name in (*listed, "bundle.json")}
+    names = (*listed_files(manifest), FILE_NAME)
+    kept = {(folder / name).resolve() for name in names}
     if out.resolve() in kept:
         raise StorageError(f"{out} is a part of the bundle", "choose another --out")
 
@@ -121,7 +122,7 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "usage": usage(manifest),
         "facts": _facts(manifest),
         "recipe": json.dumps(manifest.provenance.recipe, indent=2, default=str),
-        "candidates_chart": _drawings(charts.candidates, manifest),
+        "candidates_chart": _drawings(scatter.candidates, manifest),
         "breakeven_chart": _drawings(charts.breakeven, manifest),
         "curves_chart": _drawings(charts.curves, manifest),
     }
@@ -130,11 +131,13 @@ def _content(manifest: Manifest) -> dict[str, Any]:
 def _drawings(
     make: Callable[[Manifest, Palette, int], Chart | None], manifest: Manifest
 ) -> dict[str, object]:
-    """Draw a chart for a desk and for a phone; the style sheet shows one of them."""
+    # One drawing for a desk and one for a phone; the style sheet shows one of them.
     markup = require("markupsafe", EXTRA).Markup
     drawn = {name: make(manifest, PAGE, width) for name, width in WIDTHS.items()}
     return {
-        name: markup(to_svg(theme(chart, PAGE))) for name, chart in drawn.items() if chart is not None
+        name: markup(to_svg(theme(chart, PAGE)))
+        for name, chart in drawn.items()
+        if chart is not None
     }
 
 
@@ -146,12 +149,15 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("Data", made.data.name),
         ("Hash of the data", made.data.sha256),
         ("Splits", f"{counts}; {made.data.split_method}; seed {made.data.seed}"),
-        ("Left out", f"{len(made.data.skipped)} items" if made.data.skipped else ""),
+        ("Left out", plural(len(made.data.skipped), "item") if made.data.skipped else ""),
         ("Warnings", "; ".join(made.data.warnings)),
         ("Seed", str(made.seed)),
         ("Calibration", made.calibration_sha256 or ""),
         ("Made", made.created + (" (stopped before its end)" if made.interrupted else "")),
-        ("Machine", f"{machine.cpu}, {machine.cores} cores, {text.size(machine.memory_bytes)}"),
+        (
+            "Machine",
+            f"{machine.cpu}, {plural(machine.cores, 'core')}, {text.size(machine.memory_bytes)}",
+        ),
         ("Processor features", flags),
         ("System", f"{machine.system}, Python {machine.python}"),
         ("Versions", ", ".join(f"{name} {one}" for name, one in machine.versions.items())),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from diptych.core import text
 from diptych.core.values import Energy, Estimate, Manifest
-from diptych.reporting.numbers import count, interval, measured, scaled, significant
+from diptych.reporting.numbers import count, interval, measured, plural, scaled, significant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +64,18 @@ def comparable(manifest: Manifest) -> bool:
     return energy_of_model is not None and energy_of_model.label == manifest.training.energy.label
 
 
-def estimate(value: Estimate, unit: str) -> str:
-    """Write an estimate with its interval and n.
+def estimate(value: Estimate, unit: str) -> tuple[str, str]:
+    """Write an estimate, and apart from it its interval and n.
 
     Args:
         value: The estimate.
         unit: Its unit, as in :func:`diptych.core.text.quantity`.
 
     Returns:
-        Such as ``"93.4 % (92.9 to 93.9 %, n = 10,000)"``.
+        Such as ``"93.4 %"`` and ``"92.9 to 93.9 %, n = 10,000"``.
     """
     bounds = interval(value.low, value.high, unit)
-    return f"{measured(value.value, value.low, value.high, unit)} ({bounds}, n = {value.n:,})"
+    return measured(value.value, value.low, value.high, unit), f"{bounds}, n = {value.n:,}"
 
 
 def energy(value: Energy) -> tuple[str, str]:
@@ -102,13 +102,13 @@ def _purpose(manifest: Manifest) -> Row:
 
 def _example(manifest: Manifest) -> Row:
     spec = manifest.input
-    kind = "grey" if spec.channels == 1 else "color"
+    kind = "grayscale" if spec.channels == 1 else "color"
     labels = ", ".join(manifest.labels[:3]) + (", …" if len(manifest.labels) > 3 else "")
     return Row(
         what="Example",
         training=(f"{manifest.teacher.name} learns from {manifest.provenance.data.name}",),
         inference=(
-            f"a {spec.width} × {spec.height} {kind} picture in",
+            f"A {spec.width} × {spec.height} {kind} picture in",
             f"one of {len(manifest.labels)} labels out: {labels}",
         ),
     )
@@ -141,18 +141,15 @@ def _compute(manifest: Manifest) -> Row:
 
 def _time(manifest: Manifest) -> Row:
     training, model = manifest.training, manifest.model
-    latency = (f"p99 {estimate(model.p99_ms, 'ms')}",) if model.p99_ms else ("not measured",)
-    if model.p50_ms:
-        latency += (f"p50 {estimate(model.p50_ms, 'ms')}",)
-    if model.cold_ms:
-        latency += (f"cold start {estimate(model.cold_ms, 'ms')}",)
+    named = (("p99", model.p99_ms), ("p50", model.p50_ms), ("cold start", model.cold_ms))
+    lines = [line for name, value in named if value for line in _named(name, value, "ms")]
     return Row(
         what="Time",
         training=(
             text.duration(training.seconds),
             f"{text.duration(training.cpu_seconds)} of processor time",
         ),
-        inference=latency,
+        inference=tuple(lines) or ("not measured",),
     )
 
 
@@ -182,11 +179,11 @@ def _model(manifest: Manifest) -> Row:
 
 def _accuracy(manifest: Manifest) -> Row:
     model = manifest.model
-    drop = (f"drop {estimate(model.drop, 'fraction')}",) if model.drop else ()
+    drop = _named("drop", model.drop, "fraction") if model.drop else ()
     return Row(
         what="Accuracy on the test split",
-        training=(estimate(manifest.teacher.accuracy, "fraction"),),
-        inference=(estimate(model.accuracy, "fraction"), *drop),
+        training=estimate(manifest.teacher.accuracy, "fraction"),
+        inference=(*estimate(model.accuracy, "fraction"), *drop),
     )
 
 
@@ -196,8 +193,11 @@ def _hardware(manifest: Manifest) -> Row:
     memory = f", {text.size(model.memory_bytes)} of memory" if model.memory_bytes else ""
     return Row(
         what="Hardware",
-        training=(machine.cpu, f"{_plural(machine.cores, 'core')}, {text.size(machine.memory_bytes)}"),
-        inference=(machine.cpu, f"{_plural(threads, 'thread')}{memory}"),
+        training=(
+            machine.cpu,
+            f"{plural(machine.cores, 'core')}, {text.size(machine.memory_bytes)}",
+        ),
+        inference=(machine.cpu, f"{plural(threads, 'thread')}{memory}"),
     )
 
 
@@ -220,10 +220,12 @@ def _cost(manifest: Manifest) -> Row:
     per_million = f"${significant(cost, 2)} per million" if cost is not None else "not measured"
     return Row(
         what="Cost",
-        training=(f"${significant(manifest.training.cost_usd, 2)}", "once"),
-        inference=(per_million,),
+        training=(f"${significant(manifest.training.cost_usd, 2)}", "once, at a declared price"),
+        inference=(per_million, "at a declared price") if cost is not None else (per_million,),
     )
 
 
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def _named(name: str, value: Estimate, unit: str) -> tuple[str, ...]:
+    # p99 is a headline with its bounds below; anything else takes one line.
+    number, bounds = estimate(value, unit)
+    return (f"{name} {number}", bounds) if name == "p99" else (f"{name} {number} ({bounds})",)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from diptych.core.values import Manifest, Relaxation, Verdict
 from diptych.reporting.numbers import count, exact, interval, loosened, measured, size
 
-TERMS_HEADER = ("Term", "Limit", "Measured", "95 % interval", "n", "Verdict", "Would decide", "By")
+TERMS_HEADER = ("Term", "Limit", "Measured", "Interval", "n", "Verdict", "Would decide", "How")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def _term_row(term: Verdict) -> TermRow:
         limit=f"{_sign(term.relation)} {exact(term.limit, term.unit)}",
         value=value,
         bounds=interval(term.low, term.high, term.unit, term.limit),
-        n=f"{term.n:,}",
+        n=f"{term.n:,}" if term.high > term.low else "",
         verdict=term.verdict,
         decides=more if term.verdict == "CANNOT TELL" else "",
         label=term.label or term.method,

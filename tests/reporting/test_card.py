@@ -1,0 +1,72 @@
+import ast
+import re
+import subprocess
+import sys
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from diptych.reporting.card import render_card, usage
+
+EVIL = '"]\n---\n<script>alert(1)</script> ![x](http://evil.example/x.png) ```'
+
+
+def front_matter(card: str) -> dict:
+    _, matter, _ = card.split("---\n", 2)
+    return yaml.safe_load(matter)
+
+
+def test_the_front_matter_is_what_the_hub_reads(manifest) -> None:
+    matter = front_matter(render_card(manifest))
+    assert matter["library_name"] == "diptych"
+    assert matter["pipeline_tag"] == "image-classification"
+    assert matter["tags"] == ["diptych", "image-classification", "int8", "openvino"]
+    result = matter["model-index"][0]["results"][0]
+    assert result["metrics"] == [{"type": "accuracy", "value": 0.929}]
+    assert "license" not in matter
+
+
+@settings(max_examples=40)
+@given(name=st.text(max_size=30))
+def test_no_name_can_leave_its_quotes(manifest, name: str) -> None:
+    data = replace(manifest.provenance.data, name=name)
+    hostile = replace(manifest, name=name, provenance=replace(manifest.provenance, data=data))
+    card = render_card(hostile)
+    card.encode()
+    matter = front_matter(card)
+    assert set(matter) == {"library_name", "pipeline_tag", "tags", "metrics", "model-index"}
+    assert len(matter["model-index"]) == 1
+
+
+def test_hostile_labels_and_names_are_no_markup(manifest) -> None:
+    data = replace(manifest.provenance.data, name=EVIL, warnings=(EVIL,))
+    hostile = replace(
+        manifest, name=EVIL, labels=(EVIL, "b"), provenance=replace(manifest.provenance, data=data)
+    )
+    body = render_card(hostile).split("---\n", 2)[2]
+    assert "<script" not in body
+    assert not re.search(r"(?<!\\)\](?=\()", body)
+    assert body.count("```") == 2
+
+
+def test_the_usage_is_python_whatever_the_name(manifest) -> None:
+    assert '"fashion-fixture.dip"' in usage(manifest)
+    assert "model.dip" in usage(replace(manifest, name='x"); import os #'))
+    ast.parse(usage(manifest))
+
+
+def test_the_card_does_not_need_the_report_extra() -> None:
+    code = (
+        "import sys, diptych.reporting.card, diptych.reporting.markdown\n"
+        "assert not {'altair', 'vl_convert', 'jinja2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_card_says_what_it_does_not_know(manifest) -> None:
+    card = render_card(manifest)
+    assert "License: not stated" in card
+    assert "Left out: 1 item." in card
+    assert "stopped before its end" not in card

@@ -1,0 +1,24 @@
+from diptych.reporting.leaderboard import HEADER, entries, nearest
+
+
+def test_the_chosen_candidate_comes_first_and_then_those_that_meet_the_budget(manifest) -> None:
+    listed = entries(manifest)
+    assert [one.chosen for one in listed].index(True) == 0
+    standing = [one.meets_budget for one in listed]
+    assert standing == sorted(standing, reverse=True)
+    assert len(listed) == len(manifest.candidates)
+
+
+def test_every_entry_has_a_cell_for_every_column(manifest) -> None:
+    assert {len(one.cells) for one in entries(manifest)} == {len(HEADER)}
+
+
+def test_energy_is_written_with_its_label(manifest) -> None:
+    column = HEADER.index("Energy")
+    assert all(one.cells[column].endswith(" modelled") for one in entries(manifest))
+
+
+def test_the_nearest_points_are_those_that_one_relaxation_lets_in(failed, manifest) -> None:
+    names = [one.cells[0] for one in nearest(failed)]
+    assert names == [one.candidate for one in failed.relaxations]
+    assert nearest(manifest) == ()

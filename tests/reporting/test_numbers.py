@@ -1,0 +1,100 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diptych.reporting.numbers import (
+    count,
+    exact,
+    interval,
+    loosened,
+    measured,
+    plural,
+    scaled,
+    significant,
+    size,
+)
+
+
+def number(text: str) -> float:
+    return float(text.split(maxsplit=1)[0].replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "unit", "written"),
+    [
+        (0.9342, 0.0048, "fraction", "93.4 %"),
+        (0.972, 0.017, "fraction", "97.2 %"),
+        (0.93, 0.05, "fraction", "93 %"),
+        (0.18234, 0.0061, "ms", "0.182 ms"),
+        (1234.0, 51.0, "ms", "1,230 ms"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_interval_supports(value, half, unit, written) -> None:
+    assert measured(value, value - half, value + half, unit) == written
+
+
+@given(st.floats(0.001, 1000), st.floats(1e-5, 0.5))
+def test_rounding_stays_well_inside_the_interval(value: float, share: float) -> None:
+    half = share * value
+    written = number(measured(value, value - half, value + half, "ms"))
+    assert abs(written - value) <= 0.5001 * half
+
+
+@given(st.floats(0.001, 1000), st.floats(1e-4, 0.5), st.floats(-0.99, 0.99))
+def test_a_written_bound_lies_on_the_same_side_of_the_limit(value, share, where) -> None:
+    low, high = value * (1 - share), value * (1 + share)
+    limit = value * (1 + share * where)
+    first, _, last, _ = interval(low, high, "ms", limit).split()
+    shown = {name: number(text) for name, text in (("low", first), ("high", last))}
+    tiny = 1e-3 * (high - low)
+    assert shown["low"] < limit or limit - low < tiny
+    assert shown["high"] > limit or high - limit < tiny
+
+
+def test_bounds_that_n_cannot_give_are_said_to_be_missing() -> None:
+    assert interval(0.2, math.inf, "ms") == "at least 0.2 ms"
+    assert interval(-math.inf, math.inf, "ms") == "unknown"
+    assert measured(0.21, 0.2, math.inf, "ms") == "0.21 ms"
+
+
+def test_an_exact_number_says_so() -> None:
+    assert interval(5, 5, "bytes") == "exact"
+    assert exact(0.01, "fraction") == "1 %"
+    assert exact(300_000, "bytes") == "300 KB"
+
+
+def test_a_size_just_beyond_its_limit_does_not_look_like_it() -> None:
+    assert size(300_400, 300_000) == "300,400 B"
+    assert size(300_000, 300_000) == "300 KB"
+    assert size(122_000, 300_000) == "122 KB"
+
+
+@given(st.floats(1e-4, 1e5), st.booleans(), st.sampled_from(["ms", "mJ"]))
+def test_a_loosened_limit_is_kept_by_the_value_it_was_made_for(value, up, unit) -> None:
+    written = number(loosened(value, unit, up))
+    assert written >= value * (1 - 1e-6) if up else written <= value * (1 + 1e-6)
+    assert abs(written - value) <= 0.0101 * value
+
+
+@given(st.floats(1e-9, 1e15), st.integers(1, 4))
+def test_significant_digits_are_those_of_python_without_an_exponent(value, digits) -> None:
+    written = significant(value, digits)
+    assert "e" not in written
+    assert float(written.replace(",", "")) == pytest.approx(float(f"{value:.{digits}g}"), rel=1e-9)
+
+
+@given(st.floats(1e-8, 9e17))
+def test_a_metric_prefix_keeps_the_value_and_the_number_short(value: float) -> None:
+    shown, symbol = scaled(value, "J").split()
+    factors = {"PJ": 1e15, "TJ": 1e12, "GJ": 1e9, "MJ": 1e6, "kJ": 1e3, "J": 1.0, "mJ": 1e-3}
+    factors |= {"µJ": 1e-6, "nJ": 1e-9}
+    assert number(shown) * factors[symbol] == pytest.approx(value, rel=0.051)
+    assert number(shown) < 1000
+
+
+def test_counts_read_as_words() -> None:
+    assert (count(78_026), count(9_640_000), count(0)) == ("78,026", "9.64 million", "0")
+    assert count(999_999) == "1 million"
+    assert (plural(1, "core"), plural(2, "core")) == ("1 core", "2 cores")

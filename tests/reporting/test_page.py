@@ -1,0 +1,122 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from diptych.core.errors import BundleError, StorageError
+from diptych.core.files import sha256_of_file
+from diptych.inference import store
+from diptych.reporting.page import render, render_page, write_report
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} </style>"
+
+
+class Reader(HTMLParser):
+    """Gathers what a browser would act on, and the text that a person sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data) -> None:
+        self.text.append(data)
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+@pytest.fixture(scope="module")
+def page(manifest, pictures) -> str:
+    return render_page(manifest, pictures.inputs, pictures.logits)
+
+
+def test_nothing_outside_the_file_is_asked_for(page: str) -> None:
+    reader = read(page)
+    addresses = [v for k, v in reader.attributes if k in {"src", "href", "xlink:href", "action"}]
+    assert addresses
+    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+    assert not set(reader.tags) & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert not re.search(r"@import|url\(", page)
+    without_names = re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
+    assert "http://" not in without_names
+    assert "https://" not in without_names
+
+
+def test_nothing_could_be_fetched_or_run_even_if_it_were_there(page: str) -> None:
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+
+
+def test_every_part_is_there(page: str) -> None:
+    text = " ".join(read(page).text)
+    parts = ("PASS", "Budget", "side by side", "Training", "Inference", "about 14 million",
+             "Candidates", "Learning", "Examples", "Ankle boot", "diptych.load", "modelled",
+             "0123456789abcdef", "no such machine")  # fmt: skip
+    assert [part for part in parts if part not in text] == []
+    assert page.count("<svg") == 1 + 3 * 2
+
+
+def test_a_missed_budget_shows_what_would_have_to_give(failed) -> None:
+    text = " ".join(read(render(failed, ())).text)
+    assert "With p99 ≤ 0.189 ms instead of 0.15 ms" in text
+    assert "The nearest points" in text
+    assert "41,300 samples" in text
+
+
+def test_hostile_names_are_text_and_nothing_else(manifest, pictures) -> None:
+    data = replace(manifest.provenance.data, name=EVIL, warnings=(EVIL,))
+    provenance = replace(manifest.provenance, data=data, recipe={EVIL: EVIL})
+    named = [replace(one, name=EVIL, model=EVIL) for one in manifest.candidates]
+    hostile = replace(
+        manifest,
+        name=EVIL,
+        labels=(EVIL,) * 10,
+        candidates=tuple(named),
+        model=replace(manifest.model, name=EVIL),
+        curves=tuple(replace(one, model=EVIL) for one in manifest.curves),
+        provenance=provenance,
+        machine=replace(manifest.machine, cpu=EVIL, versions={EVIL: EVIL}),
+    )
+    reader = read(render_page(hostile, pictures.inputs, pictures.logits))
+    names = {name for name, _ in reader.attributes}
+    assert "script" not in reader.tags
+    assert reader.tags.count("style") == 1
+    assert not [name for name in names if name.startswith("on")]
+    assert EVIL in "".join(reader.text)
+
+
+def test_a_page_without_budget_candidates_or_examples_still_stands(manifest) -> None:
+    bare = replace(manifest, terms=(), candidates=(), curves=(), breakeven_predictions=None)
+    text = " ".join(read(render(bare, ())).text)
+    assert "No budget was set." in text
+    assert "Learning" not in text
+
+
+def test_a_report_of_a_bundle_leaves_the_bundle_valid(tiny_bundle: Path) -> None:
+    out = tiny_bundle / "report.html"
+    assert write_report(tiny_bundle, out) == out
+    assert "data:image/png" in out.read_text()
+    store.read(tiny_bundle)
+
+
+def test_a_report_never_replaces_a_part_of_the_bundle(tiny_bundle: Path) -> None:
+    for name in ("golden.npz", "bundle.json", "model.onnx"):
+        before = sha256_of_file(tiny_bundle / name)
+        with pytest.raises(StorageError, match="part of the bundle"):
+            write_report(tiny_bundle, tiny_bundle / name)
+        assert sha256_of_file(tiny_bundle / name) == before
+
+
+def test_a_damaged_bundle_is_refused_before_anything_is_written(tiny_bundle: Path) -> None:
+    (tiny_bundle / "golden.npz").write_bytes(b"spoiled")
+    with pytest.raises(BundleError):
+        write_report(tiny_bundle, tiny_bundle / "report.html")
+    assert not (tiny_bundle / "report.html").exists()

@@ -1,0 +1,49 @@
+import math
+
+import pytest
+from msgspec.structs import replace
+
+from diptych.reporting.drawing import PAPER, theme, to_svg
+from diptych.reporting.scatter import candidates, limits
+
+
+def points(chart) -> list[dict]:
+    values = [layer.to_dict().get("data", {}).get("values", []) for layer in chart.layer]
+    return next(rows for rows in values if rows and "kind" in rows[0])
+
+
+def test_every_candidate_is_a_point_and_one_is_chosen(manifest) -> None:
+    rows = points(candidates(manifest, PAPER, 600))
+    assert len(rows) == len(manifest.candidates)
+    assert [row["name"] for row in rows if row["chosen"]] == ["student-s-int8-openvino"]
+
+
+def test_a_drop_is_a_line_below_the_teacher(manifest) -> None:
+    drop, p99 = limits(manifest)
+    assert (drop.axis, drop.label) == ("accuracy", "drop ≤ 1 %")
+    assert drop.value == pytest.approx(100 * (0.9382 - 0.01))
+    assert (p99.axis, p99.value) == ("p99", 1.0)
+
+
+def test_an_accuracy_limit_has_its_own_name(manifest) -> None:
+    term = replace(manifest.terms[0], name="accuracy", relation=">=", limit=0.9)
+    (line,) = limits(replace(manifest, terms=(term,)))
+    assert (line.value, line.label) == (90.0, "accuracy ≥ 90 %")
+
+
+def test_bounds_that_are_missing_or_impossible_do_not_break_the_chart(manifest) -> None:
+    first, *others = manifest.candidates
+    odd = replace(first, p99_ms=replace(first.p99_ms, low=0.0, high=math.inf))
+    chart = candidates(replace(manifest, candidates=(odd, *others)), PAPER, 300)
+    svg = to_svg(theme(chart, PAPER))
+    assert "NaN" not in svg
+    assert "Infinity" not in svg
+
+
+def test_without_candidates_there_is_no_chart(manifest) -> None:
+    assert candidates(replace(manifest, candidates=()), PAPER, 600) is None
+
+
+def test_the_names_are_in_the_drawing(manifest) -> None:
+    svg = to_svg(theme(candidates(manifest, PAPER, 600), PAPER))
+    assert all(word in svg for word in ("student-s-int8-openvino", "drop ≤ 1 %", "p99 ≤ 1 ms"))

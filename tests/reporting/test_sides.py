@@ -1,0 +1,61 @@
+from msgspec.structs import replace
+
+from diptych.core.values import Energy
+from diptych.reporting.sides import breakeven, comparable, energy, estimate, rows
+
+
+def row(manifest, what):
+    return next(one for one in rows(manifest) if one.what == what)
+
+
+def test_every_thing_that_was_asked_for_is_compared(manifest) -> None:
+    asked = {"Purpose", "Compute", "Time", "Data handled", "Hardware", "Energy", "Cost", "Example",
+             "Throughput"}  # fmt: skip
+    assert asked <= {one.what for one in rows(manifest)}
+    assert all(line for one in rows(manifest) for line in (*one.training, *one.inference))
+
+
+def test_compute_is_the_total_beside_one_prediction(manifest) -> None:
+    compute = row(manifest, "Compute")
+    assert compute.training == ("890 TFLOP", "in total")
+    assert compute.inference == ("9.9 MFLOP", "per prediction")
+
+
+def test_a_request_is_as_large_as_its_pixels(manifest) -> None:
+    assert row(manifest, "Data handled").inference[0] == f"{28 * 28} B per request"
+
+
+def test_throughput_of_one_stream_is_what_p50_allows(manifest) -> None:
+    assert row(manifest, "Throughput").inference[0] == "6,800 per second"
+    assert round(1000 / manifest.model.p50_ms.value, -2) == 6800
+
+
+def test_every_estimate_carries_its_interval_and_n(manifest) -> None:
+    assert estimate(manifest.teacher.accuracy, "fraction") == (
+        "93.5 %",
+        "93.0 to 94.0 %, n = 10,000",
+    )
+
+
+def test_what_was_not_measured_is_said(manifest) -> None:
+    nothing = {"p50_ms": None, "p99_ms": None, "cold_ms": None, "energy": None}
+    bare = replace(manifest, model=replace(manifest.model, cost_usd_per_million=None, **nothing))
+    for what in ("Time", "Throughput", "Energy", "Cost"):
+        assert row(bare, what).inference == ("not measured",)
+
+
+def test_energy_carries_its_label_and_bounds(manifest) -> None:
+    assert energy(manifest.model.energy) == ("1.2 mJ", "modelled, 620 µJ to 2.4 mJ")
+
+
+def test_energies_of_different_labels_are_never_compared(manifest) -> None:
+    counted = Energy(value_j=1e-3, low_j=1e-3, high_j=1e-3, label="counter", method="made up")
+    mixed = replace(manifest, model=replace(manifest.model, energy=counted))
+    assert comparable(manifest)
+    assert not comparable(mixed)
+    assert "no break-even" in breakeven(mixed)
+
+
+def test_the_break_even_is_written_with_two_digits(manifest) -> None:
+    assert round(manifest.breakeven_predictions / 1e6, 1) == 14.4
+    assert "about 14 million predictions" in breakeven(manifest)

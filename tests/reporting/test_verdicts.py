@@ -1,0 +1,47 @@
+from msgspec.structs import replace
+
+from diptych.reporting.verdicts import TERMS_HEADER, relaxation_lines, sentence, term_rows
+
+
+def test_a_met_budget_is_said_in_one_sentence(manifest) -> None:
+    assert sentence(manifest) == (
+        "student-s is right on 92.9 % of 10,000 test items, answers within 0.182 ms (p99) and "
+        "takes 150 KB; every term of the budget holds."
+    )
+
+
+def test_the_sentence_names_the_terms_that_fail(failed) -> None:
+    assert sentence(failed).endswith("the budget is not met: p99.")
+
+
+def test_the_sentence_names_the_terms_that_cannot_be_told(failed) -> None:
+    drop, _, size = failed.terms
+    unsure = replace(failed, terms=(drop, size), verdict="CANNOT TELL")
+    assert sentence(unsure).endswith("too few samples to tell whether the budget holds: drop.")
+
+
+def test_without_a_budget_nothing_is_claimed(manifest) -> None:
+    assert sentence(replace(manifest, terms=())).endswith("no budget was set.")
+
+
+def test_every_row_has_a_cell_for_every_column(failed) -> None:
+    assert all(len(row.cells()) == len(TERMS_HEADER) for row in term_rows(failed))
+
+
+def test_samples_that_would_decide_are_shown_where_it_is_open(failed) -> None:
+    drop, p99, size = term_rows(failed)
+    assert drop.decides == "41,300 samples"
+    assert (p99.decides, size.decides) == ("", "")
+
+
+def test_a_bound_beyond_the_limit_is_not_rounded_onto_it(failed) -> None:
+    drop = term_rows(failed)[0]
+    assert drop.limit == "≤ 1 %"
+    assert drop.bounds.endswith("1.004 %")
+
+
+def test_relaxations_are_rounded_outward_and_keep_their_order(failed, manifest) -> None:
+    first, second = relaxation_lines(failed)
+    assert first.startswith("With p99 ≤ 0.189 ms instead of 0.15 ms, student-s-int8-openvino")
+    assert second.startswith("With drop ≤ 2.9 % instead of 1 %")
+    assert relaxation_lines(manifest) == ()
