@@ -27,6 +27,7 @@ from diptych.core.values import (
 from diptych.inference import golden, store
 from diptych.inference.runtimes import open_session
 from diptych.inference.runtimes.telemetry import no_telemetry
+from diptych.inference.runtimes.telemetry import no_telemetry
 
 LABELS = ("ant", "bee", "cat")
 SPEC = ImageSpec(height=8, width=8, channels=3)
@@ -87,6 +88,7 @@ def tiny_onnx() -> Callable[[np.ndarray], object]:
 def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., object]) -> Tiny:
     """Make the parts of a bundle with one program for ONNX Runtime and one for OpenVINO."""
     with no_telemetry():
+        with no_telemetry():
         openvino = pytest.importorskip("openvino")
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
@@ -94,7 +96,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., obje
     inputs = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
     inputs[..., 0] //= np.array([1, 2, 4, 8], np.uint8)[:, None, None]
     (folder / "model.onnx").write_bytes(tiny_onnx(weights).SerializeToString())
-    model = openvino.convert_model(folder / "model.onnx")
+    model = openvino.Core().read_model(folder / "model.onnx")
     openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
     names = {"onnxruntime": ("model.onnx",), "openvino": ("model.xml", "model.bin")}
     contents = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from diptych.core.errors import TargetError
+from diptych.targets import TARGETS
+from diptych.targets.lower import lower, lower_all
+from diptych.targets.parity import check, tolerance
+
+pytest.importorskip("nncf")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def steps():
+    return []
+
+
+@pytest.fixture(scope="module")
+def programs(trained, steps):
+    choices = TARGETS["cpu"]
+    return lower_all(trained.network, trained.spec, choices, trained.train, steps.append, "net")
+
+
+def test_every_choice_becomes_a_program_in_order(programs):
+    assert [(program.runtime, program.precision) for program in programs] == list(TARGETS["cpu"])
+    assert [program.name for program in programs] == [
+        "net-onnxruntime-fp32",
+        "net-onnxruntime-int8",
+        "net-openvino-fp32",
+        "net-openvino-int8",
+    ]
+
+
+def test_files_are_named_by_their_program_and_the_first_is_the_one_to_open(programs):
+    names = [list(program.contents) for program in programs]
+    assert names[1] == ["net-onnxruntime-int8.onnx"]
+    assert names[3] == ["net-openvino-int8.xml", "net-openvino-int8.bin"]
+    assert len({name for group in names for name in group}) == 6
+
+
+def test_every_program_computes_what_the_network_computes(trained, programs, run_files):
+    reference = trained.logits(trained.test)
+    accuracy = (reference.argmax(1) == trained.labels).mean()
+    for program in programs:
+        logits = run_files(program.runtime, program.contents, trained.test)
+        check(reference, logits, program.precision)
+        assert logits.dtype == np.float32
+        assert abs((logits.argmax(1) == trained.labels).mean() - accuracy) < 0.02
+
+
+def test_a_program_run_again_stays_within_its_tolerance(trained, programs, run_files):
+    for program in programs:
+        once, again = (
+            run_files(program.runtime, program.contents, trained.test[:size]) for size in (64, 32)
+        )
+        assert np.abs(once[:32] - again).max() <= tolerance(once, program.precision)
+
+
+def test_int8_is_less_than_half_of_fp32(programs):
+    sizes = {p.name: sum(len(content) for content in p.contents.values()) for p in programs}
+    assert sizes["net-onnxruntime-int8"] < 0.5 * sizes["net-onnxruntime-fp32"]
+    assert sizes["net-openvino-int8"] < sizes["net-openvino-fp32"]
+
+
+def test_inputs_and_outputs_are_described(trained, programs):
+    for program in programs:
+        assert program.input == trained.spec
+        assert (program.output.name, program.output.shape) == ("logits", (None, 10))
+
+
+def test_progress_goes_from_none_to_all(programs, steps):
+    done = [step.done for step in steps]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, steps[-1].total)
+    assert {step.stage for step in steps} == {"lowering"}
+
+
+def test_one_program_has_the_name_it_was_given(trained):
+    kind = {"runtime": "onnxruntime", "precision": "int8"}
+    program = lower(trained.network, trained.spec, **kind, calibration=trained.train, name="a")
+    assert (program.name, list(program.contents)) == ("a", ["a.onnx"])
+
+
+def test_int8_without_calibration_is_refused(trained):
+    with pytest.raises(TargetError, match="needs calibration items"):
+        lower(trained.network, trained.spec, runtime="openvino", precision="int8")
+
+
+def test_an_unknown_choice_is_refused(trained):
+    with pytest.raises(TargetError, match="nothing lowers to"):
+        lower_all(trained.network, trained.spec, [("abacus", "fp32")])
+
+
+@pytest.mark.parametrize("axes", [(1, 2, 3), (1,)])
+def test_what_gives_no_logits_is_refused(trained, axes):
+    class Mean(nn.Module):
+        def forward(self, pixels):
+            return torch.mean(pixels.float(), axes)
+
+    with pytest.raises(TargetError, match="not logits"):
+        lower(Mean().eval(), trained.spec, runtime="onnxruntime", precision="fp32")

@@ -1,0 +1,98 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from diptych.core.errors import TargetError
+from diptych.targets.openvino import from_onnx, quantize
+
+pytest.importorskip("nncf")
+pytestmark = pytest.mark.slow
+
+OFFLINE = """
+import os, pathlib, socket, sys
+def refuse(*arguments, **named):
+    attempts.append(arguments)
+    raise OSError("no network in this test")
+attempts = []
+socket.socket.connect = socket.getaddrinfo = refuse
+import numpy as np
+from diptych.targets.openvino import from_onnx, quantize
+from diptych.inference.runtimes import open_session
+model = pathlib.Path(sys.argv[1]).read_bytes()
+from_onnx(model)
+pixels = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), dtype=np.uint8)
+files = quantize(model, pixels)
+for name, content in files.items():
+    pathlib.Path(name).write_bytes(content)
+open_session("openvino", [pathlib.Path(name) for name in files]).run(pixels)
+import threading, time
+senders = [t for t in threading.enumerate() if t is not threading.main_thread()]
+for sender in senders:
+    sender.join(5)
+assert not attempts, attempts
+assert "openvino_telemetry" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def quantized(trained, exported):
+    return quantize(exported, trained.train)
+
+
+def test_fp32_gives_the_networks_logits(trained, exported, run_files):
+    logits = run_files("openvino", from_onnx(exported), trained.test)
+    np.testing.assert_allclose(logits, trained.logits(trained.test), atol=1e-3)
+
+
+def test_int8_keeps_accuracy_and_moves_logits_little(trained, quantized, run_files):
+    logits = run_files("openvino", quantized, trained.test)
+    reference = trained.logits(trained.test)
+    assert np.abs(logits - reference).max() < 0.08 * np.ptp(reference)
+    right = [(answer.argmax(1) == trained.labels).mean() for answer in (reference, logits)]
+    assert abs(right[1] - right[0]) < 0.02
+
+
+def test_a_weight_takes_a_byte(trained, quantized):
+    assert list(quantized) == ["model.xml", "model.bin"]
+    weights = sum(parameter.numel() for parameter in trained.network.parameters())
+    assert len(quantized["model.bin"]) < weights + 2000
+
+
+def test_the_same_arguments_give_the_same_bytes(trained, exported, quantized):
+    assert quantize(exported, trained.train) == quantized
+    assert from_onnx(exported) == from_onnx(exported)
+
+
+def test_nothing_is_printed(trained, exported, capfd):
+    quantize(exported, trained.train[:16])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_too_few_items_are_refused(trained, exported):
+    with pytest.raises(TargetError, match="15 calibration items"):
+        quantize(exported, trained.train[:15])
+
+
+def test_what_is_not_a_model_is_refused_in_one_line():
+    with pytest.raises(TargetError, match="OpenVINO cannot convert") as caught:
+        from_onnx(b"not a model")
+    assert "\n" not in caught.value.message
+
+
+def test_nothing_is_sent_and_no_identifier_is_left_at_home(exported, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "model.onnx").write_bytes(exported)
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, "model.onnx"],
+        cwd=tmp_path,
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert list(home.iterdir()) == []

@@ -1,0 +1,69 @@
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from diptych.core.errors import TargetError
+from diptych.targets.quantization import quantize_onnx
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def quantized(trained, exported):
+    return quantize_onnx(exported, trained.train)
+
+
+def test_accuracy_stays_and_logits_move_little(trained, quantized, run_files):
+    logits = run_files("onnxruntime", {"m.onnx": quantized}, trained.test)
+    reference = trained.logits(trained.test)
+    assert np.abs(logits - reference).max() < 0.05 * np.ptp(reference)
+    right = [(answer.argmax(1) == trained.labels).mean() for answer in (reference, logits)]
+    assert abs(right[1] - right[0]) < 0.02
+
+
+def test_a_weight_takes_a_byte(trained, quantized):
+    weights = sum(parameter.numel() for parameter in trained.network.parameters())
+    assert len(quantized) < weights + 8000
+    large = [t for t in onnx.load_from_string(quantized).graph.initializer if np.prod(t.dims) > 99]
+    assert {tensor.data_type for tensor in large} == {onnx.TensorProto.INT8}
+
+
+def test_pixels_are_scaled_and_logits_given_in_float(quantized):
+    graph = onnx.load_from_string(quantized).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    assert makers["logits"].op_type == "Gemm"
+    scaling = [node for node in graph.node if node.op_type in {"Cast", "Sub", "Div"}]
+    assert [node.op_type for node in scaling] == ["Cast", "Sub", "Div"]
+    assert all(makers.get(name, scaling[0]) in graph.node for name in scaling[1].input)
+    assert makers[scaling[2].input[0]].op_type == "Sub"
+
+
+def test_the_same_arguments_give_the_same_bytes(trained, exported, quantized):
+    assert quantize_onnx(exported, trained.train) == quantized
+
+
+def test_nothing_is_printed_and_no_file_is_left(trained, exported, capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    quantize_onnx(exported, trained.train[:16])
+    assert capfd.readouterr() == ("", "")
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_too_few_items_are_refused(trained, exported):
+    with pytest.raises(TargetError, match="15 calibration items"):
+        quantize_onnx(exported, trained.train[:15])
+
+
+def test_a_model_without_weights_is_refused(trained):
+    make, types = onnx.helper, onnx.TensorProto
+    node = make.make_node("Cast", ["pixels"], ["logits"], to=types.FLOAT)
+    ends = [
+        make.make_tensor_value_info(n, t, ["N", 8, 8, 1])
+        for n, t in (("pixels", types.UINT8), ("logits", types.FLOAT))
+    ]
+    graph = make.make_graph([node], "g", ends[:1], ends[1:])
+    with pytest.raises(TargetError, match="no layer with weights"):
+        quantize_onnx(make.make_model(graph).SerializeToString(), trained.train)
