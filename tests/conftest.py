@@ -27,7 +27,6 @@ from diptych.core.values import (
 from diptych.inference import golden, store
 from diptych.inference.runtimes import open_session
 from diptych.inference.runtimes.telemetry import no_telemetry
-from diptych.inference.runtimes.telemetry import no_telemetry
 
 LABELS = ("ant", "bee", "cat")
 SPEC = ImageSpec(height=8, width=8, channels=3)
@@ -88,7 +87,6 @@ def tiny_onnx() -> Callable[[np.ndarray], object]:
 def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., object]) -> Tiny:
     """Make the parts of a bundle with one program for ONNX Runtime and one for OpenVINO."""
     with no_telemetry():
-        with no_telemetry():
         openvino = pytest.importorskip("openvino")
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
