@@ -6,6 +6,8 @@ time limit shortens runs while they run, and what was done is recorded in the re
 
 import math
 
+from msgspec.structs import replace
+
 from diptych.core.seeds import generator
 from diptych.core.values import Dataset, ImageSpec, Machine
 from diptych.fitting.budget import Budget
@@ -26,6 +28,7 @@ SMALL_SIDE = 16
 LARGE_SIDE = 48
 
 STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
+SMALL_STUDENT = ResidualNetConfig(stem=8, widths=(24, 32), blocks=(0, 1))
 STUDENT_SCALES = (1.25, 1.0, 0.75, 0.5, 0.25)
 CONTAINER_BYTES = 40_000
 BYTES_PER_PARAMETER = 1.15
@@ -56,10 +59,10 @@ def plan_fit(
     training = training_recipe(
         dataset, machine, seed, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS
     )
-    networks = student_networks(dataset.spec, budget)
+    networks = student_networks(dataset.spec, len(dataset.labels), budget)
     count = 1 if len(dataset.train) > FEW_ITEMS else 2
     students = tuple(
-        ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
+        ModelPlan(name=f"student-{_channels(network)}", network=network, training=training)
         for network in networks[:count]
     )
     return FitRecipe(teacher=teacher, students=students, seed=seed)
@@ -76,9 +79,7 @@ def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
     """
     side = min(spec.height, spec.width)
     if side < SMALL_SIDE:
-        return ResidualNetConfig(
-            stem=16, widths=(32, 64)[: _stages(side)], blocks=(1, 1)[: _stages(side)]
-        )
+        return _few_stages(ResidualNetConfig(stem=16, widths=(32, 64), blocks=(1, 1)), side)
     wide = spec.channels == 3
     config = ResidualNetConfig(
         stem=32 if wide else 16,
@@ -88,24 +89,25 @@ def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
     return _deepened(config, side)
 
 
-def student_networks(spec: ImageSpec, budget: Budget) -> tuple[ResidualNetConfig, ...]:
+def student_networks(
+    spec: ImageSpec, num_classes: int, budget: Budget
+) -> tuple[ResidualNetConfig, ...]:
     """List the students' shapes that can keep the size limit in 8 bits, the widest first.
 
     Args:
         spec: The pictures.
+        num_classes: How many labels.
         budget: The limits.
 
     Returns:
         At least one shape.
     """
     side = min(spec.height, spec.width)
-    base = STUDENT
-    if side < SMALL_SIDE:
-        stages = _stages(side)
-        base = ResidualNetConfig(stem=8, widths=(24, 32)[:stages], blocks=(0, 1)[:stages])
-    limit = budget.limit("size")
-    shapes = [_deepened(base.scaled(scale), side) for scale in STUDENT_SCALES]
-    fitting = [s for s in shapes if limit is None or estimated_int8_bytes(s, spec) <= limit]
+    base = _few_stages(SMALL_STUDENT, side) if side < SMALL_SIDE else STUDENT
+    limit = budget.limit("size") or math.inf
+    scaled = [_deepened(base.scaled(scale), side) for scale in STUDENT_SCALES]
+    shapes = list({_channels(shape): shape for shape in scaled}.values())
+    fitting = [s for s in shapes if estimated_int8_bytes(s, spec, num_classes) <= limit]
     return tuple(fitting or shapes[-1:])
 
 
@@ -122,7 +124,7 @@ def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float
         The recipe of one run.
     """
     items, side = len(dataset.train), min(dataset.spec.height, dataset.spec.width)
-    batch_size = min(128, max(8, 2 ** int(math.log2(max(8, items / 8)))))
+    batch_size = min(128, 2 ** int(math.log2(max(8, items / 8))))
     few = USUAL_STEPS * batch_size / items
     order = generator(seed, "mirroring").permutation(items)
     return TrainingRecipe(
@@ -136,12 +138,13 @@ def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float
     )
 
 
-def estimated_int8_bytes(config: ResidualNetConfig, spec: ImageSpec) -> float:
+def estimated_int8_bytes(config: ResidualNetConfig, spec: ImageSpec, num_classes: int) -> float:
     """Estimate the size of a network's program in 8 bits, before there is one.
 
     Args:
         config: The network's shape.
         spec: The pictures.
+        num_classes: How many labels.
 
     Returns:
         Bytes, container included.
@@ -151,18 +154,26 @@ def estimated_int8_bytes(config: ResidualNetConfig, spec: ImageSpec) -> float:
     for width, blocks in zip(config.widths, config.blocks, strict=True):
         parameters += 9 * channels * width + blocks * 18 * width * width
         channels = width
+    parameters += num_classes * channels
     return BYTES_PER_PARAMETER * parameters + CONTAINER_BYTES
 
 
-def _stages(side: int) -> int:
-    return 2 if side >= 4 else 1 if side >= 2 else 0
+def _channels(config: ResidualNetConfig) -> int:
+    """Return the width before the head."""
+    return (config.stem, *config.widths)[-1]
+
+
+def _few_stages(config: ResidualNetConfig, side: int) -> ResidualNetConfig:
+    """Return the shape with no more stages than a small picture can be halved."""
+    stages = side.bit_length() - 1
+    return replace(config, widths=config.widths[:stages], blocks=config.blocks[:stages])
 
 
 def _deepened(config: ResidualNetConfig, side: int) -> ResidualNetConfig:
-    """Add early stages that halve large pictures until the usual stages fit."""
-    extra = max(0, math.ceil(math.log2(side / LARGE_SIDE))) if side > LARGE_SIDE else 0
-    return ResidualNetConfig(
-        stem=config.stem,
+    """Return the shape with early stages that halve large pictures until the usual ones fit."""
+    extra = math.ceil(math.log2(max(1.0, side / LARGE_SIDE)))
+    return replace(
+        config,
         widths=(config.stem,) * extra + config.widths,
         blocks=(0,) * extra + config.blocks,
     )

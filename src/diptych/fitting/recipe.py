@@ -4,26 +4,43 @@ A fit without a recipe plans one, and writes what it really did into the bundle;
 recipe does the same again.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct, structs
 
 from diptych.core.errors import ConfigError
+from diptych.core.text import nearest
 from diptych.core.values import Precision, Value
 from diptych.targets import Choice, Runtime
-from diptych.training.models import ResidualNetConfig
-from diptych.training.recipe import TrainingRecipe
+from diptych.training.models import NETWORKS, ResidualNetConfig
+from diptych.training.recipe import Replan, TrainingRecipe
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
+UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
 class ModelPlan(Value):
-    """One network and how it is trained."""
+    """One network and how it is trained; files are called by the name."""
 
-    name: str
+    name: Name
     network: ResidualNetConfig
     training: TrainingRecipe
+
+    def __post_init__(self) -> None:
+        """Check what concerns more than one field.
+
+        Raises:
+            ConfigError: If the network is not known, or its stages are not told once each.
+        """
+        widths, blocks = self.network.widths, self.network.blocks
+        if len(widths) != len(blocks):
+            raise ConfigError(f"{len(widths)} widths and {len(blocks)} blocks of {self.name}")
+        if self.network.name not in NETWORKS:
+            raise ConfigError(f"there is no network {self.network.name!r}")
 
 
 class ProgramPlan(Value):
@@ -47,6 +64,30 @@ class FitRecipe(Value):
     calibration_items: Annotated[int, Meta(ge=16)] = 512
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Check that no two models have one name.
+
+        Raises:
+            ConfigError: If they do.
+        """
+        names = [plan.name for plan in (self.teacher, *self.students)]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"models share a name: {', '.join(names)}")
+
+
+KINDS = (FitRecipe, ModelPlan, ProgramPlan, ResidualNetConfig, TrainingRecipe, Replan)
+FIELDS = {field.name for kind in KINDS for field in structs.fields(kind)}
+
+
+class _Provenance(Struct):
+    recipe: FitRecipe
+
+
+class _Written(Struct):
+    """The part of ``bundle.json`` that is read here."""
+
+    provenance: _Provenance
+
 
 def read_recipe(path: Path) -> FitRecipe:
     """Read a recipe from a TOML file, or from the bundle that a fit wrote.
@@ -63,19 +104,20 @@ def read_recipe(path: Path) -> FitRecipe:
     source = path / "bundle.json" if path.is_dir() else path
     try:
         text = source.read_bytes()
-        settings = (
-            msgspec.json.decode(text)["provenance"]["recipe"]
-            if source.suffix == ".json"
-            else tomllib.loads(text.decode())
-        )
-        return msgspec.convert(settings, FitRecipe)
+        if source.suffix == ".json":
+            return msgspec.json.decode(text, type=_Written).provenance.recipe
+        return msgspec.convert(tomllib.loads(text.decode()), FitRecipe)
     except OSError as error:
         raise ConfigError(
             f"cannot read the recipe {source}: {error.strerror}",
             "give a .toml file or the folder of a bundle",
         ) from error
-    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, KeyError, ValueError) as error:
-        raise ConfigError(
-            f"the recipe {source} cannot be used: {error}",
-            "compare it with the recipe in a bundle's bundle.json, under provenance",
-        ) from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ConfigError(f"the recipe {source} cannot be used: {error}", _hint(error)) from error
+
+
+def _hint(error: Exception) -> str:
+    unknown = UNKNOWN_FIELD.search(str(error))
+    if unknown:
+        return nearest(unknown.group(1), FIELDS)
+    return "compare it with the recipe in a bundle's bundle.json, under provenance"

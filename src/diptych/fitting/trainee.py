@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.compression.distill import distillation
+from diptych.core.errors import ConfigError
 from diptych.core.values import Dataset, ImageSpec
 from diptych.fitting.recipe import ModelPlan
 from diptych.training.loop import RunControl, TrainedNetwork, initialize, train_network
@@ -88,7 +89,16 @@ def build(plan: ModelPlan, spec: ImageSpec, num_classes: int, seed: int) -> Resi
 
     Returns:
         The network.
+
+    Raises:
+        ConfigError: If the pictures are too small for the network's stages.
     """
+    stages, side = len(plan.network.widths), min(spec.height, spec.width)
+    if side >> stages == 0:
+        raise ConfigError(
+            f"{plan.name}: pictures of {side} pixels cannot be halved {stages} times",
+            "give the network fewer widths and blocks, or raise --image-size",
+        )
     kind = NETWORKS[plan.network.name]
     return initialize(lambda: kind(plan.network, spec, num_classes), seed, plan.name)
 
