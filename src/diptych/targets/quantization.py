@@ -5,10 +5,15 @@ calibration; what comes before the first layer with weights (the scaling of pixe
 last one (the logits) stays in float.
 
 The defaults are measured: ONNX Runtime 1.32 on an x86-64 CPU with AVX512-VNNI, one thread, two
-networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items. MinMax gives the
-logits nearest to fp32 of those methods that take their range from histograms or extremes, and
-needs the least memory. QInt8 activations are twice as slow as QUInt8 ones here; the weights alone
-quantized at run time (`quantize_dynamic`) with QInt8 have no fast convolution at all.
+networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items, 10,000 test
+items. Root mean square difference of logits to fp32, of the two networks:
+
+- MinMax (chosen): 0.057 and 0.036, and Entropy the same; Percentile 99.999: 0.050 and 0.051;
+  Percentile 99.99: 0.066 and 0.174; MinMax keeps no activations in memory;
+- with the logits left in float (chosen): 0.053 and 0.028.
+
+QInt8 activations took twice the time of QUInt8. `quantize_dynamic` is no substitute: it has no
+fast convolution for QInt8 weights.
 
 Shapes: M calibration items, H height, W width, C channels.
 """
