@@ -1,4 +1,4 @@
-"""The candidates as a table of text, the chosen one marked."""
+"""The candidates as a table of text, the chosen one first."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from diptych.reporting.numbers import measured, scaled, significant
 
 HEADER = (
     "Candidate", "Accuracy", "Drop", "p50", "p99", "Size", "Energy", "Cost / 1M", "Parameters",
-    "Budget",
+    "Meets budget",
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ class Entry:
 
 
 def entries(manifest: Manifest) -> tuple[Entry, ...]:
-    """List the candidates: those that meet the budget first, each group by p99.
+    """List the candidates: the chosen one, those that meet the budget, the others; each by p99.
 
     Args:
         manifest: The bundle.
@@ -64,6 +64,6 @@ def _entry(one: Candidate) -> Entry:
         f"{scaled(one.energy.value_j, 'J')} {one.energy.label}",
         f"${significant(one.cost_usd_per_million, 2)}",
         scaled(one.parameters, "", 3).rstrip(),
-        ("chosen, " if one.chosen else "") + ("meets" if one.meets_budget else "misses"),
+        "shown" if one.meets_budget else "not shown",
     )
     return Entry(cells=cells, chosen=one.chosen, meets_budget=one.meets_budget)

@@ -2,7 +2,8 @@
 
 A value is rounded where its half interval h has its first digit, or its second when h begins with
 1, 2 or up to 3.5; bounds are rounded likewise, finer only where they would hide on which side of
-a limit they lie.
+a limit they lie. However narrow the interval, a share has at most four digits and a time three:
+clocks drift by more.
 Source: Particle Data Group, Review of Particle Physics, introduction, "Rounding" (the rule).
 """
 
@@ -14,7 +15,7 @@ PREFIXES = (
     ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
     ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9),
 )  # fmt: skip
-SHARES = {"fraction": (100.0, "%"), "ms": (1.0, "ms"), "mJ": (1.0, "mJ")}
+ROUNDED = {"fraction": (100.0, "%", 4), "ms": (1.0, "ms", 3), "mJ": (1.0, "mJ", 3)}
 
 
 def measured(value: float, low: float, high: float, unit: str) -> str:
@@ -29,10 +30,10 @@ def measured(value: float, low: float, high: float, unit: str) -> str:
     Returns:
         Such as ``"93.4 %"``; an exact number is written as :func:`exact` does.
     """
-    if high <= low or unit not in SHARES or not math.isfinite(high - low):
+    if high <= low or unit not in ROUNDED or not math.isfinite(high - low):
         return exact(value, unit)
-    scale, symbol = SHARES[unit]
-    return f"{_fixed(value * scale, _decimals(low * scale, high * scale))} {symbol}"
+    scale, symbol, most = ROUNDED[unit]
+    return f"{_fixed(value * scale, _decimals(low * scale, high * scale, most))} {symbol}"
 
 
 def interval(low: float, high: float, unit: str, limit: float | None = None) -> str:
@@ -52,10 +53,10 @@ def interval(low: float, high: float, unit: str, limit: float | None = None) -> 
         return "exact"
     if not math.isfinite(high - low):
         return _one_sided(low, high, unit)
-    if unit not in SHARES:
+    if unit not in ROUNDED:
         return f"{exact(low, unit)} to {exact(high, unit)}"
-    scale, symbol = SHARES[unit]
-    places = _decimals(low * scale, high * scale)
+    scale, symbol, most = ROUNDED[unit]
+    places = _decimals(low * scale, high * scale, most)
     if limit is not None:
         hidden = (_hides(end * scale, limit * scale, places) for end in (low, high))
         places += max(hidden)
@@ -191,10 +192,11 @@ def _one_sided(low: float, high: float, unit: str) -> str:
     return f"at most {exact(high, unit)}" if math.isfinite(high) else "unknown"
 
 
-def _decimals(low: float, high: float) -> int:
+def _decimals(low: float, high: float, most: int) -> int:
     half = (high - low) / 2
     exponent = math.floor(math.log10(half))
-    return (1 if half / 10**exponent < 3.55 else 0) - exponent
+    finest = most - 1 - math.floor(math.log10(max(abs(low), abs(high))))
+    return min((1 if half / 10**exponent < 3.55 else 0) - exponent, finest)
 
 
 def _fixed(value: float, places: int) -> str:

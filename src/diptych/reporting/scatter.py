@@ -10,6 +10,7 @@ from diptych.reporting.drawing import EXTRA, Chart, Palette, short
 from diptych.reporting.numbers import exact
 
 FEWEST_MS = 1e-6
+CHOSEN = "datum.chosen"
 NARROW = 500
 
 
@@ -49,7 +50,7 @@ def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None
         bars.encode(x=x, y="low:Q", y2="high:Q"),
         bars.encode(x="p99_low:Q", x2="p99_high:Q", y=y),
         marks.encode(x=x, y=y, color=color, shape=shape),
-        *_chosen_marks(base.transform_filter("datum.chosen").encode(x=x, y=y), palette, width),
+        *_chosen_marks(base.transform_filter(CHOSEN).encode(x=x, y=y), palette, width),
     ]
     return alt.layer(*layers).properties(width=width, height=round(min(340, 0.75 * width)))
 
@@ -84,7 +85,7 @@ def _point(one: Candidate) -> dict[str, Any]:
     return {
         "name": short(one.name),
         "kind": f"{one.precision} {one.runtime}",
-        "standing": "meets the budget" if one.meets_budget else "misses it",
+        "standing": "shown to meet the budget" if one.meets_budget else "not shown to",
         "chosen": one.chosen,
         "p99": value,
         "p99_low": max(p99.low, FEWEST_MS),
@@ -108,7 +109,7 @@ def _axes(alt: Any, low: float, high: float) -> tuple[Any, Any]:  # noqa: ANN401
 
 
 def _legends(alt: Any, palette: Palette, width: int) -> tuple[Any, Any]:  # noqa: ANN401
-    names, colors = ["meets the budget", "misses it"], [palette.right, palette.left]
+    names, colors = ["shown to meet the budget", "not shown to"], [palette.right, palette.left]
     scale = alt.Scale(domain=names, range=colors)
     columns = 2 if width < NARROW else 4
     bottom = alt.Legend(orient="bottom", columns=columns, symbolFillColor=palette.ink)
@@ -143,5 +144,7 @@ def _chosen_marks(chosen: Chart, palette: Palette, width: int) -> list[Chart]:
     ring = chosen.mark_point(size=300, strokeWidth=1.8, color=palette.ink, opacity=1)
     if width < NARROW:
         return [ring]
-    name = chosen.mark_text(dy=-18, fontSize=12.5, fontWeight=600, color=palette.ink)
+    name = chosen.mark_text(
+        align="left", dx=-8, dy=-18, fontSize=12.5, fontWeight=600, color=palette.ink
+    )
     return [ring, name.encode(text="name:N")]

@@ -108,7 +108,7 @@ def _example(manifest: Manifest) -> Row:
         what="Example",
         training=(f"{manifest.teacher.name} learns from {manifest.provenance.data.name}",),
         inference=(
-            f"A {spec.width} × {spec.height} {kind} picture in",
+            f"One {spec.width} × {spec.height} {kind} picture in",
             f"one of {len(manifest.labels)} labels out: {labels}",
         ),
     )
