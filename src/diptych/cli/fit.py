@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from diptych.cli.output import note, print_json, progress, table
 from diptych.core.progress import stop_on_interrupt
@@ -21,6 +21,7 @@ UNMET = 3
 
 
 def command(
+    context: Context,
     data: Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")],
     budget: Annotated[
         str, Option(help='Limits, such as "drop<=1%, p99<=2ms, size<=500KB".')
@@ -49,6 +50,7 @@ def command(
             skip_unreadable=skip_unreadable,
             report=report,
             stop=stop,
+            started=context.obj,
         )
         bundle = fit(data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings)
     with bundle:

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from importlib import import_module
@@ -43,9 +44,12 @@ def run(arguments: list[str]) -> int:
         The exit code: 0 done, 1 a defect of ours, 2 bad input, 3 the budget is not met, 130
         interrupted.
     """
+    started = time.monotonic()
     words = arguments or ["--help"]
     try:
-        result = _application(words)(args=words, prog_name="diptych", standalone_mode=False)
+        result = _application(words)(
+            args=words, prog_name="diptych", standalone_mode=False, obj=started
+        )
         sys.stdout.flush()
     except Exit as stop:
         return stop.exit_code
@@ -80,7 +84,7 @@ def _usage(error: TyperException) -> str:
 
 
 def _application(arguments: list[str]) -> Callable[..., object]:
-    """Return the command tree; only the asked verb's module is imported."""  # noqa: DOC501
+    """Return the command tree; only the asked verb's module is imported."""
     app = typer.Typer(
         name="diptych",
         add_completion=False,

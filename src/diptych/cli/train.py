@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from diptych.cli.fit import STOPPING, document
 from diptych.cli.output import note, print_json, progress
@@ -15,6 +15,7 @@ from diptych.fitting.train import train
 
 
 def command(
+    context: Context,
     data: Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")],
     out: Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")] = None,
     time_limit: Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")] = None,
@@ -38,6 +39,7 @@ def command(
             skip_unreadable=skip_unreadable,
             report=report,
             stop=stop,
+            started=context.obj,
         )
         bundle = train(data, out=out, time_limit=time_limit, seed=seed, settings=settings)
     with bundle:

@@ -40,6 +40,7 @@ from diptych.training import weights
 
 GOLDEN_ITEMS = 32
 PORTABLE_RUNTIME = "onnxruntime"
+FOR_PEOPLE = {"README.md", "report.html"}  # may be written again, so they are not listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +68,13 @@ class Outcome:
     calibration_sha256: str | None
 
 
-def write_bundle(job: Job, outcome: Outcome) -> Manifest:
+def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Manifest:
     """Write the bundle of what a fit has so far; an earlier one is replaced in one step.
 
     Args:
         job: What the fit is about.
         outcome: What it has.
+        with_page: Draw ``report.html`` as well, where the extra for it is installed.
 
     Returns:
         What ``bundle.json`` holds.
@@ -87,11 +89,11 @@ def write_bundle(job: Job, outcome: Outcome) -> Manifest:
     programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
     manifest = _manifest(job, outcome, chosen, programs)
     contents["README.md"] = render_card(manifest).encode()
-    if installed("altair", "vl_convert", "jinja2"):
+    if with_page and installed("altair", "vl_convert", "jinja2"):
         page = render_page(manifest, examples, expected[chosen.program.name])
         contents["report.html"] = page.encode()
-    listed = {file.path for program in programs for file in program.files}
-    files = tuple(store.record(n, data) for n, data in contents.items() if n not in listed)
+    unlisted = {file.path for program in programs for file in program.files} | FOR_PEOPLE
+    files = tuple(store.record(n, data) for n, data in contents.items() if n not in unlisted)
     manifest = replace(manifest, files=files)
     store.write(job.destination, manifest, contents)
     return manifest

@@ -52,7 +52,7 @@ def fit(
         StorageError: If the bundle cannot be written.
         KeyboardInterrupt: If a person stopped it before there was anything to keep.
     """
-    started = settings.clock()
+    started = settings.begin()
     limits = budget if isinstance(budget, Budget) else Budget.parse(budget)
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     programs = available_programs(settings.target)

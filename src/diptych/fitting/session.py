@@ -17,15 +17,17 @@ from diptych.targets.lower import lower_all
 from diptych.training.loop import RunControl, compute_logits
 
 TEACHER_SHARE = 0.45
-FIRST_GUESS_S = 12.0
-FIRST_GUESS_SHARE = 0.06
+LEAST_TEACHER_SHARE = 0.15
+FIRST_GUESS_S = 30.0
+FIRST_GUESS_SHARE = 0.2
 SAFETY = 1.25
-PROBING_S = 5.0
+FINISHING_S = 8.0
 LEAST_TRAINING_S = 5.0
 TIMING_S = 3.0
 FEW_CALLS = 400
 FINAL_CALLS = 3000
 FINAL_TIMING_S = 10.0
+FINAL_TIMING_SHARE = 0.04
 QUICK = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
 
 
@@ -46,14 +48,18 @@ class FitSession:
         self.trainees: list[Trainee] = []
         self.trials: list[Trial] = []
         self.teacher_logits: dict[str, np.ndarray] = {}
-        limit = 0.0 if deadline is None else deadline - settings.clock()
-        self.lowering_s = max(FIRST_GUESS_S, FIRST_GUESS_SHARE * limit)
+        self.limit_s = float("inf") if deadline is None else deadline - settings.clock()
+        self.final_timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
+        self.lowering_s = min(FIRST_GUESS_S, FIRST_GUESS_SHARE * self.limit_s)
         self.calibration = calibration_items(job, recipe)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
-        share = TEACHER_SHARE if self.recipe.students else 1.0
-        teacher = self._train(self.recipe.teacher, share, None)
+        students = len(self.recipe.students)
+        seconds = TEACHER_SHARE * self._training_seconds(1 + students)
+        if not students or seconds < LEAST_TEACHER_SHARE * self.limit_s:
+            seconds = self._training_seconds(1)
+        teacher = self._train(self.recipe.teacher, seconds, None)
         splits = {"validation": self.job.dataset.validation, "test": self.job.dataset.test}
         for name, split in splits.items():
             recipe = teacher.plan.training
@@ -66,33 +72,36 @@ class FitSession:
         Args:
             plan: The student.
         """
-        left = len(self.recipe.students) - (len(self.trainees) - 1)
-        self._try(self._train(plan, 1 / left, self.trainees[0]))
+        left = 1 + len(self.recipe.students) - len(self.trainees)
+        seconds = self._training_seconds(left) / left
+        self._try(self._train(plan, seconds, self.trainees[0]))
 
     def has_time(self) -> bool:
         """Say whether another model can be trained, lowered and tried."""
         if self.settings.stop:
             return False
-        return self.deadline is None or self._training_seconds() > LEAST_TRAINING_S
+        return self._training_seconds(1) > LEAST_TRAINING_S
 
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
-        outcome = self._outcome(FINAL_TIMING_S, FINAL_CALLS)
-        write_bundle(self.job, outcome)
-        if not self.settings.stop:
+        outcome = self._outcome(self.final_timing_s, FINAL_CALLS)
+        if self.settings.stop:
+            write_bundle(self.job, outcome, with_page=True)
+        else:
+            write_bundle(self.job, outcome)
             probes = probe_cold_starts(self.job.destination, self.settings.report)
             evidence = replace(
                 outcome.evidence, cold_ms=probes.cold_ms, memory_bytes=probes.memory_bytes
             )
-            write_bundle(self.job, replace(outcome, evidence=evidence))
+            write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
 
-    def _train(self, plan: ModelPlan, share: float, teacher: Trainee | None) -> Trainee:
-        now = self.settings.clock()
+    def _train(self, plan: ModelPlan, seconds: float, teacher: Trainee | None) -> Trainee:
+        clock = self.settings.clock
         control = RunControl(
             name=plan.name,
             seed=self.recipe.seed,
-            deadline=None if self.deadline is None else now + share * self._training_seconds(),
-            clock=self.settings.clock,
+            deadline=None if self.deadline is None else clock() + seconds,
+            clock=clock,
             report=self.settings.report,
             stop=self.settings.stop,
         )
@@ -100,12 +109,11 @@ class FitSession:
         self.trainees.append(trainee)
         return trainee
 
-    def _training_seconds(self) -> float:
-        """The seconds that are left for training, with what comes after it set aside."""
+    def _training_seconds(self, models: int) -> float:
+        """Return what is left for training, with all that so many models need after it aside."""
         if self.deadline is None:
             return float("inf")
-        models = 1 if self.trainees else 1 + len(self.recipe.students)
-        aside = SAFETY * self.lowering_s * models + FINAL_TIMING_S + PROBING_S
+        aside = SAFETY * self.lowering_s * models + 2 * self.final_timing_s + FINISHING_S
         return max(1.0, self.deadline - self.settings.clock() - aside)
 
     def _try(self, model: Trainee) -> None:

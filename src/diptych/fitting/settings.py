@@ -14,7 +14,8 @@ class Settings:
 
     `target` is a kind of hardware; `recipe` replays a fit; `label` names the label's column;
     `image_size` is the side in pixels that pictures are brought to; `skip_unreadable` leaves
-    damaged items out and counts them; `clock` gives seconds.
+    damaged items out and counts them; `clock` gives seconds, and a time limit counts from
+    `started`, or else from the call.
     """
 
     target: str = "cpu"
@@ -25,6 +26,15 @@ class Settings:
     report: Reporter = silent
     stop: StopRequest = field(default_factory=StopRequest)
     clock: Callable[[], float] = time.monotonic
+    started: float | None = None
+
+    def begin(self) -> float:
+        """Give the moment from which a time limit counts.
+
+        Returns:
+            Seconds of `clock`: `started` if it is set, else now.
+        """
+        return self.clock() if self.started is None else self.started
 
 
 SETTINGS = Settings()

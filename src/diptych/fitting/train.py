@@ -40,7 +40,7 @@ def train(
     Returns:
         The bundle, loaded.
     """
-    started = settings.clock()
+    started = settings.begin()
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     if out is not None:
         store.check_destination(Path(out))

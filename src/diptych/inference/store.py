@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def check_destination(path: Path) -> None:
         StorageError: If something else is there.
     """  # noqa: DOC501  storage_error makes one
     if not path.exists() and not path.is_symlink():
+        check_writable(path)
         return
     if not path.is_dir():
         raise StorageError(f"{path} is a file, not a bundle", "choose another --out")
@@ -63,6 +65,22 @@ def check_destination(path: Path) -> None:
             f"{path} is a folder that is not a bundle, so it is not replaced",
             "choose another --out",
         ) from error
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def check_writable(path: Path) -> None:
+    """Check that a folder can be made beside a path, by making one and removing it.
+
+    Args:
+        path: Where something will be written; missing folders above it are made then, not now.
+
+    Raises:
+        StorageError: If nothing can be written there.
+    """  # noqa: DOC501  storage_error makes one
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=above).cleanup()
     except OSError as error:
         raise storage_error(path, error) from error
 

@@ -219,7 +219,7 @@ class _Run:
             self._replay(step)
         elif step and step % CHECK_EVERY_STEPS == 0:
             self._keep_deadline(self.control.deadline)
-        if step % CHECK_EVERY_STEPS == 0:
+        if step % CHECK_EVERY_STEPS == 0 and self.progress.remaining:
             self._report()
 
     def _replay(self, step: int) -> None:
