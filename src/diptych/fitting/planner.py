@@ -29,9 +29,9 @@ LARGE_SIDE = 48
 
 STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
 SMALL_STUDENT = ResidualNetConfig(stem=8, widths=(24, 32), blocks=(0, 1))
-STUDENT_SCALES = (1.25, 1.0, 0.75, 0.5, 0.25)
-CONTAINER_BYTES = 40_000
-BYTES_PER_PARAMETER = 1.15
+STUDENT_SCALES = (1.5, 1.25, 1.15, 1.0, 0.75, 0.5, 0.25)
+CONTAINER_BYTES = 34_000
+BYTES_PER_PARAMETER = 1.02
 
 
 def plan_fit(
