@@ -6,7 +6,7 @@ teacher of at least 93.0 %. CIFAR-10 from Parquet, 40 minutes: a bundle of at le
 Hardware: any with 2 cores; printed. n: 10,000 test items each, one seed per run (give others on
 the command line). Source: this script; the official test splits, which train nothing.
 
-Usage: fit_real_data.py [fashion-mnist|cifar10] [SEED]
+Usage: fit_real_data.py [fashion-mnist|cifar10] [SEED] [FOLDER to keep the bundle in]
 """
 
 import json
@@ -24,15 +24,14 @@ JOBS = {
 }
 
 
-def run(name: str, seed: str) -> None:
+def run(name: str, seed: str, keep: str | None) -> None:
     budget, minutes = JOBS[name]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(keep or temporary, f"{name}-{seed}.dip")
         command = [sys.executable, "-m", "diptych", "fit", str(data_folder(name)), "--json"]
         command += ["--budget", budget, "--time-limit", f"{minutes}m", "--seed", seed]
         begin = time.monotonic()
-        output = subprocess.run(
-            [*command, "--out", str(Path(folder, "out.dip"))], stdout=subprocess.PIPE
-        )
+        output = subprocess.run([*command, "--out", str(out)], stdout=subprocess.PIPE)
         seconds = time.monotonic() - begin
     if output.returncode not in {0, 3}:
         sys.exit(f"fit ended with code {output.returncode}")
@@ -54,7 +53,7 @@ def main() -> None:
     print_conditions()
     names = sys.argv[1:2] or list(JOBS)
     for name in names:
-        run(name, (sys.argv[2:3] or ["0"])[0])
+        run(name, (sys.argv[2:3] or ["0"])[0], (sys.argv[3:4] or [None])[0])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ ENERGY_MJ = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}
 COST_USD = {"$/1M": 1.0, "$": 1.0, "": 1.0}
 
 EXAMPLE = 'write it such as "drop<=1%, p99<=2ms, size<=500KB"'
-PATTERN = re.compile(r"([A-Za-z]\w*)\s*(<=|>=|=|<|>)\s*(\S.*)")
+PATTERN = re.compile(r"([A-Za-z]\w*)\s*(<=|>=|=|<|>)\s*([^\s=<>].*)")
 AMOUNT = re.compile(r"(\$?)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(.*)")
 DIGITS = 12
 
