@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from diptych.data import read
 from diptych.fitting.assembly import Job
@@ -30,7 +31,9 @@ def recipe() -> FitRecipe:
         training=training,
     )
     portable = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
-    return FitRecipe(teacher=teacher, students=(teacher,), programs=portable)
+    return FitRecipe(
+        teacher=teacher, students=(replace(teacher, name="student"),), programs=portable
+    )
 
 
 def test_calibration_takes_items_of_the_training_split_only(job: Job, recipe: FitRecipe) -> None:

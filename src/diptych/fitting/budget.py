@@ -137,4 +137,4 @@ def _amount(name: str, text: str, kind: TermKind) -> float:
 
 def _scale(unit: str, written: dict[str, float]) -> float | None:
     folded = {known.lower(): scale for known, scale in written.items()}
-    return folded.get(unit.replace("\u03bc", "\u00b5").lower())
+    return folded.get(unit.lower().replace("\u03bc", "\u00b5"))
