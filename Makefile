@@ -20,8 +20,8 @@ test: $(VENV)/dev.installed check
 	$(BIN)/python -m pytest
 
 check: $(VENV)/dev.installed
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

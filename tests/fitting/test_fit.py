@@ -174,3 +174,24 @@ def test_a_stop_before_training_interrupts(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit("digits", out=tmp_path / "a.dip", settings=Settings(stop=StopRequest(requested=True)))
     assert not (tmp_path / "a.dip").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_an_interrupt_at_any_moment_leaves_a_whole_bundle_or_none(
+    seed: int, tmp_path: Path
+) -> None:
+    """Early it ends with 130 and nothing, later with a bundle that loads; never with a traceback."""
+    out = tmp_path / "a.dip"
+    process = subprocess.Popen(
+        [*RUN, "fit", "digits", "--out", str(out)], stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(np.random.default_rng(seed).uniform(0.3, 12.0))
+    process.send_signal(signal.SIGINT)
+    _printed, complaint = process.communicate(timeout=120)
+    assert process.returncode in {0, 3, 130}, complaint
+    assert "Traceback" not in complaint
+    assert out.exists() == (process.returncode != 130)
+    if out.exists():
+        diptych.load(out).close()
+    assert [p for p in tmp_path.iterdir() if p != out] == []

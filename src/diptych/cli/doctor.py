@@ -41,7 +41,6 @@ LIBRARIES = (
     Library("weights", "safetensors", "safetensors", "train"),
     Library("ONNX export", "onnx", "onnx", "train"),
     Library("ONNX export", "onnxscript", "onnxscript", "train"),
-    Library("serving", "starlette", "starlette", "serve"),
     Library("serving", "uvicorn", "uvicorn", "serve"),
     Library("report charts", "altair", "altair", "report"),
     Library("report charts", "vl_convert", "vl-convert-python", "report"),

@@ -65,7 +65,9 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     given, skipped = _decode(raw, targets, spec, report)
     num_items = sum(len(split.items) for split in raw.splits.values())
     check_skipped(skipped, num_items, options.skip_unreadable)
+    left_out: tuple[str, ...] = ()
     if skipped:
+        left_out = (f"{len(skipped)} of {num_items} pictures cannot be read and were left out",)
         check_classes(labels, {name: split.targets for name, split in given.items()})
     splits, method = complete(given, options.seed)
     record = DataRecord(
@@ -75,7 +77,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         split_method=method,
         seed=options.seed,
         skipped=tuple(skipped),
-        warnings=(*raw.warnings, *find_warnings(labels, splits)),
+        warnings=(*raw.warnings, *left_out, *find_warnings(labels, splits)),
         given_splits=tuple(given),
     )
     return Dataset(task=TASK, spec=spec, labels=labels, record=record, **splits), seen

@@ -39,6 +39,7 @@ from diptych.targets.parity import tolerance
 from diptych.training import weights
 
 GOLDEN_ITEMS = 32
+NAMED_SKIPPED = 100
 PORTABLE_RUNTIME = "onnxruntime"
 FOR_PEOPLE = {"README.md", "report.html"}  # may be written again, so they are not listed
 
@@ -131,6 +132,7 @@ def _program(trial: Trial, logits: np.ndarray) -> Program:
 
 def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program, ...]) -> Manifest:
     record = job.dataset.record
+    record = replace(record, skipped=record.skipped[:NAMED_SKIPPED])
     verdicts = give_verdicts(job.budget, outcome.evidence)
     verdict = overall(verdicts)
     training = training_summary(outcome.trainees, job.dataset)
