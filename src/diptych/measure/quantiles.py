@@ -139,10 +139,16 @@ def samples_for_bounds(q: float, confidence: float = 0.95) -> int:
 
 
 def _decides(n: int, share: float, q: float, confidence: float) -> bool:
-    """Return whether a limit with `share` of n samples within it is outside the interval."""
+    """Return whether n samples and any more, `share` of them within the limit, decide.
+
+    Ranks and counts are whole numbers, so that n can decide where a few more do not; one sample
+    to spare prevents it.
+    """
     low, high = interval_ranks(n, q, confidence)
-    within = math.floor(share * n + 1e-9)
-    return high <= within or within < low
+    spare = 1 if 0 < share < 1 else 0
+    if share > q:
+        return high <= math.floor(share * n + 1e-9) - spare
+    return math.ceil(share * n - 1e-9) + spare < low
 
 
 def _binomial(n: int, q: float) -> np.ndarray:

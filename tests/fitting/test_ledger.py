@@ -1,0 +1,72 @@
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from diptych.core.values import Dataset, Energy
+from diptych.fitting.ledger import breakeven, training_summary
+from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.trainee import Trainee
+from diptych.measure.cost import usd
+from diptych.measure.energy import modelled
+from diptych.training.loop import TrainedNetwork
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+MakeDataset = Callable[..., Dataset]
+
+
+def trainee(name: str, *, seconds: float, samples: int, training_flops: int) -> Trainee:
+    recipe = TrainingRecipe()
+    network = ResidualNetConfig(stem=8, widths=(8,), blocks=(0,))
+    trained = TrainedNetwork(
+        network=nn.Identity(),
+        recipe=recipe,
+        curve=(),
+        samples=samples,
+        seconds=seconds,
+        cpu_seconds=2 * seconds,
+    )
+    plan = ModelPlan(name=name, network=network, training=recipe)
+    return Trainee(plan=plan, trained=trained, parameters=1, flops=1, training_flops=training_flops)
+
+
+def joules(value: float, label: str = "modelled") -> Energy:
+    return Energy(value_j=value, low_j=value, high_j=value, label=label, method="made up")  # type: ignore[arg-type]
+
+
+def test_the_left_panel_is_the_sum_of_its_models(make_dataset: MakeDataset) -> None:
+    data = make_dataset(items=40)
+    models = [
+        trainee("teacher", seconds=10, samples=100, training_flops=7),
+        trainee("student", seconds=2.5, samples=30, training_flops=5),
+    ]
+    total = training_summary(models, data)
+    assert (total.seconds, total.cpu_seconds) == (12.5, 25.0)
+    assert (total.samples, total.flops) == (130, 12)
+    assert total.energy == modelled(25.0)
+    assert total.cost_usd == pytest.approx(usd(20.0) + usd(5.0))
+    assert total.data_bytes == 40 * 8 * 8
+
+
+def test_one_model_alone_is_its_own_sum(make_dataset: MakeDataset) -> None:
+    total = training_summary(
+        [trainee("teacher", seconds=3, samples=4, training_flops=5)], make_dataset()
+    )
+    assert (total.seconds, total.samples, total.flops) == (3, 4, 5)
+
+
+def test_inference_overtakes_training_when_the_joules_are_equal() -> None:
+    count = breakeven(joules(900.0), joules(0.003))
+    assert count == pytest.approx(300_000)
+    assert count * 0.003 == pytest.approx(900.0)
+
+
+@pytest.mark.parametrize("label", ["counter", "declared"])
+def test_energies_of_different_labels_are_never_compared(label: str) -> None:
+    assert breakeven(joules(900.0), joules(0.003, label)) is None
+    assert breakeven(joules(900.0, label), joules(0.003, label)) == pytest.approx(300_000)
+
+
+def test_a_prediction_that_uses_nothing_never_overtakes() -> None:
+    assert breakeven(joules(900.0), joules(0.0)) is None

@@ -1,0 +1,154 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from diptych.core.values import Dataset, ImageSpec, Machine
+from diptych.fitting.budget import Budget
+from diptych.fitting.planner import (
+    estimated_int8_bytes,
+    plan_fit,
+    student_networks,
+    teacher_network,
+    training_recipe,
+)
+from diptych.training.models import ResidualNet, ResidualNetConfig
+
+MakeDataset = Callable[..., Dataset]
+NO_BUDGET = Budget()
+SIZES = [*range(1, 18), 28, 31, 32, 47, 48, 49, 63, 64, 96, 97, 100, 127, 128]
+
+
+def runs(config: ResidualNetConfig, spec: ImageSpec, num_classes: int) -> None:
+    network = ResidualNet(config, spec, num_classes).eval()
+    pixels = torch.zeros(1, spec.height, spec.width, spec.channels, dtype=torch.uint8)
+    with torch.inference_mode():
+        assert network(pixels).shape == (1, num_classes)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_networks_of_every_square_run_on_it(channels: int) -> None:
+    for side in SIZES:
+        spec = ImageSpec(height=side, width=side, channels=1 if channels == 1 else 3)
+        runs(student_networks(spec, 3, NO_BUDGET)[-1], spec, 3)
+        if side < 64:
+            runs(teacher_network(spec), spec, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 128), st.integers(1, 128), st.sampled_from([1, 3]), st.integers(2, 40))
+def test_the_networks_of_every_rectangle_run_on_it(
+    height: int, width: int, channels: int, classes: int
+) -> None:
+    spec = ImageSpec(height=height, width=width, channels=1 if channels == 1 else 3)
+    for config in student_networks(spec, classes, NO_BUDGET)[-2:]:
+        runs(config, spec, classes)
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(1, 4096),
+    st.sampled_from([1, 3]),
+    st.integers(2, 1000),
+    st.integers(1000, 2_000_000),
+)
+def test_students_keep_the_size_limit_by_estimate_and_the_widest_comes_first(
+    side: int, channels: int, classes: int, limit: int
+) -> None:
+    spec = ImageSpec(height=side, width=side, channels=1 if channels == 1 else 3)
+    every = student_networks(spec, classes, NO_BUDGET)
+    some = student_networks(spec, classes, Budget.parse(f"size<={limit}B"))
+    sizes = [estimated_int8_bytes(config, spec, classes) for config in every]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len({(config.stem, *config.widths)[-1] for config in every}) == len(every)
+    fitting = [c for c, size in zip(every, sizes, strict=True) if size <= limit]
+    assert list(some) == (fitting or [every[-1]])
+
+
+def test_the_estimate_of_a_size_counts_every_weight_that_is_kept_in_8_bits() -> None:
+    spec = ImageSpec(height=32, width=32, channels=3)
+    for config in (*student_networks(spec, 10, NO_BUDGET), teacher_network(spec)):
+        network = ResidualNet(config, spec, 10)
+        weights = sum(p.numel() for p in network.parameters() if p.dim() > 1)
+        estimate = estimated_int8_bytes(config, spec, 10)
+        assert weights <= estimate <= 1.2 * weights + 50_000
+
+
+def test_the_teacher_is_larger_than_its_students() -> None:
+    for side in (8, 28, 32, 96):
+        spec = ImageSpec(height=side, width=side, channels=3)
+        largest = student_networks(spec, 10, NO_BUDGET)[0]
+        teacher = teacher_network(spec)
+        assert estimated_int8_bytes(teacher, spec, 10) > estimated_int8_bytes(largest, spec, 10)
+
+
+def test_the_same_data_budget_seed_and_machine_give_the_same_plan(
+    make_dataset: MakeDataset, machine: Machine
+) -> None:
+    budget = Budget.parse("drop<=1%, size<=100KB")
+    plans = [plan_fit(make_dataset(), budget, machine, 3, timed=True) for _ in range(2)]
+    assert plans[0] == plans[1]
+    assert plans[0].seed == 3
+    assert plans[0].programs == ()
+
+
+def test_a_plan_with_a_time_limit_is_longer(make_dataset: MakeDataset, machine: Machine) -> None:
+    data = make_dataset(items=4000)
+    short, long = (plan_fit(data, NO_BUDGET, machine, 0, timed=timed) for timed in (False, True))
+    assert long.teacher.training.epochs >= short.teacher.training.epochs
+    assert long.students[0].training.epochs > short.students[0].training.epochs
+
+
+def test_large_data_have_one_student_and_small_ones_two(
+    make_dataset: MakeDataset, machine: Machine
+) -> None:
+    small = plan_fit(make_dataset(), NO_BUDGET, machine, 0, timed=False)
+    large = plan_fit(
+        make_dataset(height=1, width=1, items=20_001), NO_BUDGET, machine, 0, timed=False
+    )
+    assert (len(small.students), len(large.students)) == (2, 1)
+    assert len({plan.name for plan in (small.teacher, *small.students)}) == 3
+
+
+@pytest.mark.parametrize("items", [4, 9, 63, 64, 500, 5000])
+def test_a_batch_is_a_power_of_two_and_few_items_are_seen_more_often(
+    make_dataset: MakeDataset, machine: Machine, items: int
+) -> None:
+    recipe = training_recipe(make_dataset(items=items), machine, 0, 12)
+    assert recipe.batch_size & (recipe.batch_size - 1) == 0
+    assert 8 <= recipe.batch_size <= min(128, max(8, items / 8))
+    assert 12 <= recipe.epochs <= 80
+    assert recipe.threads == machine.cores
+
+
+def test_bfloat16_is_used_where_the_processor_has_it(
+    make_dataset: MakeDataset, machine: Machine
+) -> None:
+    modern = replace(machine, flags=("avx2", "amx_bf16"))
+    assert not training_recipe(make_dataset(), machine, 0, 12).bf16
+    assert training_recipe(make_dataset(), modern, 0, 12).bf16
+
+
+@pytest.mark.parametrize("side", [1, 2, 8, 28, 128])
+def test_variations_stay_within_the_picture(
+    make_dataset: MakeDataset, machine: Machine, side: int
+) -> None:
+    recipe = training_recipe(make_dataset(height=side, width=2 * side), machine, 0, 12)
+    assert recipe.translate <= max(1, side // 8)
+    assert recipe.cutout <= side // 4
+
+
+def test_pictures_are_mirrored_where_that_keeps_their_class(
+    make_dataset: MakeDataset, machine: Machine
+) -> None:
+    data = make_dataset(items=200)
+    assert training_recipe(data, machine, 0, 12).flip
+    left = data.train.inputs.copy()
+    left[:] = 0
+    left[data.train.targets == 0, :, :4] = 255
+    left[data.train.targets == 1, :, 4:] = 255
+    data.train.inputs[:] = left
+    assert not training_recipe(data, machine, 0, 12).flip

@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from diptych.core.errors import ConfigError
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import Replan, TrainingRecipe
+
+TOML = """
+seed = 7
+calibration_items = 64
+
+[teacher]
+name = "teacher"
+[teacher.network]
+stem = 16
+widths = [32, 64]
+blocks = [1, 0]
+[teacher.training]
+epochs = 3
+learning_rate = 0.1
+replans = [{step = 20, remaining = 5}]
+
+[[students]]
+name = "small_1"
+network = {stem = 8, widths = [], blocks = []}
+training = {}
+
+[[programs]]
+runtime = "openvino"
+precision = "int8"
+"""
+NETWORK = ResidualNetConfig(stem=16, widths=(32, 64), blocks=(1, 0))
+TRAINING = TrainingRecipe(epochs=3.0, learning_rate=0.1, replans=(Replan(step=20, remaining=5),))
+RECIPE = FitRecipe(
+    teacher=ModelPlan(name="teacher", network=NETWORK, training=TRAINING),
+    students=(
+        ModelPlan(
+            name="small_1",
+            network=ResidualNetConfig(stem=8, widths=(), blocks=()),
+            training=TrainingRecipe(),
+        ),
+    ),
+    programs=(ProgramPlan(runtime="openvino", precision="int8"),),
+    calibration_items=64,
+    seed=7,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.toml").write_text(TOML)
+    return tmp_path / "recipe.toml"
+
+
+def write_bundle(folder: Path, document: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "bundle.json").write_bytes(msgspec.json.encode(document))
+    return folder
+
+
+def refusal(path: Path) -> ConfigError:
+    with pytest.raises(ConfigError) as raised:
+        read_recipe(path)
+    assert "\n" not in raised.value.message.strip()
+    return raised.value
+
+
+def test_a_recipe_is_read_from_toml(file: Path) -> None:
+    assert read_recipe(file) == RECIPE
+
+
+def test_a_recipe_is_read_from_a_bundle_and_is_the_one_that_was_written(tmp_path: Path) -> None:
+    document = {"name": "x", "provenance": {"seed": 1, "recipe": msgspec.to_builtins(RECIPE)}}
+    folder = write_bundle(tmp_path / "x.dip", document)
+    assert read_recipe(folder) == RECIPE
+    assert read_recipe(folder / "bundle.json") == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "hint"),
+    [
+        ("stem = 16", "stem = 16\nwidht = [3]", "$.teacher.network", "did you mean 'widths'?"),
+        ("epochs = 3", "epoch = 3", "$.teacher.training", "did you mean 'epochs'?"),
+        ("seed = 7", "sed = 7", "unknown field `sed`", "did you mean 'seed'?"),
+        (
+            "precision =",
+            "precison = 1\nprecision =",
+            "$.programs[0]",
+            "did you mean 'precision'?",
+        ),
+        ("epochs = 3", "epochs = '3'", "$.teacher.training.epochs", "compare"),
+        ("epochs = 3", "epochs = nan", "$.teacher.training.epochs", "compare"),
+        ("epochs = 3", "epochs = inf", "$.teacher.training.epochs", "compare"),
+        ("epochs = 3", "epochs = 0", "$.teacher.training.epochs", "compare"),
+        ("stem = 16", "stem = 0", "$.teacher.network.stem", "compare"),
+        ("blocks = [1, 0]", "blocks = [1]", "2 widths and 1 blocks of teacher", "compare"),
+        ("stem = 16", "stem = 16\nname = 'vit'", "there is no network 'vit'", "compare"),
+        ('"int8"', '"int4"', "$.programs[0].precision", "compare"),
+        ('"openvino"', '"tvm"', "$.programs[0].runtime", "compare"),
+        ('"small_1"', '"teacher"', "models share a name: teacher, teacher", "compare"),
+        ('"small_1"', '"../../small"', "$.students[0].name", "compare"),
+        ("calibration_items = 64", "calibration_items = 3", "$.calibration_items", "compare"),
+        ("seed = 7", "seed = ", "cannot be used", "compare"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_says_where_and_what_to_do(
+    file: Path, old: str, new: str, place: str, hint: str
+) -> None:
+    assert TOML.count(old) >= 1
+    file.write_text(TOML.replace(old, new, 1))
+    error = refusal(file)
+    assert place in error.message
+    assert str(file) in error.message
+    assert error.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, [], 3, None, {"provenance": 3}, {"provenance": {}}, {"provenance": {"recipe": {}}}],
+)
+def test_a_bundle_without_a_recipe_is_refused(tmp_path: Path, document: object) -> None:
+    assert "cannot be used" in refusal(write_bundle(tmp_path / "x.dip", document)).message
+
+
+@given(content=st.binary(max_size=60), suffix=st.sampled_from([".toml", ".json", ""]))
+def test_any_file_is_a_recipe_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / f"recipe{suffix}"
+    file.write_bytes(content)
+    refusal(file)
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "absent.dip", "empty"])
+def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    error = refusal(tmp_path / name)
+    assert "cannot read the recipe" in error.message
+    assert error.hint == "give a .toml file or the folder of a bundle"
+
+
+@pytest.mark.parametrize("name", ["teacher", "student-96", "a", "A_1", "x" * 64])
+def test_a_name_that_makes_a_file_name_is_allowed(name: str) -> None:
+    plan = replace(RECIPE.students[0], name=name)
+    assert msgspec.convert(msgspec.to_builtins(plan), ModelPlan) == plan
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-x", "a/b", "..", "a b", "a\n", "é", "x" * 65, "a\\b", "a:b"]
+)
+def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+    plan = msgspec.to_builtins(RECIPE.students[0]) | {"name": name}
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.name"):
+        msgspec.convert(plan, ModelPlan)
+
+
+def test_a_program_is_chosen_by_runtime_and_precision() -> None:
+    assert RECIPE.programs[0].choice == ("openvino", "int8")

@@ -1,0 +1,206 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from diptych.core.values import Energy, Verdict
+from diptych.fitting.budget import TERMS, Budget
+from diptych.fitting.verdicts import (
+    ESTIMATES,
+    Evidence,
+    accuracy,
+    cold,
+    give_verdicts,
+    memory,
+    millijoules,
+    overall,
+)
+
+ENERGY = Energy(value_j=2e-3, low_j=1e-3, high_j=4e-3, label="modelled", method="CPU seconds x 6 W")
+
+
+def evidence(
+    *, both: int = 900, lost: int = 0, gained: int = 0, neither: int = 100, **other: object
+) -> Evidence:
+    """Make evidence from counts of items: both right, only teacher, only student, neither."""
+    counts = (both, lost, gained, neither)
+    figures: dict[str, object] = {
+        "teacher_right": np.repeat([True, True, False, False], counts),
+        "right": np.repeat([True, False, True, False], counts),
+        "latencies_ms": np.linspace(0.5, 1.5, 1001),
+        "size_bytes": 1000,
+        "energy": ENERGY,
+        "cost_usd_per_million": 0.5,
+    }
+    return Evidence(**(figures | other))  # type: ignore[arg-type]
+
+
+def decide(budget: str, seen: Evidence) -> Verdict:
+    (verdict,) = give_verdicts(Budget.parse(budget), seen)
+    return verdict
+
+
+COLD = {"cold_ms": np.arange(300.0, 310.0), "memory_bytes": np.arange(50, 60) * 10**6}
+
+
+@pytest.mark.parametrize(
+    ("budget", "seen", "outcome"),
+    [
+        ("drop<=1%", {"both": 9000, "neither": 1000}, "PASS"),
+        ("drop<=1%", {"both": 8000, "lost": 1000, "neither": 1000}, "FAIL"),
+        ("drop<=1%", {"both": 889, "lost": 11}, "CANNOT TELL"),
+        ("drop<=1%", {"both": 800, "gained": 100}, "PASS"),
+        ("drop<=0", {"both": 900}, "CANNOT TELL"),
+        ("accuracy>=85%", {}, "PASS"),
+        ("accuracy>=95%", {}, "FAIL"),
+        ("accuracy>=90%", {}, "CANNOT TELL"),
+        ("p50<=2ms", {}, "PASS"),
+        ("p50<=900us", {}, "FAIL"),
+        ("p50<=1ms", {}, "CANNOT TELL"),
+        ("p99<=1.6ms", {}, "PASS"),
+        ("p99<=1ms", {}, "FAIL"),
+        ("p99<=1.6ms", {"latencies_ms": np.linspace(0.5, 1.5, 100)}, "CANNOT TELL"),
+        ("size<=1KB", {}, "PASS"),
+        ("size<=999B", {}, "FAIL"),
+        ("energy<=5mJ", {}, "PASS"),
+        ("energy<=900uJ", {}, "FAIL"),
+        ("energy<=3mJ", {}, "CANNOT TELL"),
+        ("cost<=0.5$/1M", {}, "PASS"),
+        ("cost<=0.4$/1M", {}, "FAIL"),
+        ("cold<=400ms", COLD, "PASS"),
+        ("cold<=200ms", COLD, "FAIL"),
+        ("cold<=305ms", COLD, "CANNOT TELL"),
+        ("cold<=1s", {}, "CANNOT TELL"),
+        ("memory<=60MB", COLD, "PASS"),
+        ("memory<=49MB", COLD, "FAIL"),
+        ("memory<=55MB", COLD, "CANNOT TELL"),
+        ("memory<=1GB", {}, "CANNOT TELL"),
+    ],
+)
+def test_a_term_is_decided_as_the_evidence_says(
+    budget: str, seen: dict[str, object], outcome: str
+) -> None:
+    verdict = decide(budget, evidence(**seen))
+    term = Budget.parse(budget).terms[0]
+    assert verdict.verdict == outcome
+    assert (verdict.name, verdict.limit, verdict.unit) == (term.name, term.limit, term.unit)
+    assert verdict.relation == term.relation
+    assert verdict.low <= verdict.value <= verdict.high
+    assert verdict.method
+
+
+def test_a_term_that_was_not_measured_says_so() -> None:
+    verdict = decide("memory<=1MB", evidence())
+    assert (verdict.n, verdict.method, verdict.samples_needed) == (0, "not measured", None)
+    assert (verdict.low, verdict.high) == (-math.inf, math.inf)
+
+
+def test_a_verdict_is_given_for_each_term_in_the_budgets_order() -> None:
+    budget = Budget.parse("size<=1KB, drop<=1%, cost<=1, cold<=1s")
+    verdicts = give_verdicts(budget, evidence(**COLD))
+    assert [v.name for v in verdicts] == ["size", "drop", "cost", "cold"]
+    assert give_verdicts(Budget(), evidence()) == ()
+
+
+def test_every_term_of_the_grammar_can_be_estimated() -> None:
+    assert set(ESTIMATES) == set(TERMS)
+    for estimate in ESTIMATES.values():
+        assert estimate(evidence(**COLD)).n > 0
+
+
+def test_energy_and_cost_carry_the_label_of_how_they_were_had() -> None:
+    seen = evidence()
+    labels = {t: decide(f"{t}<={b}", seen).label for t, b in {"energy": "5mJ", "cost": "1"}.items()}
+    assert labels == {"energy": "modelled", "cost": "declared"}
+    assert decide("size<=1KB", seen).label is None
+
+
+def replicated(seen: Evidence, items: int, calls: int) -> Evidence:
+    """Make larger evidence with the same shares: each array is sampled evenly."""
+
+    def stretch(values: np.ndarray, n: int) -> np.ndarray:
+        return np.sort(values)[np.arange(n) * len(values) // n]
+
+    pairs = stretch(2 * seen.teacher_right.astype(int) + seen.right, items)
+    return Evidence(
+        teacher_right=pairs >= 2,
+        right=pairs % 2 == 1,
+        latencies_ms=stretch(seen.latencies_ms, calls),
+        size_bytes=seen.size_bytes,
+        energy=seen.energy,
+        cost_usd_per_million=seen.cost_usd_per_million,
+    )
+
+
+@given(
+    st.tuples(*[st.integers(0, 30)] * 3),
+    st.integers(20, 300),
+    st.sampled_from(["drop<=1%", "drop<=5%", "accuracy>=80%", "accuracy>=95%"]),
+)
+def test_as_many_items_as_are_said_to_be_needed_decide(
+    counts: tuple[int, int, int], both: int, budget: str
+) -> None:
+    lost, gained, neither = counts
+    seen = evidence(both=both, lost=lost, gained=gained, neither=neither)
+    verdict = decide(budget, seen)
+    if verdict.verdict != "CANNOT TELL":
+        assert verdict.samples_needed is None
+        return
+    needed = verdict.samples_needed
+    assume(needed is not None and needed < 1_000_000)
+    assert needed > verdict.n
+    whole = math.ceil(needed / verdict.n) * verdict.n
+    assert decide(budget, replicated(seen, whole, 10)).verdict != "CANNOT TELL"
+
+
+@given(st.integers(50, 2000), st.floats(0.9, 0.9999), st.sampled_from(["p99", "p50"]))
+def test_as_many_calls_as_are_said_to_be_needed_decide(n: int, share: float, term: str) -> None:
+    slow = max(1, round((1 - share) * n)) if term == "p99" else round(n * (share - 0.45))
+    seen = evidence(latencies_ms=np.repeat([1.0, 3.0], [n - slow, slow]))
+    verdict = decide(f"{term}<=2ms", seen)
+    if verdict.verdict != "CANNOT TELL":
+        assert verdict.samples_needed is None
+        return
+    needed = verdict.samples_needed
+    assume(needed is not None and needed < 100_000)
+    assert needed > n
+    whole = math.ceil(needed / n) * n
+    assert decide(f"{term}<=2ms", replicated(seen, 1000, whole)).verdict != "CANNOT TELL"
+
+
+def test_no_number_of_samples_decides_a_drop_that_is_the_limit() -> None:
+    verdict = decide("drop<=1%", evidence(both=890, lost=10))
+    assert (verdict.verdict, verdict.samples_needed) == ("CANNOT TELL", None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "outcome"),
+    [
+        ((), "PASS"),
+        (("PASS", "PASS"), "PASS"),
+        (("PASS", "CANNOT TELL"), "CANNOT TELL"),
+        (("FAIL", "CANNOT TELL", "PASS"), "FAIL"),
+    ],
+)
+def test_the_whole_is_as_bad_as_its_worst_term(seen: tuple[str, ...], outcome: str) -> None:
+    one = decide("size<=1KB", evidence())
+    verdicts = tuple(
+        Verdict(**{f: getattr(one, f) for f in one.__struct_fields__} | {"verdict": v})
+        for v in seen
+    )
+    assert overall(verdicts) == outcome
+
+
+def test_figures_of_new_processes_are_medians_and_ranges() -> None:
+    seen = evidence(cold_ms=np.array([5.0, 1.0, 9.0]), memory_bytes=np.array([30, 10, 20]))
+    assert cold(seen).value == 5.0
+    largest = memory(seen)
+    assert (largest.value, largest.low, largest.high, largest.n) == (20.0, 10.0, 30.0, 3)
+    assert accuracy(seen).value == pytest.approx(0.9)
+
+
+def test_joules_become_millijoules_with_their_bounds() -> None:
+    energy = millijoules(ENERGY, 7)
+    assert (energy.value, energy.low, energy.high, energy.n) == (2.0, 1.0, 4.0, 7)
