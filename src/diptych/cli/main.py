@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from diptych import __version__
@@ -47,9 +48,9 @@ def run(arguments: list[str]) -> int:
     started = time.monotonic()
     words = arguments or ["--help"]
     try:
-        result = _application(words)(
-            args=words, prog_name="diptych", standalone_mode=False, obj=started
-        )
+        command = _application(words)
+        with command.make_context("diptych", list(words), obj=started) as context:
+            result = command.invoke(context)
         sys.stdout.flush()
     except Exit as stop:
         return stop.exit_code
@@ -83,7 +84,7 @@ def _usage(error: TyperException) -> str:
     return str(say() if say else error).rstrip(".")
 
 
-def _application(arguments: list[str]) -> Callable[..., object]:
+def _application(arguments: list[str]) -> TyperGroup:
     """Return the command tree; only the asked verb's module is imported."""
     app = typer.Typer(
         name="diptych",
@@ -99,7 +100,7 @@ def _application(arguments: list[str]) -> Callable[..., object]:
         real = verb == asked
         function = _command(verb) if real else _not_asked
         app.command(verb, help=summary, short_help=summary)(function)
-    return typer.main.get_command(app)
+    return typer.main.get_group(app)
 
 
 def _command(verb: str) -> Callable[..., object]:

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diptych.core.errors import ConfigError
+from diptych.core.progress import Step, silent
+from diptych.core.values import Split
+from diptych.fitting.evidence import COLD_RUNS, gather_evidence, probe_cold_starts
+
+
+class Brightest:
+    """A session whose answer is the brightest corner; it remembers its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        self.calls.append(len(batch))
+        return batch[:, 0, :2, 0].astype(np.float32)
+
+    def close(self) -> None:
+        self.calls.clear()
+
+
+class Choice:
+    """What is measured of a trial: a session, a name and a size."""
+
+    name = "made"
+    size_bytes = 1234
+
+    def __init__(self) -> None:
+        self.session = Brightest()
+
+
+def make_split(n: int) -> Split:
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 2, 2, 1), dtype=np.uint8)
+    targets = np.arange(n, dtype=np.int64) % 2
+    return Split(inputs=pixels, targets=targets, items=tuple(map(str, range(n))))
+
+
+def test_a_choice_is_measured_on_every_item_of_the_test_split() -> None:
+    split, choice = make_split(150), Choice()
+    teacher_right = np.arange(150) % 3 > 0
+    seen = gather_evidence(choice, split, teacher_right, calls=30, seconds=5.0)  # type: ignore[arg-type]
+    by_hand = [
+        int(item[0, 1, 0] > item[0, 0, 0]) == t
+        for item, t in zip(split.inputs, split.targets, strict=True)
+    ]
+    assert seen.right.tolist() == by_hand
+    assert seen.right.dtype == bool
+    assert seen.teacher_right is teacher_right
+    assert seen.size_bytes == 1234
+    assert seen.cold_ms is None
+    assert seen.memory_bytes is None
+
+
+def test_single_predictions_are_timed_as_often_as_asked() -> None:
+    choice = Choice()
+    seen = gather_evidence(choice, make_split(10), np.ones(10, bool), calls=30, seconds=60.0)  # type: ignore[arg-type]
+    assert len(seen.latencies_ms) == 30
+    assert choice.session.calls.count(1) >= 30
+    assert seen.energy.label == "modelled"
+    assert seen.cost_usd_per_million >= 0
+
+
+@pytest.mark.slow
+def test_cold_starts_are_of_new_processes_that_load_the_bundle(tiny_bundle: Path) -> None:
+    steps: list[Step] = []
+    figures = probe_cold_starts(tiny_bundle, steps.append)
+    assert figures.cold_ms.shape == figures.memory_bytes.shape == (COLD_RUNS,)
+    assert (figures.cold_ms > 20).all(), "Python alone takes longer to start"
+    assert (figures.memory_bytes > 15e6).all(), "numpy alone takes more"
+    assert [step.done for step in steps] == [0, 1]
+
+
+def test_a_bundle_that_does_not_load_has_no_cold_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ended with code"):
+        probe_cold_starts(tmp_path / "absent.dip", silent)

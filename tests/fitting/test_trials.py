@@ -1,0 +1,181 @@
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diptych.core.errors import TargetError
+from diptych.core.progress import Step, silent
+from diptych.core.values import Dataset, ImageSpec, Split, TensorSpec
+from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.trainee import Trainee
+from diptych.fitting.trials import (
+    BATCH,
+    THREADS,
+    Trial,
+    as_candidate,
+    open_lowered,
+    run_all,
+    run_singly,
+    time_trials,
+    try_programs,
+)
+from diptych.measure.cost import usd_per_million
+from diptych.measure.energy import modelled
+from diptych.measure.proportions import paired_drop, proportion
+from diptych.measure.timing import Timing
+from diptych.targets.lower import LoweredProgram
+from diptych.training.loop import TrainedNetwork
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+MakeDataset = Callable[..., Dataset]
+SPEC = ImageSpec(height=8, width=8, channels=3)
+WEIGHTS = (10 * np.random.default_rng(0).normal(size=(3, 3))).astype(np.float32)
+PIXELS = np.random.default_rng(1).integers(0, 256, (BATCH + 6, 8, 8, 3), dtype=np.uint8)
+
+
+def naive(pixels: np.ndarray) -> np.ndarray:
+    return (pixels / 255).mean(axis=(1, 2)) @ WEIGHTS
+
+
+class MeanColor(nn.Module):
+    """The network that the tiny ONNX model was lowered from, if `sign` is 1."""
+
+    def __init__(self, sign: float = 1.0) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        weights = torch.from_numpy(WEIGHTS)
+        return self.sign * (pixels.float() / 255).mean((1, 2)) @ weights
+
+
+class Recorder:
+    """A session that answers what NumPy computes and remembers the sizes of its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        self.batches.append(len(batch))
+        return naive(batch).astype(np.float32)
+
+    def close(self) -> None:
+        self.batches.clear()
+
+
+def trainee(network: nn.Module) -> Trainee:
+    recipe = TrainingRecipe()
+    shape = ResidualNetConfig(stem=8, widths=(), blocks=())
+    trained = TrainedNetwork(
+        network=network, recipe=recipe, curve=(), samples=1, seconds=1.0, cpu_seconds=1.0
+    )
+    plan = ModelPlan(name="tiny", network=shape, training=recipe)
+    return Trainee(plan=plan, trained=trained, parameters=9, flops=600, training_flops=1)
+
+
+@pytest.fixture(scope="module")
+def program(tiny_onnx: Callable[..., object]) -> LoweredProgram:
+    content: bytes = tiny_onnx(WEIGHTS).SerializeToString()  # type: ignore[attr-defined]
+    return LoweredProgram(
+        name="tiny-onnxruntime-fp32",
+        runtime="onnxruntime",
+        precision="fp32",
+        contents={"tiny.onnx": content, "notes.txt": b"123"},
+        input=SPEC.tensor(),
+        output=TensorSpec(name="logits", dtype="float32", shape=(None, 3)),
+    )
+
+
+@pytest.fixture
+def split() -> Split:
+    targets = naive(PIXELS).argmax(1).astype(np.int64)
+    return Split(inputs=PIXELS, targets=targets, items=tuple(map(str, range(len(PIXELS)))))
+
+
+def trial(program: LoweredProgram, logits: np.ndarray | None = None) -> Trial:
+    shown = naive(PIXELS) if logits is None else logits
+    return Trial(model=trainee(MeanColor()), program=program, session=Recorder(), logits=shown)
+
+
+def test_a_lowered_program_opens_without_being_kept_on_disk(program: LoweredProgram) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("diptych-*/tiny.onnx"))
+    session = open_lowered(program)
+    assert set(Path(tempfile.gettempdir()).glob("diptych-*/tiny.onnx")) == before
+    assert session.run(PIXELS[:5]) == pytest.approx(naive(PIXELS[:5]), abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, BATCH, BATCH + 1, BATCH + 6])
+def test_many_items_are_run_in_batches_or_singly_with_the_same_answers(count: int) -> None:
+    batched, single = Recorder(), Recorder()
+    answers = run_all(batched, PIXELS[:count])
+    assert answers == pytest.approx(naive(PIXELS[:count]), abs=1e-4)
+    assert run_singly(single, PIXELS[:count]) == pytest.approx(answers)
+    assert sum(batched.batches) == count
+    assert max(batched.batches) <= BATCH
+    assert single.batches == [1] * count
+
+
+def test_programs_are_tried_on_the_whole_split_and_reported(
+    program: LoweredProgram, split: Split
+) -> None:
+    steps: list[Step] = []
+    (tried,) = try_programs(trainee(MeanColor()), iter([program]), split, steps.append)
+    assert tried.logits == pytest.approx(naive(PIXELS), abs=1e-4)
+    assert tried.name == "tiny onnxruntime fp32"
+    assert tried.size_bytes == len(program.contents["tiny.onnx"]) + 3
+    assert [(s.stage, s.done, s.total, s.note) for s in steps] == [
+        ("try tiny", 1, 1, "tiny-onnxruntime-fp32")
+    ]
+    assert try_programs(trainee(MeanColor()), [], split, silent) == []
+
+
+def test_a_program_that_computes_something_else_than_its_network_is_refused(
+    program: LoweredProgram, split: Split
+) -> None:
+    with pytest.raises(TargetError, match="something else"):
+        try_programs(trainee(MeanColor(sign=-1.0)), [program], split, silent)
+
+
+def test_all_trials_are_timed_side_by_side_on_single_items(program: LoweredProgram) -> None:
+    one = trial(program)
+    timings = time_trials([one], PIXELS, seed=0, time_limit_s=0.05, report=silent)
+    assert set(timings) == {"tiny onnxruntime fp32"}
+    assert set(one.session.batches) == {1}  # type: ignore[attr-defined]
+    timed = timings[one.name].latencies_ms
+    assert 0 < len(timed) <= len(one.session.batches)  # type: ignore[attr-defined]
+    assert (timed > 0).all()
+
+
+def test_a_row_of_the_leaderboard_holds_what_the_trial_showed(
+    program: LoweredProgram, split: Split
+) -> None:
+    logits = naive(PIXELS).astype(np.float32)
+    logits[:7] = -logits[:7]
+    shown = trial(program, logits)
+    timing = Timing(latencies_ms=np.linspace(1, 2, 500), cpu_seconds_per_call=1e-3)
+    teacher_right = np.arange(len(PIXELS)) != 3
+    row = as_candidate(shown, timing, split.targets, teacher_right)
+    right = logits.argmax(1) == split.targets
+    assert row.accuracy == proportion(int(right.sum()), len(right))
+    assert row.accuracy.value == pytest.approx(1 - 7 / len(right))
+    assert row.drop == paired_drop(teacher_right, right)
+    assert row.drop.value == pytest.approx(6 / len(right))
+    assert (row.name, row.model, row.runtime, row.precision) == (
+        "tiny onnxruntime fp32",
+        "tiny",
+        "onnxruntime",
+        "fp32",
+    )
+    assert row.p50_ms.value == pytest.approx(np.median(timing.latencies_ms), abs=0.01)
+    assert row.p99_ms.value == pytest.approx(np.quantile(timing.latencies_ms, 0.99), abs=0.01)
+    assert row.size_bytes == shown.size_bytes
+    assert row.energy == modelled(1e-3)
+    assert row.cost_usd_per_million == usd_per_million(1e-3)
+    assert (row.parameters, row.flops, row.threads) == (9, 600, THREADS)
+    assert not row.chosen
+    assert not row.meets_budget
