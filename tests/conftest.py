@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from msgspec import structs
 
 from diptych.core.values import (
@@ -31,6 +32,9 @@ from diptych.inference.runtimes.telemetry import no_telemetry
 LABELS = ("ant", "bee", "cat")
 SPEC = ImageSpec(height=8, width=8, channels=3)
 RUNTIMES = ("onnxruntime", "openvino")
+
+settings.register_profile("busy machines", deadline=None)
+settings.load_profile("busy machines")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,9 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_nothing_reads_a_pickle() -> None:
-    risky = re.compile(r"import pickle|torch\.load\(|allow_pickle=True|joblib|\beval\(|\bexec\(")
+    risky = re.compile(
+        r"import pickle|torch\.load\(|allow_pickle=True|joblib|(?<!\.)\b(eval|exec)\("
+    )
     assert [name(p) for p in FILES if risky.search(p.read_text())] == []
 
 

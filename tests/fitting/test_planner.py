@@ -38,7 +38,7 @@ def test_the_networks_of_every_square_run_on_it(channels: int) -> None:
             runs(teacher_network(spec), spec, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 128), st.integers(1, 128), st.sampled_from([1, 3]), st.integers(2, 40))
 def test_the_networks_of_every_rectangle_run_on_it(
     height: int, width: int, channels: int, classes: int
