@@ -20,7 +20,7 @@ from conditions import data_folder, print_conditions
 
 JOBS = {
     "fashion-mnist": ("drop<=1%, p99<=1ms, size<=300KB", 25),
-    "cifar10": ("accuracy>=88%, p99<=2ms, size<=500KB", 40),
+    "cifar10": ("accuracy>=88%, p99<=2ms, size<=2MB", 40),
 }
 
 

@@ -136,6 +136,8 @@ def read_data(data: str | Path, seed: int, settings: Settings) -> Dataset:
         skip_unreadable=settings.skip_unreadable,
         report=settings.report,
     )
-    note = f"{dataset.task}, {len(dataset.labels)} classes, {len(dataset.train):,} items to train on"
+    note = (
+        f"{dataset.task}, {len(dataset.labels)} classes, {len(dataset.train):,} items to train on"
+    )
     settings.report(Step(stage="read", done=1, total=1, note=note))
     return dataset

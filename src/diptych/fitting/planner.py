@@ -29,7 +29,7 @@ LARGE_SIDE = 48
 
 STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
 SMALL_STUDENT = ResidualNetConfig(stem=8, widths=(24, 32), blocks=(0, 1))
-STUDENT_SCALES = (1.5, 1.25, 1.15, 1.0, 0.75, 0.5, 0.25)
+STUDENT_SCALES = (1.5, 1.25, 1.0, 0.75, 0.5, 0.25)
 CONTAINER_BYTES = 34_000
 BYTES_PER_PARAMETER = 1.02
 
@@ -134,7 +134,7 @@ def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float
         cutout=side // 4,
         flip=mirroring_keeps_labels(dataset.train.inputs, dataset.train.targets, order),
         bf16=any(flag in machine.flags for flag in BF16_FLAGS),
-        threads=machine.cores,
+        threads=machine.cores if side >= SMALL_SIDE else 1,
     )
 
 

@@ -3,7 +3,9 @@
 Shapes: N items, B batch, K classes.
 """
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,8 @@ from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.schedule import Progress, rate_factor
 
 CHECK_EVERY_STEPS = 20
+CHECK_EVERY_S = 2.0
+LOOKS = 25
 SLACK = 0.03
 EVALUATION_BATCH = 500
 
@@ -130,7 +134,7 @@ def compute_logits(network: nn.Module, inputs: np.ndarray, recipe: TrainingRecip
 
 @contextmanager
 def compute_threads(threads: int) -> Iterator[None]:
-    """Compute with a fixed number of threads and flush denormals, then restore the number.
+    """Compute with a fixed number of threads and denormals flushed, then restore both.
 
     Args:
         threads: At least 1.
@@ -144,6 +148,7 @@ def compute_threads(threads: int) -> Iterator[None]:
     try:
         yield
     finally:
+        torch.set_flush_denormal(False)
         torch.set_num_threads(before)
 
 
@@ -177,7 +182,7 @@ class _Run:
         self.replans: list[Replan] = []
         self.started = control.clock()
         self.planned_steps = self.progress.remaining
-        self.mark: tuple[float, int] | None = None
+        self.looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
         self.optimizer = _optimizer(network, recipe)
 
     def epochs(self) -> Iterator[CurvePoint]:
@@ -217,7 +222,7 @@ class _Run:
             self._replan(0)
         elif self.control.deadline is None:
             self._replay(step)
-        elif step and step % CHECK_EVERY_STEPS == 0:
+        elif step:
             self._keep_deadline(self.control.deadline)
         if step % CHECK_EVERY_STEPS == 0 and self.progress.remaining:
             self._report()
@@ -229,11 +234,14 @@ class _Run:
 
     def _keep_deadline(self, deadline: float) -> None:
         now, step = self.control.clock(), self.progress.step
-        if self.mark is None:
-            self.mark = (now, step)
+        seen, step_seen = self.looks[-1] if self.looks else (-math.inf, 0)
+        if step - step_seen < CHECK_EVERY_STEPS and now - seen < CHECK_EVERY_S:
             return
-        step_seconds = (now - self.mark[0]) / (step - self.mark[1])
-        affordable = max(0, int((deadline - now) / step_seconds))
+        self.looks.append((now, step))
+        then, step_then = self.looks[0]
+        if now <= then:
+            return
+        affordable = max(0, int((deadline - now) * (step - step_then) / (now - then)))
         wanted = min(affordable, self.planned_steps - step)
         if abs(wanted - self.progress.remaining) > SLACK * self.progress.remaining:
             self._replan(wanted)

@@ -28,6 +28,6 @@ def test_pixel_statistics_are_those_of_the_pictures() -> None:
     assert np.allclose(network.deviation.flatten(), flat.std(0), rtol=1e-3)
 
 
-def test_scaling_keeps_multiples_of_eight() -> None:
+def test_scaling_keeps_widths_that_fill_vectors_and_never_widens_the_stem() -> None:
     assert CONFIG.scaled(0.5) == ResidualNetConfig(stem=8, widths=(8, 16), blocks=(1, 0))
-    assert CONFIG.scaled(2.0) == ResidualNetConfig(stem=16, widths=(32, 48), blocks=(1, 0))
+    assert CONFIG.scaled(2.0) == ResidualNetConfig(stem=8, widths=(32, 48), blocks=(1, 0))
