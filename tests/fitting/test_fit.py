@@ -181,7 +181,7 @@ def test_a_stop_before_training_interrupts(tmp_path: Path) -> None:
 def test_an_interrupt_at_any_moment_leaves_a_whole_bundle_or_none(
     seed: int, tmp_path: Path
 ) -> None:
-    """Early it ends with 130 and nothing, later with a bundle that loads; never with a traceback."""
+    """Early it ends with 130 and nothing, later with a bundle that loads."""
     out = tmp_path / "a.dip"
     process = subprocess.Popen(
         [*RUN, "fit", "digits", "--out", str(out)], stderr=subprocess.PIPE, text=True

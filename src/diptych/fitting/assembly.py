@@ -22,9 +22,11 @@ from diptych.core.values import (
     ModelSummary,
     Program,
     Provenance,
+    Relaxation,
+    Verdict,
 )
 from diptych.fitting.budget import Budget
-from diptych.fitting.choice import relaxations
+from diptych.fitting.choice import relaxations, tested_relaxation
 from diptych.fitting.ledger import breakeven, training_summary
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.trainee import Trainee
@@ -149,7 +151,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         verdict=verdict,
         terms=verdicts,
         candidates=tuple(rows),
-        relaxations=() if verdict == "PASS" else relaxations(rows, job.budget),
+        relaxations=() if verdict == "PASS" else _relaxations(job, rows, verdicts, chosen.name),
         teacher=_teacher_summary(outcome),
         model=_model_summary(outcome, chosen),
         training=training,
@@ -166,6 +168,15 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         ),
         architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
     )
+
+
+def _relaxations(
+    job: Job, rows: Sequence[Candidate], verdicts: Sequence[Verdict], chosen: str
+) -> tuple[Relaxation, ...]:
+    """Return what the test split says of the choice before what validation says of the others."""
+    tested = tested_relaxation(verdicts, chosen)
+    named = {offer.term for offer in tested}
+    return tested + tuple(r for r in relaxations(rows, job.budget) if r.term not in named)
 
 
 def _teacher_summary(outcome: Outcome) -> ModelSummary:

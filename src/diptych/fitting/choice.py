@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from msgspec.structs import replace
 
-from diptych.core.values import Candidate, Estimate, Outcome, Relaxation
+from diptych.core.values import Candidate, Estimate, Outcome, Relaxation, Verdict
 from diptych.fitting.budget import Budget, Term
 from diptych.fitting.verdicts import millijoules
 from diptych.measure.decisions import decide, exact
@@ -69,14 +69,15 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
         budget: The limits.
 
     Returns:
-        The first by: worst outcome, distance from the budget where not all passes, accuracy where
-        the budget limits neither it nor the drop, cost per prediction.
+        The first by: worst outcome, distance from the budget where one fails or from certainty
+        where one cannot be told, accuracy where the budget limits neither it nor the drop, cost
+        per prediction.
     """
     open_quality = not any(term.name in QUALITY for term in budget.terms)
 
     def rank(candidate: Candidate) -> tuple[int, float, float, float]:
         worst = max((OUTCOME_ORDER[o] for o in outcomes(candidate, budget).values()), default=0)
-        distance = overshoot(candidate, budget) if worst else 0.0
+        distance = (0.0, uncertainty(candidate, budget), overshoot(candidate, budget))[worst]
         missing = -candidate.accuracy.value if open_quality else 0.0
         return worst, distance, missing, candidate.cost_usd_per_million
 
@@ -112,8 +113,11 @@ def relaxations(candidates: Sequence[Candidate], budget: Budget) -> tuple[Relaxa
     for candidate in candidates:
         decided = outcomes(candidate, budget)
         missed = [term for term in budget.terms if decided.get(term.name, "PASS") != "PASS"]
-        if len(missed) == 1 and math.isfinite(_bound(candidate, missed[0])):
-            offer = _relaxation(candidate, missed[0])
+        if len(missed) != 1:
+            continue
+        bound = _bound(MEASURED[missed[0].name](candidate), missed[0])
+        if math.isfinite(bound):
+            offer = _relaxation(candidate.name, bound, missed[0])
             best = found.get(offer.term)
             if best is None or offer.factor < best.factor:
                 found[offer.term] = offer
@@ -137,25 +141,57 @@ def overshoot(candidate: Candidate, budget: Budget) -> float:
     return max([0.0, *excess])
 
 
+def uncertainty(candidate: Candidate, budget: Budget) -> float:
+    """Measure how far the deciding end of the worst term's interval is from its limit.
+
+    Args:
+        candidate: A measured candidate.
+        budget: The limits.
+
+    Returns:
+        0 if every term passes, else the largest excess as in :func:`overshoot`; may be infinite.
+    """
+    known = [term for term in budget.terms if term.name in MEASURED]
+    return max([0.0, *(_excess(_bound(MEASURED[t.name](candidate), t), t) for t in known)])
+
+
+def tested_relaxation(verdicts: Sequence[Verdict], candidate: str) -> tuple[Relaxation, ...]:
+    """Find what would let the chosen candidate pass, by the verdicts on the test split.
+
+    Args:
+        verdicts: The decided budget.
+        candidate: The name of the chosen candidate.
+
+    Returns:
+        One relaxation if a single term is missed and its interval has an end, else none.
+    """
+    missed = [v for v in verdicts if v.verdict != "PASS"]
+    if len(missed) != 1:
+        return ()
+    one = missed[0]
+    bound = one.high if one.relation == "<=" else one.low
+    term = Term(name=one.name, relation=one.relation, limit=one.limit, unit=one.unit)
+    return (_relaxation(candidate, bound, term),) if math.isfinite(bound) else ()
+
+
 def _excess(value: float, term: Term) -> float:
     beyond = value - term.limit if term.relation == "<=" else term.limit - value
     return beyond / (DROP_SCALE if term.unit == "fraction" else term.limit)
 
 
-def _relaxation(candidate: Candidate, term: Term) -> Relaxation:
-    needed = _outward(_bound(candidate, term), term)
+def _relaxation(candidate: str, bound: float, term: Term) -> Relaxation:
+    needed = _outward(bound, term)
     return Relaxation(
         term=term.name,
         limit=term.limit,
         needed=needed,
-        candidate=candidate.name,
+        candidate=candidate,
         factor=1 + max(0.0, _excess(needed, term)),
     )
 
 
-def _bound(candidate: Candidate, term: Term) -> float:
+def _bound(estimate: Estimate, term: Term) -> float:
     """Return the end of the interval that decides a term."""
-    estimate = MEASURED[term.name](candidate)
     return estimate.high if term.relation == "<=" else estimate.low
 
 
