@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diptych.core.values import Candidate
+from diptych.core.values import Candidate, Outcome, Verdict
 from diptych.fitting.budget import Budget
 from diptych.fitting.choice import (
     choose,
@@ -13,6 +13,7 @@ from diptych.fitting.choice import (
     outcomes,
     overshoot,
     relaxations,
+    tested_relaxation,
 )
 from diptych.measure.decisions import decide
 
@@ -190,6 +191,38 @@ def test_where_nothing_can_be_told_the_nearest_is_chosen_and_of_equals_the_cheap
         make_candidate("within, cheap", drop=(0.008, 0.0, 0.03), cost=1.0),
     ]
     assert choose(rows, Budget.parse("drop<=1%")).name == "within, cheap"
+
+
+def test_where_nothing_can_be_told_the_surest_is_preferred(make_candidate: MakeCandidate) -> None:
+    rows = [
+        make_candidate("doubtful, cheap", drop=(0.002, 0.0, 0.03), cost=0.1),
+        make_candidate("nearly sure, dear", drop=(0.005, 0.0, 0.011), cost=2.0),
+    ]
+    assert choose(rows, Budget.parse("drop<=1%")).name == "nearly sure, dear"
+
+
+def verdict(name: str, outcome: Outcome, high: float) -> Verdict:
+    return Verdict(
+        name=name,
+        relation="<=",
+        limit=0.01,
+        unit="fraction",
+        value=0.005,
+        low=0.0,
+        high=high,
+        n=100,
+        verdict=outcome,
+        method="made by hand",
+    )
+
+
+def test_the_test_split_says_what_would_let_the_choice_pass() -> None:
+    passed, missed = verdict("p99", "PASS", 0.01), verdict("drop", "CANNOT TELL", 0.0152)
+    (offer,) = tested_relaxation((passed, missed), "student")
+    assert (offer.term, offer.needed, offer.candidate) == ("drop", 0.0152, "student")
+    assert tested_relaxation((passed,), "student") == ()
+    assert tested_relaxation((missed, missed), "student") == ()
+    assert tested_relaxation((verdict("p99", "FAIL", float("inf")),), "student") == ()
 
 
 def test_a_drop_of_nothing_is_measured_in_percentage_points(make_candidate: MakeCandidate) -> None:

@@ -75,11 +75,12 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
     """
     open_quality = not any(term.name in QUALITY for term in budget.terms)
 
-    def rank(candidate: Candidate) -> tuple[int, float, float, float]:
+    def rank(candidate: Candidate) -> tuple[float, ...]:
         worst = max((OUTCOME_ORDER[o] for o in outcomes(candidate, budget).values()), default=0)
-        distance = (0.0, uncertainty(candidate, budget), overshoot(candidate, budget))[worst]
+        doubt = uncertainty(candidate, budget) if worst == OUTCOME_ORDER["CANNOT TELL"] else 0.0
+        distance = overshoot(candidate, budget) if worst else 0.0
         missing = -candidate.accuracy.value if open_quality else 0.0
-        return worst, distance, missing, candidate.cost_usd_per_million
+        return worst, doubt, distance, missing, candidate.cost_usd_per_million
 
     return min(candidates, key=rank)
 
