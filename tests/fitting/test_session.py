@@ -5,8 +5,8 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.data import read
-from diptych.fitting.assembly import Job
 from diptych.fitting.budget import Budget
+from diptych.fitting.job import Job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.session import FitSession, calibration_items
 from diptych.fitting.settings import Settings

@@ -1,10 +1,12 @@
 """``diptych evaluate``: how right a bundle is on labelled data."""
 
-from pathlib import Path
-from typing import Annotated
-
-from typer import Argument, Option
-
+from diptych.cli.options import (
+    BundleArgument,
+    DataArgument,
+    JsonOption,
+    LabelOption,
+    SkipOption,
+)
 from diptych.cli.output import print_json, progress, table
 from diptych.core.text import quantity
 from diptych.core.values import Estimate
@@ -14,13 +16,11 @@ SHOWN_CLASSES = 12
 
 
 def command(
-    bundle: Annotated[Path, Argument(help="The bundle's folder.", metavar="BUNDLE")],
-    data: Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")],
-    label: Annotated[str | None, Option(help="The label's column, for tables.")] = None,
-    skip_unreadable: Annotated[
-        bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
-    ] = False,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON document.")] = False,
+    bundle: BundleArgument,
+    data: DataArgument,
+    label: LabelOption = None,
+    skip_unreadable: SkipOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score a bundle: accuracy with its interval, classes, and what is taken for what."""
     with progress() as report:

@@ -4,8 +4,19 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from typer import Argument, Context, Option
+from typer import Context, Option
 
+from diptych.cli.options import (
+    DataArgument,
+    ImageSizeOption,
+    JsonOption,
+    LabelOption,
+    OutOption,
+    RecipeOption,
+    SeedOption,
+    SkipOption,
+    TimeLimitOption,
+)
 from diptych.cli.output import note, print_json, progress, table
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
@@ -22,23 +33,19 @@ UNMET = 3
 
 def command(
     context: Context,
-    data: Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")],
+    data: DataArgument,
     budget: Annotated[
         str, Option(help='Limits, such as "drop<=1%, p99<=2ms, size<=500KB".')
     ] = USUAL_BUDGET,
-    out: Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")] = None,
-    time_limit: Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")] = None,
-    seed: Annotated[int, Option(help="Of everything random.")] = 0,
     target: Annotated[str, Option(help="Kind of hardware: cpu or cpu-portable.")] = "cpu",
-    recipe: Annotated[
-        Path | None, Option(help="A .toml recipe, or a bundle whose fit is done again.")
-    ] = None,
-    label: Annotated[str | None, Option(help="The label's column, for tables.")] = None,
-    image_size: Annotated[int | None, Option(help="Side of the pictures, in pixels.")] = None,
-    skip_unreadable: Annotated[
-        bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
-    ] = False,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON document.")] = False,
+    out: OutOption = None,
+    time_limit: TimeLimitOption = None,
+    seed: SeedOption = None,
+    recipe: RecipeOption = None,
+    label: LabelOption = None,
+    image_size: ImageSizeOption = None,
+    skip_unreadable: SkipOption = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Train, distill, quantize and measure until a model meets the budget."""
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:

@@ -1,9 +1,12 @@
 """diptych inspect: what the data holds and what is wrong with it."""
 
-from typing import Annotated
-
-import typer
-
+from diptych.cli.options import (
+    DataArgument,
+    ImageSizeOption,
+    JsonOption,
+    LabelOption,
+    SeedOption,
+)
 from diptych.cli.output import print_json, progress, table
 from diptych.data.assemble import Options
 from diptych.data.inspection import Inspection, inspect
@@ -13,24 +16,14 @@ MOST_CLASSES, MOST_SKIPPED = 30, 10
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="A built-in name (digits), a folder or a file.")],
-    label: Annotated[str | None, typer.Option(help="The label's column, for tables.")] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Side in pixels to bring pictures to; inferred by default.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides the splits that the data lacks.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    data: DataArgument,
+    label: LabelOption = None,
+    image_size: ImageSizeOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show what DATA holds and what is wrong with it; nothing is written.
-
-    Args:
-        data: The source.
-        label: The label's column.
-        image_size: The side in pixels.
-        seed: The seed of the splits.
-        as_json: Print JSON.
-    """
-    options = Options(seed=seed, target=label, image_size=image_size)
+    """Show what DATA holds and what is wrong with it; nothing is written."""
+    options = Options(seed=seed or 0, target=label, image_size=image_size)
     with progress() as report:
         found = inspect(data, options, report)
     if as_json:

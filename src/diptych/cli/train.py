@@ -1,11 +1,19 @@
 """``diptych train``: train one model."""
 
-from pathlib import Path
-from typing import Annotated
-
-from typer import Argument, Context, Option
+from typer import Context
 
 from diptych.cli.fit import STOPPING, document
+from diptych.cli.options import (
+    DataArgument,
+    ImageSizeOption,
+    JsonOption,
+    LabelOption,
+    OutOption,
+    RecipeOption,
+    SeedOption,
+    SkipOption,
+    TimeLimitOption,
+)
 from diptych.cli.output import note, print_json, progress
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
@@ -16,19 +24,15 @@ from diptych.fitting.train import train
 
 def command(
     context: Context,
-    data: Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")],
-    out: Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")] = None,
-    time_limit: Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")] = None,
-    seed: Annotated[int, Option(help="Of everything random.")] = 0,
-    recipe: Annotated[
-        Path | None, Option(help="A .toml recipe, or a bundle; its teacher is trained.")
-    ] = None,
-    label: Annotated[str | None, Option(help="The label's column, for tables.")] = None,
-    image_size: Annotated[int | None, Option(help="Side of the pictures, in pixels.")] = None,
-    skip_unreadable: Annotated[
-        bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
-    ] = False,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON document.")] = False,
+    data: DataArgument,
+    out: OutOption = None,
+    time_limit: TimeLimitOption = None,
+    seed: SeedOption = None,
+    recipe: RecipeOption = None,
+    label: LabelOption = None,
+    image_size: ImageSizeOption = None,
+    skip_unreadable: SkipOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train one model and keep it in a bundle; no compression, no budget."""
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:

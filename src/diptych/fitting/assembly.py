@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -16,8 +15,6 @@ from diptych.core.seeds import generator
 from diptych.core.values import (
     FORMAT_VERSION,
     Candidate,
-    Dataset,
-    Machine,
     Manifest,
     ModelSummary,
     Program,
@@ -25,8 +22,8 @@ from diptych.core.values import (
     Relaxation,
     Verdict,
 )
-from diptych.fitting.budget import Budget
 from diptych.fitting.choice import relaxations, tested_relaxation
+from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.trainee import Trainee
@@ -44,16 +41,6 @@ GOLDEN_ITEMS = 32
 NAMED_SKIPPED = 100
 PORTABLE_RUNTIME = "onnxruntime"
 FOR_PEOPLE = {"README.md", "report.html"}  # may be written again, so they are not listed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What a fit is about and does not change while it runs."""
-
-    dataset: Dataset
-    budget: Budget
-    machine: Machine
-    destination: Path
 
 
 @dataclass(frozen=True, kw_only=True)

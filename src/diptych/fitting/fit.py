@@ -5,20 +5,16 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError
-from diptych.core.progress import Step
 from diptych.core.text import nearest, parse_duration
 from diptych.core.values import Dataset
-from diptych.data import read
-from diptych.fitting.assembly import Job
 from diptych.fitting.budget import Budget
+from diptych.fitting.job import Job, open_job
 from diptych.fitting.planner import plan_fit
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
-from diptych.inference import store
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import available
-from diptych.measure.machine import describe
 from diptych.targets import TARGETS
 
 USUAL_BUDGET = "drop<=1%"
@@ -30,7 +26,7 @@ def fit(
     *,
     out: str | Path | None = None,
     time_limit: str | float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     settings: Settings = SETTINGS,
 ) -> Bundle:
     """Make the cheapest model that keeps a budget, and measure it.
@@ -40,7 +36,7 @@ def fit(
         budget: Such as ``"drop<=1%, p99<=2ms, size<=500KB"``.
         out: The bundle's folder; by default the data's name with ``.dip`` in this folder.
         time_limit: Seconds, or such as ``"25m"``; the best bundle so far is there at the end.
-        seed: Of everything random.
+        seed: Of everything random; by default that of the recipe, or 0.
         settings: The rest.
 
     Returns:
@@ -56,18 +52,28 @@ def fit(
     limits = budget if isinstance(budget, Budget) else Budget.parse(budget)
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     programs = available_programs(settings.target)
-    if out is not None:
-        store.check_destination(Path(out))
-    dataset = data if isinstance(data, Dataset) else read_data(data, seed, settings)
-    destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
-    store.check_destination(destination)
-    machine = describe()
-    recipe = settings.recipe or plan_fit(dataset, limits, machine, seed, timed=seconds is not None)
+    job = open_job(data, limits, out, settings.seed(seed), settings)
+    recipe = recipe_of(job, seed, settings, timed=seconds is not None)
     if not recipe.programs:
         recipe = replace(recipe, programs=programs)
-    job = Job(dataset=dataset, budget=limits, machine=machine, destination=destination)
-    deadline = None if seconds is None else started + seconds
-    return run_job(job, recipe, deadline, settings)
+    return run_job(job, recipe, None if seconds is None else started + seconds, settings)
+
+
+def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) -> FitRecipe:
+    """Take the recipe that was given, or plan one.
+
+    Args:
+        job: Data, budget and machine.
+        seed: Of everything random; None for the recipe's own.
+        settings: The recipe, if there is one.
+        timed: Whether a time limit will end the runs.
+
+    Returns:
+        The recipe, with the seed.
+    """
+    if settings.recipe is None:
+        return plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
+    return replace(settings.recipe, seed=settings.seed(seed))
 
 
 def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings) -> Bundle:
@@ -115,29 +121,3 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         for runtime, precision in TARGETS[target]
         if available(runtime)
     )
-
-
-def read_data(data: str | Path, seed: int, settings: Settings) -> Dataset:
-    """Read data as the settings say.
-
-    Args:
-        data: A built-in name or a path.
-        seed: Of the splits that have to be made.
-        settings: Label column, picture size, what to do with damaged items.
-
-    Returns:
-        The data set.
-    """
-    dataset = read(
-        data,
-        seed=seed,
-        target=settings.label,
-        image_size=settings.image_size,
-        skip_unreadable=settings.skip_unreadable,
-        report=settings.report,
-    )
-    note = (
-        f"{dataset.task}, {len(dataset.labels)} classes, {len(dataset.train):,} items to train on"
-    )
-    settings.report(Step(stage="read", done=1, total=1, note=note))
-    return dataset

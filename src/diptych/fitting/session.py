@@ -6,9 +6,10 @@ import numpy as np
 from msgspec.structs import replace as replace_value
 
 from diptych.core.seeds import generator
-from diptych.fitting.assembly import Job, Outcome, hash_items, write_bundle
+from diptych.fitting.assembly import Outcome, hash_items, write_bundle
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
+from diptych.fitting.job import Job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, train_model

@@ -36,5 +36,16 @@ class Settings:
         """
         return self.clock() if self.started is None else self.started
 
+    def seed(self, given: int | None) -> int:
+        """Decide the seed of everything random.
+
+        Args:
+            given: What was asked for, if anything.
+
+        Returns:
+            What was asked for, else the recipe's seed, else 0.
+        """
+        return given if given is not None else self.recipe.seed if self.recipe else 0
+
 
 SETTINGS = Settings()

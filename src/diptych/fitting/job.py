@@ -1,0 +1,64 @@
+"""The job of a fit or a training: what it is about and does not change while it runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from diptych.core.progress import Step
+from diptych.core.values import Dataset, Machine
+from diptych.data import read
+from diptych.fitting.budget import Budget
+from diptych.fitting.settings import Settings
+from diptych.inference import store
+from diptych.measure.machine import describe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Data, limits, where it runs and where the bundle goes."""
+
+    dataset: Dataset
+    budget: Budget
+    machine: Machine
+    destination: Path
+
+
+def open_job(
+    data: str | Path | Dataset,
+    budget: Budget,
+    out: str | Path | None,
+    seed: int,
+    settings: Settings,
+) -> Job:
+    """Read the data and make sure that the bundle can be written, before any work is done.
+
+    Args:
+        data: A built-in name, a path, or data that was read before.
+        budget: The limits.
+        out: The bundle's folder; by default the data's name with ``.dip`` in this folder.
+        seed: Of the splits that have to be made.
+        settings: How to read.
+
+    Returns:
+        The job.
+    """
+    if out is not None:
+        store.check_destination(Path(out))
+    dataset = data if isinstance(data, Dataset) else _read(data, seed, settings)
+    destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
+    store.check_destination(destination)
+    return Job(dataset=dataset, budget=budget, machine=describe(), destination=destination)
+
+
+def _read(data: str | Path, seed: int, settings: Settings) -> Dataset:
+    dataset = read(
+        data,
+        seed=seed,
+        target=settings.label,
+        image_size=settings.image_size,
+        skip_unreadable=settings.skip_unreadable,
+        report=settings.report,
+    )
+    kind = f"{dataset.task}, {len(dataset.labels)} classes"
+    note = f"{kind}, {len(dataset.train):,} items to train on"
+    settings.report(Step(stage="read", done=1, total=1, note=note))
+    return dataset

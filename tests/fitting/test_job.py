@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from diptych.core.errors import DataError, StorageError
+from diptych.core.progress import Step
+from diptych.data import read
+from diptych.fitting.budget import Budget
+from diptych.fitting.job import open_job
+from diptych.fitting.settings import Settings
+
+
+def test_by_default_a_bundle_is_named_after_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_job("digits", Budget(), None, 0, Settings()).destination == Path("digits.dip")
+
+
+def test_data_that_was_read_before_is_taken_as_it_is(tmp_path: Path) -> None:
+    dataset = read("digits", seed=7)
+    assert open_job(dataset, Budget(), tmp_path / "a.dip", 0, Settings()).dataset is dataset
+
+
+def test_the_seed_decides_the_splits_and_the_reader_is_told(tmp_path: Path) -> None:
+    steps: list[Step] = []
+    settings = Settings(report=steps.append)
+    job = open_job("digits", Budget(), tmp_path / "a.dip", 7, settings)
+    assert job.dataset.record.seed == 7
+    assert "image-classification, 10 classes" in steps[-1].note
+
+
+def test_a_destination_that_cannot_be_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError):
+        open_job(tmp_path / "nothing", Budget(), tmp_path / "file", 0, Settings())
+    with pytest.raises(DataError):
+        open_job(tmp_path / "nothing", Budget(), tmp_path / "a.dip", 0, Settings())
