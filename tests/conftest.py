@@ -1,6 +1,7 @@
 """What the tests share: the real data, where it is, and a tiny bundle made by hand."""
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class Tiny:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Compute in NumPy what the programs compute: mean colour (N, 3) times weights."""
         return (pixels / 255).mean(axis=(1, 2)) @ self.weights
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts_arrive() -> None:
+    """Let Ctrl-C through where the tests were started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
