@@ -87,7 +87,7 @@ def _library(name: str) -> ModuleType:
 
 
 def _read(openvino: ModuleType, model: bytes) -> object:
-    read = openvino.Core().read_model(model)
+    read = require("diptych.inference.runtimes.openvino", EXTRA).core().read_model(model)
     passes = require("openvino.passes", EXTRA)
     manager = passes.Manager()
     manager.register_pass(passes.ConstantFolding())  # the shapes of biases, among others

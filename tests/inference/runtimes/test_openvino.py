@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 """OpenVINO behind its door."""
 
 import numpy as np
@@ -83,3 +86,29 @@ def test_a_batch_that_the_graph_cannot_take_is_one_error(write):
     session = open_session("openvino", write())
     with pytest.raises(BundleError, match="cannot run"):
         session.run(np.zeros((1, 9, 9, 4), np.uint8))
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from diptych.inference.runtimes import open_session
+
+paths = [Path(word) for word in sys.argv[1:]]
+sessions = [open_session("openvino", paths) for _ in range(4)]
+while sessions:
+    sessions.pop(0).close()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_after_sessions_are_closed_in_any_order_does_not_crash(
+    tiny_bundle: Path,
+) -> None:
+    words = [str(tiny_bundle / name) for name in ("model.xml", "model.bin")]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

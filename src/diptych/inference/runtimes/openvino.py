@@ -8,6 +8,7 @@ Shapes: N batch, H height, W width, C channels, K classes.
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,24 @@ class OpenVinoSession:
         shape = model.input(0).get_partial_shape()
         shape[0] = openvino.Dimension(batch_size)
         model.reshape(shape)
-        compiled = openvino.Core().compile_model(model, "CPU", self._config)
+        compiled = core().compile_model(model, "CPU", self._config)
         return compiled.create_infer_request()
+
+
+@cache
+def core() -> openvino.Core:
+    """Give the one core of the process, which is never freed.
+
+    A core gives the process another stack for signals and takes it back when it is freed. Cores
+    that are freed in another order than they were made leave a stack that is no longer there, and
+    the next Ctrl-C crashes the process.
+
+    Returns:
+        The core, with its plugin for processors loaded.
+    """
+    only = openvino.Core()
+    only.get_versions("CPU")
+    return only
 
 
 def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
@@ -106,7 +123,7 @@ def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
     if not graph.startswith(IR_STARTS):
         raise BundleError(f"{paths[0].name} is not an OpenVINO graph", "make the bundle again")
     try:
-        model = openvino.Core().read_model(graph, weights)
+        model = core().read_model(graph, weights)
         _check_signature(model, paths[0].name)
         return OpenVinoSession(model, threads)
     except BundleError:
