@@ -1,7 +1,9 @@
+"""OpenVINO behind its door."""
+
 import subprocess
 import sys
+from pathlib import Path
 
-"""OpenVINO behind its door."""
 
 import numpy as np
 import pytest
