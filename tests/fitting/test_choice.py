@@ -12,8 +12,8 @@ from diptych.fitting.choice import (
     nearest,
     outcomes,
     overshoot,
+    relaxation_of_choice,
     relaxations,
-    tested_relaxation,
 )
 from diptych.measure.decisions import decide
 
@@ -218,11 +218,11 @@ def verdict(name: str, outcome: Outcome, high: float) -> Verdict:
 
 def test_the_test_split_says_what_would_let_the_choice_pass() -> None:
     passed, missed = verdict("p99", "PASS", 0.01), verdict("drop", "CANNOT TELL", 0.0152)
-    (offer,) = tested_relaxation((passed, missed), "student")
+    (offer,) = relaxation_of_choice((passed, missed), "student")
     assert (offer.term, offer.needed, offer.candidate) == ("drop", 0.0152, "student")
-    assert tested_relaxation((passed,), "student") == ()
-    assert tested_relaxation((missed, missed), "student") == ()
-    assert tested_relaxation((verdict("p99", "FAIL", float("inf")),), "student") == ()
+    assert relaxation_of_choice((passed,), "student") == ()
+    assert relaxation_of_choice((missed, missed), "student") == ()
+    assert relaxation_of_choice((verdict("p99", "FAIL", float("inf")),), "student") == ()
 
 
 def test_a_drop_of_nothing_is_measured_in_percentage_points(make_candidate: MakeCandidate) -> None:

@@ -22,7 +22,7 @@ from diptych.core.values import (
     Relaxation,
     Verdict,
 )
-from diptych.fitting.choice import relaxations, tested_relaxation
+from diptych.fitting.choice import relaxation_of_choice, relaxations
 from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary
 from diptych.fitting.recipe import FitRecipe
@@ -161,7 +161,7 @@ def _relaxations(
     job: Job, rows: Sequence[Candidate], verdicts: Sequence[Verdict], chosen: str
 ) -> tuple[Relaxation, ...]:
     """Return what the test split says of the choice before what validation says of the others."""
-    tested = tested_relaxation(verdicts, chosen)
+    tested = relaxation_of_choice(verdicts, chosen)
     named = {offer.term for offer in tested}
     return tested + tuple(r for r in relaxations(rows, job.budget) if r.term not in named)
 

@@ -156,7 +156,7 @@ def uncertainty(candidate: Candidate, budget: Budget) -> float:
     return max([0.0, *(_excess(_bound(MEASURED[t.name](candidate), t), t) for t in known)])
 
 
-def tested_relaxation(verdicts: Sequence[Verdict], candidate: str) -> tuple[Relaxation, ...]:
+def relaxation_of_choice(verdicts: Sequence[Verdict], candidate: str) -> tuple[Relaxation, ...]:
     """Find what would let the chosen candidate pass, by the verdicts on the test split.
 
     Args:
