@@ -32,14 +32,14 @@ def main() -> None:
         print(f"train, seed 1: {first}\ntrain, seed 1: {again}\ntrain, seed 2: {other}")
         print(f"same seed, same weights: {first == again}; other seed, other: {first != other}")
         timed = folder / "timed.dip"
-        digest = run("fit", timed, "--time-limit", "60s")
+        digest = run("fit", timed, "--time-limit", "18s")
         recipe = json.loads((timed / "bundle.json").read_text())["provenance"]["recipe"]
         decisions = sum(
             len(plan["training"]["replans"]) for plan in (recipe["teacher"], *recipe["students"])
         )
         replay = run("fit", folder / "replay.dip", "--recipe", str(timed))
         print(
-            f"fit in 60 s: {digest}, {decisions} changes of plan recorded\nits replay:   {replay}"
+            f"fit in 18 s: {digest}, {decisions} changes of plan recorded\nits replay:   {replay}"
         )
         print(f"the replay gives the same weights: {digest == replay}")
 
