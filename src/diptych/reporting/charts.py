@@ -1,5 +1,6 @@
 """The charts beside the candidates: break-even and learning curves, and all in one picture."""
 
+import math
 from typing import Any
 
 from diptych.core.extras import require
@@ -38,7 +39,8 @@ def breakeven(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
         rows.append(_energy_row("inference", number, *totals))
     x = alt.X(
         "number:Q", title="predictions", scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(labelExpr=COUNT_LABEL, tickCount=5, grid=False),
+        axis=alt.Axis(labelExpr=COUNT_LABEL, values=_decades(middle / spread, middle * spread),
+                      grid=False),
     )  # fmt: skip
     joules = alt.Axis(labelExpr=JOULE_LABEL, tickCount=5)
     y = alt.Y("value:Q", title="energy so far", scale=alt.Scale(type="log"), axis=joules)
@@ -118,6 +120,11 @@ def poster(manifest: Manifest) -> Chart:
     stacked = alt.vconcat(*drawn, title=alt.TitleParams(**title), spacing=34)
     apart = {"color": "independent", "shape": "independent"}
     return theme(stacked.resolve_scale(**apart), PAPER)
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return the powers of ten from low to high."""
+    return [10.0**k for k in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
 
 
 def _energy_row(
