@@ -161,6 +161,6 @@ def test_on_a_terminal_there_are_bars_and_names_are_shown_as_they_are(
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     assert "try [bold]" in shown
     assert "[/red] a[0].png" in shown
-    assert "100%" in shown
-    assert "50%" in shown
+    assert "100 %" in shown
+    assert "50 %" in shown
     assert capsys.readouterr().out == ""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.text import duration
@@ -76,13 +77,15 @@ def note(text: str) -> None:
 
 
 def _bars() -> Progress:
+    fixed, cut = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
     return Progress(
-        TextColumn("{task.description:<24}", markup=False),
-        BarColumn(bar_width=28),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.description:<16}", table_column=fixed, markup=False),
+        BarColumn(bar_width=20, table_column=fixed),
+        TextColumn("{task.percentage:>3.0f} %", table_column=fixed),
+        TimeRemainingColumn(table_column=fixed),
+        TextColumn("{task.fields[note]}", table_column=cut, markup=False),
         console=Console(stderr=True),
+        expand=True,
     )
 
 
