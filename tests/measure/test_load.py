@@ -169,3 +169,21 @@ def test_an_impossible_rate_is_refused(rate: float) -> None:
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch of 0"):
         offline(int, Amount(calls=1), batch=0)
+
+
+def test_a_clock_that_moves_between_two_readings_never_asks_for_a_negative_sleep() -> None:
+    simulation = Simulation()
+
+    def now() -> float:
+        simulation.now_s += 3e-4  # longer than the spin: due moments pass between readings
+        return simulation.now_s
+
+    def sleep(seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        simulation.sleep(seconds)
+
+    result = server(
+        lambda: None, Amount(calls=200), rate_per_s=900.0, clock=Clock(now=now, sleep=sleep)
+    )
+    assert len(result.latencies_ms) == 200

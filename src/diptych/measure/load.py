@@ -228,8 +228,9 @@ def _is_over(amount: Amount, seconds: float) -> bool:
 
 def _wait_until(due: float, clock: Clock) -> None:
     """Sleep until shortly before a moment, then spin: sleeping alone is late by 50 us and more."""
-    if due - clock.now() > SPIN_S:
-        clock.sleep(due - clock.now() - SPIN_S)
+    pause = due - clock.now() - SPIN_S
+    if pause > 0:
+        clock.sleep(pause)
     while clock.now() < due:
         clock.sleep(0.0)
 
