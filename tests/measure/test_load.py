@@ -184,6 +184,6 @@ def test_a_clock_that_moves_between_two_readings_never_asks_for_a_negative_sleep
         simulation.sleep(seconds)
 
     result = server(
-        lambda: None, Amount(calls=200), rate_per_s=900.0, clock=Clock(now=now, sleep=sleep)
+        lambda: None, Amount(calls=200), rate_per_s=250.0, clock=Clock(now=now, sleep=sleep)
     )
     assert len(result.latencies_ms) == 200
