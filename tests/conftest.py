@@ -11,19 +11,18 @@ import pytest
 from hypothesis import settings
 from msgspec import structs
 
+from diptych.core.specs import ImageSpec, TensorSpec
 from diptych.core.values import (
     FORMAT_VERSION,
     Candidate,
     DataRecord,
     Energy,
     Estimate,
-    ImageSpec,
     Machine,
     Manifest,
     ModelSummary,
     Program,
     Provenance,
-    TensorSpec,
     TrainingSummary,
 )
 from diptych.inference import golden, store

@@ -5,7 +5,8 @@ import pytest
 
 from diptych.cli.inspect import page
 from diptych.cli.main import run
-from diptych.core.values import ImageSpec, Skipped
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Skipped
 from diptych.data.inspection import Inspection, SizeCount
 
 FOUND = Inspection(

@@ -3,16 +3,8 @@ import pytest
 from msgspec import ValidationError, convert, json, structs, to_builtins
 
 from diptych.core import values
-from diptych.core.values import (
-    Candidate,
-    Estimate,
-    FileRecord,
-    ImageSpec,
-    Program,
-    Split,
-    TensorSpec,
-    Value,
-)
+from diptych.core.specs import ImageSpec, TensorSpec, Value
+from diptych.core.values import Candidate, Estimate, FileRecord, Program, Split
 
 KINDS = [
     kind for kind in vars(values).values() if isinstance(kind, type) and issubclass(kind, Value)

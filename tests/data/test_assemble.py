@@ -5,7 +5,7 @@ import pytest
 
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.progress import silent
-from diptych.core.values import ImageSpec
+from diptych.core.specs import ImageSpec
 from diptych.data.assemble import Options, assemble
 from diptych.data.raw import RawData, RawSplit
 

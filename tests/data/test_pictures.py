@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.core.progress import Step, silent
-from diptych.core.values import ImageSpec
+from diptych.core.specs import ImageSpec
 from diptych.data.pictures import Survey, choose_spec, decode, survey
 from diptych.data.raw import RawSplit
 from diptych.tasks.image import decode as decode_one

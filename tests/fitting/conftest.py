@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from diptych.core.specs import ImageSpec
 from diptych.core.values import (
     Candidate,
     DataRecord,
     Dataset,
     Energy,
     Estimate,
-    ImageSpec,
     Machine,
     Split,
 )

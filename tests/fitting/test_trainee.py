@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from diptych.core.errors import ConfigError
-from diptych.core.values import Dataset, ImageSpec
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import build, forward_flops, train_model
 from diptych.training.loop import RunControl, compute_logits

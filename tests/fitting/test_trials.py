@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from diptych.core.errors import TargetError
 from diptych.core.progress import Step, silent
-from diptych.core.values import Dataset, ImageSpec, Split, TensorSpec
+from diptych.core.specs import ImageSpec, TensorSpec
+from diptych.core.values import Dataset, Split
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import (

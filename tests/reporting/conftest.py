@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from diptych.core.specs import ImageSpec, TensorSpec
 from diptych.core.values import (
     FORMAT_VERSION,
     Candidate,
@@ -15,7 +16,6 @@ from diptych.core.values import (
     Energy,
     Estimate,
     FileRecord,
-    ImageSpec,
     Machine,
     Manifest,
     ModelSummary,
@@ -23,7 +23,6 @@ from diptych.core.values import (
     Provenance,
     Relaxation,
     Skipped,
-    TensorSpec,
     TrainingSummary,
     Verdict,
 )

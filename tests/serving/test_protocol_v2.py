@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diptych.core.errors import DataError
-from diptych.core.values import TensorSpec
+from diptych.core.specs import TensorSpec
 from diptych.serving.protocol_v2 import InferRequest, OutputChoice, parse
 
 SPEC = TensorSpec(name="pixels", dtype="uint8", shape=(None, 2, 3, 1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diptych.core.values import ImageSpec, TensorSpec
+from diptych.core.specs import ImageSpec, TensorSpec
 from diptych.inference.runtimes import open_session
 
 torch = pytest.importorskip("torch")

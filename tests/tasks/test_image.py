@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from diptych.core.errors import DataError
-from diptych.core.values import ImageSpec
+from diptych.core.specs import ImageSpec
 from diptych.tasks import prepare
 from diptych.tasks.image import MAX_FILE_BYTES, MAX_PIXELS, decode, probe
 

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from diptych.core.errors import TrainingError
 from diptych.core.progress import Step, StopRequest
-from diptych.core.values import DataRecord, Dataset, ImageSpec, Split
+from diptych.core.specs import ImageSpec
+from diptych.core.values import DataRecord, Dataset, Split
 from diptych.training.loop import RunControl, compute_logits, initialize, train_network
 from diptych.training.models import ResidualNet, ResidualNetConfig
 from diptych.training.objectives import cross_entropy

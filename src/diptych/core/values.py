@@ -9,10 +9,12 @@ Shapes: N batch, H height, W width, C channels, K classes.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, dataclass_transform
+from typing import Literal
 
 import numpy as np
-from msgspec import Meta, Struct, field
+from msgspec import field
+
+from diptych.core.specs import InputSpec, TensorSpec, Value
 
 FORMAT_VERSION = 1
 TASKS = ("image-classification",)
@@ -20,40 +22,6 @@ TASKS = ("image-classification",)
 Precision = Literal["fp32", "int8"]
 Outcome = Literal["PASS", "FAIL", "CANNOT TELL"]
 EnergyLabel = Literal["counter", "modelled", "declared"]
-Side = Annotated[int, Meta(ge=1, le=4096)]
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-class Value(Struct, frozen=True, forbid_unknown_fields=True):
-    """A frozen record, made by keywords, that rejects unknown fields when it is read."""
-
-
-class TensorSpec(Value):
-    """One input or output of a program; `None` in the shape is the free batch axis."""
-
-    name: str
-    dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
-    shape: tuple[int | None, ...]
-
-
-class ImageSpec(Value, tag="image"):
-    """What a picture is turned into before the graph: uint8 (H, W, C), C = 1 (grey) or 3 (RGB)."""
-
-    height: Side
-    width: Side
-    channels: Literal[1, 3]
-
-    def tensor(self) -> TensorSpec:
-        """Give the graph's input.
-
-        Returns:
-            uint8 (N, H, W, C) named ``pixels``.
-        """
-        shape = (None, self.height, self.width, self.channels)
-        return TensorSpec(name="pixels", dtype="uint8", shape=shape)
-
-
-InputSpec = ImageSpec
 
 
 @dataclass(frozen=True, kw_only=True)

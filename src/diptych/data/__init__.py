@@ -5,7 +5,8 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, silent
-from diptych.core.values import Dataset, InputSpec
+from diptych.core.specs import InputSpec
+from diptych.core.values import Dataset
 from diptych.data.assemble import Options, assemble
 from diptych.data.builtin import read_builtin
 from diptych.data.folders import read_folders

@@ -6,7 +6,8 @@ import numpy as np
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Reporter
-from diptych.core.values import DataRecord, Dataset, InputSpec, Skipped, Split, Value
+from diptych.core.specs import InputSpec, Value
+from diptych.core.values import DataRecord, Dataset, Skipped, Split
 from diptych.data.checks import check_classes, check_skipped, find_warnings
 from diptych.data.fingerprint import sha256_of_splits
 from diptych.data.labels import encode

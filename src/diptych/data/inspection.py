@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 
 from diptych.core.progress import Reporter, silent
-from diptych.core.values import Dataset, InputSpec, Skipped, Value
+from diptych.core.specs import InputSpec, Value
+from diptych.core.values import Dataset, Skipped
 from diptych.data import read_surveyed
 from diptych.data.assemble import Options
 from diptych.data.pictures import Survey

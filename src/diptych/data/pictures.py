@@ -15,7 +15,8 @@ import numpy as np
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step
-from diptych.core.values import ImageSpec, Skipped
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Skipped
 from diptych.data.raw import Content, RawSplit
 from diptych.tasks.image import decode as decode_picture
 from diptych.tasks.image import prepare, probe, read_file

@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 
 from diptych.core.errors import BudgetError
+from diptych.core.specs import Value
 from diptych.core.text import nearest
-from diptych.core.values import Value
 from diptych.measure.decisions import Relation
 
 FRACTION = {"": 1.0, "%": 0.01}

@@ -6,8 +6,9 @@ import numpy as np
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step, silent
+from diptych.core.specs import Value
 from diptych.core.text import nearest
-from diptych.core.values import Dataset, Estimate, Split, Value
+from diptych.core.values import Dataset, Estimate, Split
 from diptych.data import read
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion

@@ -9,7 +9,8 @@ import math
 from msgspec.structs import replace
 
 from diptych.core.seeds import generator
-from diptych.core.values import Dataset, ImageSpec, Machine
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Dataset, Machine
 from diptych.fitting.budget import Budget
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig

@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from diptych.core.errors import ConfigError
+from diptych.core.specs import Value
 from diptych.core.text import nearest
-from diptych.core.values import Precision, Value
+from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
 from diptych.training.models import NETWORKS, ResidualNetConfig
 from diptych.training.recipe import Replan, TrainingRecipe

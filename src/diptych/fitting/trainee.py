@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.compression.distill import distillation
 from diptych.core.errors import ConfigError
-from diptych.core.values import Dataset, ImageSpec
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.training.loop import RunControl, TrainedNetwork, initialize, train_network
 from diptych.training.models import NETWORKS, ResidualNet

@@ -13,7 +13,8 @@ import msgspec
 
 from diptych.core.errors import BundleError
 from diptych.core.files import sha256_of_bytes
-from diptych.core.values import FORMAT_VERSION, TASKS, FileRecord, Manifest, Program, TensorSpec
+from diptych.core.specs import TensorSpec
+from diptych.core.values import FORMAT_VERSION, TASKS, FileRecord, Manifest, Program
 
 FILE_NAME = "bundle.json"
 MAX_BYTES = 4 << 20

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diptych.core.errors import ConfigError
-from diptych.core.values import Energy, Value
+from diptych.core.specs import Value
+from diptych.core.values import Energy
 
 POWERCAP = Path("/sys/class/powercap")
 JOULES_PER_UJ = 1e-6

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
-from diptych.core.values import TensorSpec
+from diptych.core.specs import TensorSpec
 from diptych.serving.messages import BINARY, Response
 from diptych.serving.protocol_v2 import DATATYPE, InferRequest, OutputChoice
 

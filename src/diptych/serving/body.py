@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from diptych.core.specs import Value
 from diptych.core.text import duration, size
-from diptych.core.values import Value
 from diptych.serving.messages import (
     DisconnectedError,
     MediaTypeError,

@@ -17,8 +17,8 @@ import numpy as np
 from msgspec import Meta, Raw, Struct
 
 from diptych.core.errors import DataError
+from diptych.core.specs import TensorSpec
 from diptych.core.text import nearest
-from diptych.core.values import TensorSpec
 from diptych.serving.arrays import TENSORS, parse_array
 from diptych.serving.predict import check_items
 

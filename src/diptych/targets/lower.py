@@ -13,7 +13,8 @@ from torch import nn
 
 from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step, silent
-from diptych.core.values import Precision, TensorSpec
+from diptych.core.specs import TensorSpec
+from diptych.core.values import Precision
 from diptych.targets import TARGETS, Choice, Runtime
 from diptych.targets.onnx import export
 from diptych.targets.openvino import from_onnx, quantize

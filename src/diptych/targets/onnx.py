@@ -11,7 +11,7 @@ from torch import nn
 
 from diptych.core.errors import TargetError
 from diptych.core.extras import require
-from diptych.core.values import TensorSpec
+from diptych.core.specs import TensorSpec
 from diptych.targets.compact import compact
 from diptych.targets.folding import fold
 from diptych.targets.quiet import quiet

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.core.values import ImageSpec, InputSpec
+from diptych.core.specs import ImageSpec, InputSpec
 from diptych.tasks import image
 
 Item = bytes | str | Path | np.ndarray

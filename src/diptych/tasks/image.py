@@ -21,8 +21,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from diptych.core.errors import DataError
+from diptych.core.specs import ImageSpec
 from diptych.core.text import size
-from diptych.core.values import ImageSpec
 from diptych.tasks.orientation import TURNS, orientation
 
 MAX_FILE_BYTES = 64 << 20

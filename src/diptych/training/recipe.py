@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from diptych.core.values import Value
+from diptych.core.specs import Value
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]

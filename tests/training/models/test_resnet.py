@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from diptych.core.values import ImageSpec
+from diptych.core.specs import ImageSpec
 from diptych.training.models import ResidualNet, ResidualNetConfig
 
 CONFIG = ResidualNetConfig(stem=8, widths=(16, 24), blocks=(1, 0))

@@ -18,7 +18,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diptych.core.values import ImageSpec, Value
+from diptych.core.specs import ImageSpec, Value
 
 LOGIT_SCALE = 0.125
 
