@@ -11,18 +11,15 @@ import pytest
 from hypothesis import settings
 from msgspec import structs
 
+from diptych.core.manifest import FORMAT_VERSION, Machine, Manifest, Provenance
 from diptych.core.specs import ImageSpec, TensorSpec
 from diptych.core.values import (
-    FORMAT_VERSION,
     Candidate,
     DataRecord,
     Energy,
     Estimate,
-    Machine,
-    Manifest,
     ModelSummary,
     Program,
-    Provenance,
     TrainingSummary,
 )
 from diptych.inference import golden, store

@@ -18,8 +18,8 @@ from diptych.cli.doctor import (
     library_capability,
 )
 from diptych.cli.main import run
+from diptych.core.manifest import Machine
 from diptych.core.progress import Step
-from diptych.core.values import Machine
 
 NUMPY = Library("arrays", "numpy", "numpy", "train")
 ABSENT = Library("nothing", "no_such_module", "no-such-distribution", "serve")

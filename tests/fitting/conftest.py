@@ -5,16 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from diptych.core.manifest import Machine
 from diptych.core.specs import ImageSpec
-from diptych.core.values import (
-    Candidate,
-    DataRecord,
-    Dataset,
-    Energy,
-    Estimate,
-    Machine,
-    Split,
-)
+from diptych.core.values import Candidate, DataRecord, Dataset, Energy, Estimate, Split
 
 MakeDataset = Callable[..., Dataset]
 MakeCandidate = Callable[..., Candidate]

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from diptych.core.manifest import Machine
 from diptych.core.specs import ImageSpec
-from diptych.core.values import Dataset, Machine
+from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.planner import (
     estimated_int8_bytes,

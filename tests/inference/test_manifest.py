@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from diptych.core.errors import BundleError
+from diptych.core.manifest import FORMAT_VERSION
 from diptych.core.specs import ImageSpec, TensorSpec
-from diptych.core.values import FORMAT_VERSION
 from diptych.inference.manifest import MAX_BYTES, encode, listed_files, parse, seal
 
 

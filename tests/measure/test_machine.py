@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from diptych.core.values import Machine
+from diptych.core.manifest import Machine
 from diptych.measure.machine import describe, usable_cores, versions
 
 X86 = """processor\t: 0

@@ -7,20 +7,17 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from diptych.core.manifest import FORMAT_VERSION, Machine, Manifest, Provenance
 from diptych.core.specs import ImageSpec, TensorSpec
 from diptych.core.values import (
-    FORMAT_VERSION,
     Candidate,
     CurvePoint,
     DataRecord,
     Energy,
     Estimate,
     FileRecord,
-    Machine,
-    Manifest,
     ModelSummary,
     Program,
-    Provenance,
     Relaxation,
     Skipped,
     TrainingSummary,

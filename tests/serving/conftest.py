@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
-from diptych.core.values import Manifest
+from diptych.core.manifest import Manifest
 from diptych.inference import golden, store
 from diptych.inference.bundle import Bundle, load
 from diptych.serving.app import Application

@@ -11,10 +11,10 @@ import typer
 
 from diptych.cli.output import note, print_json, progress, table
 from diptych.core.errors import ConfigError
+from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.specs import Value
 from diptych.core.text import size
-from diptych.core.values import Machine
 from diptych.measure.energy import counters
 from diptych.measure.machine import describe, versions
 from diptych.measure.process import probe

@@ -18,9 +18,10 @@ from diptych.cli.options import (
     TimeLimitOption,
 )
 from diptych.cli.output import note, print_json, progress, table
+from diptych.core.manifest import Manifest
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
-from diptych.core.values import Manifest, ModelSummary
+from diptych.core.values import ModelSummary
 from diptych.fitting.budget import Budget
 from diptych.fitting.choice import nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit

@@ -8,8 +8,8 @@ import typer
 from diptych.cli.output import note, print_json
 from diptych.core.errors import ConfigError
 from diptych.core.files import write_atomic
+from diptych.core.manifest import Manifest
 from diptych.core.text import nearest
-from diptych.core.values import Manifest
 from diptych.inference import store
 from diptych.reporting import charts, markdown
 from diptych.reporting.drawing import to_png, to_svg

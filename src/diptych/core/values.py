@@ -1,34 +1,51 @@
 """The values that pass between the stages: who has read this file knows the system.
 
 Data goes in as a `Dataset`; training makes weights of it; targets lower them to `Program`s;
-measuring gives `Estimate`s, gathered as `Candidate`s; fitting decides `Verdict`s; a `Manifest`
-holds all of it beside the programs: that is the bundle.
+measuring gives `Estimate`s, gathered as `Candidate`s; fitting decides `Verdict`s; the `Manifest` of
+`core.manifest` holds all of it beside the programs: that is the bundle.
 
 Quantities carry their unit in the name; shares are fractions from 0 to 1.
 Shapes: N batch, H height, W width, C channels, K classes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from dataclasses import field as attribute
+from typing import Annotated, Literal
 
 import numpy as np
-from msgspec import field
+from msgspec import Meta
 
 from diptych.core.specs import InputSpec, TensorSpec, Value
 
-FORMAT_VERSION = 1
-TASKS = ("image-classification",)
-
+Goal = Literal["classification", "multi-label", "ordinal", "regression"]
 Precision = Literal["fp32", "int8"]
 Outcome = Literal["PASS", "FAIL", "CANNOT TELL"]
 EnergyLabel = Literal["counter", "modelled", "declared"]
+Assets = Mapping[str, bytes]
+"""Files that preparation needs beside the spec, by name, such as ``tokenizer.json``."""
+
+
+def task_name(spec: InputSpec, goal: Goal) -> str:
+    """Name a task.
+
+    Args:
+        spec: What goes in.
+        goal: What comes out.
+
+    Returns:
+        Such as ``image-classification``.
+    """
+    return f"{spec.__struct_config__.tag}-{goal}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Prepared items and their labels: inputs (N, ...) as `InputSpec` says, targets int64 (N,).
+    """Prepared items and what is known of them: inputs (N, ...) as `InputSpec` says.
 
-    `items` names each one for people (a path, or ``file.parquet#12``).
+    `targets` are int64 (N,) class numbers (classification, ordinal), float32 (N, K) of 0 and 1
+    (multi-label), or float32 (N,) values (regression); `items` names each one for people (a path,
+    or ``file.parquet#12``).
     """
 
     inputs: np.ndarray
@@ -65,15 +82,24 @@ class DataRecord(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Labelled data, decoded and split; `labels[k]` is the name of class k."""
+    """Labelled data, decoded and split; `labels[k]` is what output k stands for.
 
-    task: str
+    These are the names of classes, or for regression the one name of what is told.
+    """
+
+    goal: Goal
     spec: InputSpec
     labels: tuple[str, ...]
     train: Split
     validation: Split
     test: Split
     record: DataRecord
+    assets: Assets = attribute(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """Kind of input and goal, such as ``image-classification``."""
+        return task_name(self.spec, self.goal)
 
 
 class Estimate(Value):
@@ -85,6 +111,10 @@ class Estimate(Value):
     n: int
     method: str
     confidence: float = 0.95
+
+
+Scores = Annotated[dict[str, Estimate], Meta(min_length=1)]
+"""Scores by name, the main one first."""
 
 
 class Energy(Value):
@@ -127,14 +157,17 @@ class Program(Value):
 
 
 class Candidate(Value):
-    """One row of the leaderboard: a model, lowered, measured on the validation split."""
+    """One row of the leaderboard: a model, lowered, measured on the validation split.
+
+    `scores` begin with the main one of the goal, whose loss against the teacher is `drop`.
+    """
 
     name: str
     model: str
     runtime: str
     precision: Precision
     threads: int
-    accuracy: Estimate
+    scores: Scores
     drop: Estimate
     p50_ms: Estimate
     p99_ms: Estimate
@@ -145,6 +178,11 @@ class Candidate(Value):
     flops: int
     chosen: bool = False
     meets_budget: bool = False
+
+    @property
+    def score(self) -> Estimate:
+        """The main score."""
+        return next(iter(self.scores.values()))
 
 
 class Verdict(Value):
@@ -175,10 +213,10 @@ class Relaxation(Value):
 
 
 class ModelSummary(Value):
-    """A model's figures on the test split and on this machine."""
+    """A model's figures on the test split and on this machine; the main score comes first."""
 
     name: str
-    accuracy: Estimate
+    scores: Scores
     parameters: int
     flops: int
     drop: Estimate | None = None
@@ -191,6 +229,11 @@ class ModelSummary(Value):
     cold_ms: Estimate | None = None
     runtime: str | None = None
     precision: Precision | None = None
+
+    @property
+    def score(self) -> Estimate:
+        """The main score."""
+        return next(iter(self.scores.values()))
 
 
 class TrainingSummary(Value):
@@ -212,52 +255,4 @@ class CurvePoint(Value):
     epoch: int
     seconds: float
     loss: float
-    accuracy: float | None
-
-
-class Machine(Value):
-    """The machine that measured: everything a number depends on."""
-
-    cpu: str
-    cores: int
-    memory_bytes: int
-    flags: tuple[str, ...]
-    system: str
-    python: str
-    versions: dict[str, str]
-
-
-class Provenance(Value):
-    """How the bundle came to be: enough to make it again."""
-
-    data: DataRecord
-    seed: int
-    recipe: dict[str, object]
-    created: str
-    interrupted: bool = False
-    calibration_sha256: str | None = None
-
-
-class Manifest(Value):
-    """The content of ``bundle.json``."""
-
-    format_version: int
-    name: str
-    task: str
-    labels: tuple[str, ...]
-    input: InputSpec
-    programs: tuple[Program, ...]
-    files: tuple[FileRecord, ...]
-    budget: str
-    verdict: Outcome
-    terms: tuple[Verdict, ...]
-    candidates: tuple[Candidate, ...]
-    relaxations: tuple[Relaxation, ...]
-    teacher: ModelSummary
-    model: ModelSummary
-    training: TrainingSummary
-    breakeven_predictions: float | None
-    curves: tuple[CurvePoint, ...]
-    machine: Machine
-    provenance: Provenance
-    architecture: dict[str, object] = field(default_factory=dict)
+    score: float | None

@@ -11,17 +11,9 @@ from msgspec.structs import replace
 from diptych import __version__
 from diptych.core.extras import installed
 from diptych.core.files import sha256_of_bytes
+from diptych.core.manifest import FORMAT_VERSION, Manifest, Provenance
 from diptych.core.seeds import generator
-from diptych.core.values import (
-    FORMAT_VERSION,
-    Candidate,
-    Manifest,
-    ModelSummary,
-    Program,
-    Provenance,
-    Relaxation,
-    Verdict,
-)
+from diptych.core.values import Candidate, ModelSummary, Program, Relaxation, Verdict
 from diptych.fitting.choice import relaxation_of_choice, relaxations
 from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary

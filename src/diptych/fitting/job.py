@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from diptych.core.manifest import Machine
 from diptych.core.progress import Step
-from diptych.core.values import Dataset, Machine
+from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.fitting.budget import Budget
 from diptych.fitting.settings import Settings

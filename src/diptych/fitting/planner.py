@@ -8,9 +8,10 @@ import math
 
 from msgspec.structs import replace
 
+from diptych.core.manifest import Machine
 from diptych.core.seeds import generator
 from diptych.core.specs import ImageSpec
-from diptych.core.values import Dataset, Machine
+from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig

@@ -17,8 +17,9 @@ from msgspec import structs
 
 from diptych.core.errors import BundleError, ConfigError, DataError, MissingExtraError
 from diptych.core.files import safe_join
+from diptych.core.manifest import Manifest
 from diptych.core.text import nearest
-from diptych.core.values import Candidate, Manifest, Program
+from diptych.core.values import Candidate, Program
 from diptych.inference import golden as goldens
 from diptych.inference import store
 from diptych.inference.prediction import Prediction, from_logits, name_of, pictures

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from diptych.core.errors import BundleError
-from diptych.core.values import Manifest, Program
+from diptych.core.manifest import Manifest
+from diptych.core.values import Program
 from diptych.inference.npz import read_arrays, write_arrays
 from diptych.inference.runtimes import Session
 

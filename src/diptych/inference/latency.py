@@ -16,8 +16,9 @@ from msgspec import Struct
 from PIL import Image
 
 from diptych.core.errors import ConfigError
+from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step, silent
-from diptych.core.values import Estimate, Machine
+from diptych.core.values import Estimate
 from diptych.inference.bundle import Bundle
 from diptych.measure import load as loads
 from diptych.measure import machine, process

@@ -13,8 +13,9 @@ import msgspec
 
 from diptych.core.errors import BundleError
 from diptych.core.files import sha256_of_bytes
+from diptych.core.manifest import FORMAT_VERSION, Manifest
 from diptych.core.specs import TensorSpec
-from diptych.core.values import FORMAT_VERSION, TASKS, FileRecord, Manifest, Program
+from diptych.core.values import TASKS, FileRecord, Program
 
 FILE_NAME = "bundle.json"
 MAX_BYTES = 4 << 20

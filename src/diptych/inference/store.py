@@ -14,7 +14,8 @@ from diptych.core.files import (
     sha256_of_file,
     storage_error,
 )
-from diptych.core.values import FileRecord, Manifest
+from diptych.core.manifest import Manifest
+from diptych.core.values import FileRecord
 from diptych.inference.manifest import (
     DAMAGED,
     FILE_NAME,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from diptych.core.values import Machine
+from diptych.core.manifest import Machine
 from diptych.measure.cgroup import cpu_limit
 from diptych.measure.memory import total_bytes
 

@@ -7,7 +7,7 @@ the hub's model card metadata.
 import json
 import re
 
-from diptych.core.values import Manifest
+from diptych.core.manifest import Manifest
 from diptych.reporting import markdown, sides, verdicts
 from diptych.reporting.numbers import count, plural
 

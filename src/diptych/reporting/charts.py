@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from diptych.core.extras import require
-from diptych.core.values import Manifest
+from diptych.core.manifest import Manifest
 from diptych.reporting import scatter, sides
 from diptych.reporting.drawing import EXTRA, PAPER, Chart, Palette, short, theme
 from diptych.reporting.numbers import count

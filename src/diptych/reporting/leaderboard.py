@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from diptych.core import text
-from diptych.core.values import Candidate, Manifest
+from diptych.core.manifest import Manifest
+from diptych.core.values import Candidate
 from diptych.reporting.numbers import measured, scaled, significant
 
 HEADER = (

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from diptych.core.values import Manifest
+from diptych.core.manifest import Manifest
 from diptych.reporting import leaderboard, sides, verdicts
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]|#~$])")

@@ -15,7 +15,7 @@ from diptych.core import text
 from diptych.core.errors import StorageError
 from diptych.core.extras import require
 from diptych.core.files import write_atomic
-from diptych.core.values import Manifest
+from diptych.core.manifest import Manifest
 from diptych.inference import golden, store
 from diptych.inference.manifest import FILE_NAME, listed_files
 from diptych.reporting import charts, leaderboard, scatter, sides, verdicts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from diptych.core.extras import require
-from diptych.core.values import Candidate, Manifest
+from diptych.core.manifest import Manifest
+from diptych.core.values import Candidate
 from diptych.reporting.drawing import EXTRA, Chart, Palette, short
 from diptych.reporting.numbers import exact
 

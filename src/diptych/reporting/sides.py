@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from diptych.core import text
-from diptych.core.values import Energy, Estimate, Manifest
+from diptych.core.manifest import Manifest
+from diptych.core.values import Energy, Estimate
 from diptych.reporting.numbers import count, interval, measured, plural, scaled, significant
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from diptych.core.values import Manifest, Relaxation, Verdict
+from diptych.core.manifest import Manifest
+from diptych.core.values import Relaxation, Verdict
 from diptych.reporting.numbers import count, exact, interval, loosened, measured, size
 
 TERMS_HEADER = ("Term", "Limit", "Measured", "Interval", "n", "Verdict", "Would decide", "How")

@@ -12,8 +12,9 @@ from importlib.metadata import version
 from importlib.resources import files
 from string import Template
 
+from diptych.core.manifest import Manifest
 from diptych.core.text import quantity, size
-from diptych.core.values import Manifest, Verdict
+from diptych.core.values import Verdict
 from diptych.inference.bundle import Bundle
 from diptych.serving.messages import Response
 

@@ -1,0 +1,117 @@
+"""What goes into a graph: one tensor of raw values for each kind of input.
+
+Decoding a user's item into this tensor is in `tasks`; everything after it (scaling, log-mel,
+embeddings) is inside the graph.
+
+Shapes: N batch, H height, W width, C channels or columns, T samples of sound, L tokens.
+"""
+
+from typing import Annotated, Literal, dataclass_transform
+
+from msgspec import Meta, Struct, field
+
+Side = Annotated[int, Meta(ge=1, le=4096)]
+Name = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+class Value(Struct, frozen=True, forbid_unknown_fields=True):
+    """A frozen record, made by keywords, that rejects unknown fields when it is read."""
+
+
+class TensorSpec(Value):
+    """One input or output of a program; `None` in the shape is the free batch axis."""
+
+    name: str
+    dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
+    shape: tuple[int | None, ...]
+
+
+class ImageSpec(Value, tag="image"):
+    """What a picture is turned into before the graph: uint8 (H, W, C), C = 1 (grey) or 3 (RGB)."""
+
+    height: Side
+    width: Side
+    channels: Literal[1, 3]
+
+    def tensor(self) -> TensorSpec:
+        """Give the graph's input.
+
+        Returns:
+            uint8 (N, H, W, C) named ``pixels``.
+        """
+        shape = (None, self.height, self.width, self.channels)
+        return TensorSpec(name="pixels", dtype="uint8", shape=shape)
+
+
+class AudioSpec(Value, tag="audio"):
+    """What sound is turned into: int16 (T,), one channel at `sample_rate` samples per second."""
+
+    sample_rate: Annotated[int, Meta(ge=1000, le=192_000)]
+    samples: Annotated[int, Meta(ge=256, le=30_000_000)]
+
+    def tensor(self) -> TensorSpec:
+        """Give the graph's input.
+
+        Returns:
+            int16 (N, T) named ``samples``.
+        """
+        return TensorSpec(name="samples", dtype="int16", shape=(None, self.samples))
+
+
+class TextSpec(Value, tag="text"):
+    """What text is turned into: int32 (L,) token numbers below `vocabulary`, then zeros.
+
+    The tokenizer is the bundle's file ``tokenizer.json``; 0 is padding, 1 an unknown token.
+    """
+
+    tokens: Annotated[int, Meta(ge=1, le=4096)]
+    vocabulary: Annotated[int, Meta(ge=2, le=32_768)]
+
+    def tensor(self) -> TensorSpec:
+        """Give the graph's input.
+
+        Returns:
+            int32 (N, L) named ``tokens``.
+        """
+        return TensorSpec(name="tokens", dtype="int32", shape=(None, self.tokens))
+
+
+class NumberColumn(Value, tag="number"):
+    """A column of numbers; NaN where missing."""
+
+    name: Name
+
+
+class CategoryColumn(Value, tag="category"):
+    """A column of words: `values[k]` becomes k + 1; missing and unseen ones become 0."""
+
+    name: Name
+    values: Annotated[tuple[str, ...], Meta(max_length=100_000)]
+
+
+class DateColumn(Value, tag="date"):
+    """A column of dates in one `format` of `strptime` or ``iso``: days since 2000, NaN missing."""
+
+    name: Name
+    format: Name
+
+
+Column = NumberColumn | CategoryColumn | DateColumn
+
+
+class TableSpec(Value, tag="table"):
+    """What a row is turned into: float32 (C,), one value per column."""
+
+    columns: Annotated[tuple[Column, ...], Meta(min_length=1, max_length=10_000)]
+
+    def tensor(self) -> TensorSpec:
+        """Give the graph's input.
+
+        Returns:
+            float32 (N, C) named ``columns``.
+        """
+        return TensorSpec(name="columns", dtype="float32", shape=(None, len(self.columns)))
+
+
+InputSpec = ImageSpec | AudioSpec | TextSpec | TableSpec
