@@ -138,7 +138,7 @@ def _program(runtime: str, names: tuple[str, ...], contents: dict[str, bytes]) -
 def _manifest(programs: tuple[Program, ...], examples: bytes) -> Manifest:
     number = Estimate(value=0.9, low=0.8, high=float("inf"), n=100, method="made by hand")
     energy = Energy(value_j=1e-3, low_j=5e-4, high_j=2e-3, label="modelled", method="made by hand")
-    model = ModelSummary(name="tiny", accuracy=number, parameters=9, flops=600)
+    model = ModelSummary(name="tiny", scores={"accuracy": number}, parameters=9, flops=600)
     record = DataRecord(
         name="tiny", sha256="0" * 64, counts={"train": 10}, split_method="given", seed=0
     )
@@ -146,7 +146,7 @@ def _manifest(programs: tuple[Program, ...], examples: bytes) -> Manifest:
     return Manifest(
         format_version=FORMAT_VERSION,
         name="tiny",
-        task="image-classification",
+        goal="classification",
         labels=LABELS,
         input=SPEC,
         programs=programs,
@@ -177,7 +177,7 @@ def _candidate(program: Program, number: Estimate, energy: Energy) -> Candidate:
         runtime=program.runtime,
         precision=program.precision,
         threads=1,
-        accuracy=number,
+        scores={"accuracy": number},
         drop=number,
         p50_ms=number,
         p99_ms=number,

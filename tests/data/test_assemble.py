@@ -6,22 +6,23 @@ import pytest
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.progress import silent
 from diptych.core.specs import ImageSpec
-from diptych.data.assemble import Options, assemble
+from diptych.data.assemble import assemble
 from diptych.data.raw import RawData, RawSplit
+from diptych.data.reading import Options
 
 Picture = Callable[..., bytes]
 
 
 def raw_of(pictures: list[bytes], labels: list[object], **splits: RawSplit) -> RawData:
     items = [f"p{number}" for number in range(len(pictures))]
-    train = RawSplit(items=items, labels=labels, pictures=lambda: iter([pictures]))
+    train = RawSplit(items=items, labels=labels, contents=lambda: iter([pictures]))
     return RawData(name="made", splits={"train": train, **splits}, warnings=("a doubt",))
 
 
 def test_every_item_keeps_its_label_and_its_pixels() -> None:
     pictures = np.arange(60, dtype=np.uint8)[:, None, None].repeat(2, 1).repeat(2, 2)
     labels = [("odd" if number % 2 else "even") for number in range(60)]
-    split = RawSplit(items=[str(n) for n in range(60)], labels=labels, pictures=pictures)
+    split = RawSplit(items=[str(n) for n in range(60)], labels=labels, contents=pictures)
     dataset, seen = assemble(RawData(name="n", splits={"train": split}), Options(), silent)
     assert dataset.labels == ("even", "odd")
     assert seen.sizes == {(2, 2): 60}
@@ -80,7 +81,7 @@ def test_labels_are_checked_before_any_picture_is_opened() -> None:
     def never() -> None:
         pytest.fail("a picture was opened")
 
-    split = RawSplit(items=["p"] * 4, labels=["a"] * 4, pictures=never)  # type: ignore[arg-type]
+    split = RawSplit(items=["p"] * 4, labels=["a"] * 4, contents=never)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="one class only"):
         assemble(RawData(name="n", splits={"train": split}), Options(), silent)
 

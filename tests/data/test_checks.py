@@ -51,7 +51,7 @@ def test_what_cannot_be_split_is_refused(given: dict[str, np.ndarray], message: 
 def test_unreadable_pictures_are_counted_and_the_first_named() -> None:
     skipped = [Skipped(item=f"p{n}.png", reason="is damaged: cut") for n in range(5)]
     with pytest.raises(DataError) as caught:
-        check_skipped(skipped, 9, accepted=False)
+        check_skipped(skipped, 9, accepted=False, noun="pictures")
     assert caught.value.message == (
         "5 of 9 pictures cannot be read (p0.png is damaged: cut; p1.png is damaged: cut; "
         "p2.png is damaged: cut; and 2 more)"
@@ -61,10 +61,10 @@ def test_unreadable_pictures_are_counted_and_the_first_named() -> None:
 
 def test_unreadable_pictures_may_be_accepted_but_not_all() -> None:
     skipped = [Skipped(item="p", reason="is damaged")]
-    check_skipped([], 1, accepted=False)
-    check_skipped(skipped, 2, accepted=True)
+    check_skipped([], 1, accepted=False, noun="pictures")
+    check_skipped(skipped, 2, accepted=True, noun="pictures")
     with pytest.raises(DataError, match="1 of 1 pictures"):
-        check_skipped(skipped, 1, accepted=True)
+        check_skipped(skipped, 1, accepted=True, noun="pictures")
 
 
 def test_nothing_doubtful_gives_no_warning() -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import msgspec
 
-from diptych.data.assemble import Options
 from diptych.data.inspection import Inspection, SizeCount, inspect
+from diptych.data.reading import Options
 
 Tree = Callable[..., Path]
 

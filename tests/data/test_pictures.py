@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diptych.data.contents import Survey, choose_spec, decode, survey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.core.progress import Step, silent
 from diptych.core.specs import ImageSpec
-from diptych.data.pictures import Survey, choose_spec, decode, survey
 from diptych.data.raw import RawSplit
 from diptych.tasks.image import decode as decode_one
 
@@ -24,7 +24,7 @@ def split_of(pictures: list[bytes] | np.ndarray, batch: int = 3) -> RawSplit:
         if isinstance(pictures, np.ndarray)
         else lambda: iter([pictures[start : start + batch] for start in starts])
     )
-    return RawSplit(items=items, labels=[0] * len(items), pictures=content)
+    return RawSplit(items=items, labels=[0] * len(items), contents=content)
 
 
 def spec_of(*sizes: tuple[int, int], image_size: int | None = None) -> tuple[int, int]:
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_left_out_and_named(picture: Callable[..., bytes]
 def test_files_are_named_as_their_items(tmp_path: Path) -> None:
     file = tmp_path / "x.png"
     file.write_text("text")
-    split = RawSplit(items=["cat/x.png"], labels=[0], pictures=lambda: iter([[file]]))
+    split = RawSplit(items=["cat/x.png"], labels=[0], contents=lambda: iter([[file]]))
     assert decode("train", split, SMALL, silent)[2][0].reason.startswith("is not")
 
 

@@ -15,7 +15,7 @@ Tree = Callable[..., Path]
 
 
 def test_digits_come_split_by_class() -> None:
-    dataset = read("digits", seed=3)
+    dataset = read("digits", Options(seed=3))
     assert dataset.task == "image-classification"
     assert dataset.labels == tuple("0123456789")
     assert (dataset.spec.height, dataset.spec.width, dataset.spec.channels) == (8, 8, 1)
@@ -30,7 +30,7 @@ def test_mixed_pictures_become_one_shape(tree: Tree) -> None:
     dataset = read(root)
     assert dataset.train.inputs.shape[1:] == (32, 32, 3)
     assert dataset.record.warnings[-1] == "classes absent from test: 1 ('c')"
-    assert read(root, image_size=16).test.inputs.shape == (4, 16, 16, 3)
+    assert read(root, Options(image_size=16)).test.inputs.shape == (4, 16, 16, 3)
 
 
 def test_pictures_that_are_in_two_splits_are_counted(tree: Tree) -> None:

@@ -7,12 +7,13 @@ from PIL import Image
 import diptych
 from diptych.core.errors import DataError
 from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.evaluate import evaluate
 
 
 def write_pictures(folder: Path, labels: tuple[str, ...], count: int = 12) -> None:
     """Write the first test digits of each label as class folders."""
-    test = read("digits", seed=0).test
+    test = read("digits", Options(seed=0)).test
     for label in labels:
         (folder / label).mkdir(parents=True)
         for row in np.flatnonzero(test.targets == int(label))[:count]:

@@ -14,6 +14,7 @@ from diptych.core.errors import BudgetError, ConfigError, StorageError
 from diptych.core.files import sha256_of_file
 from diptych.core.progress import Step, StopRequest
 from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.fit import available_programs, fit
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
 from diptych.fitting.settings import Settings
@@ -59,7 +60,7 @@ def test_a_fit_leaves_a_bundle_that_says_what_was_measured(digits_bundle: Path) 
 @pytest.mark.slow
 def test_what_the_bundle_claims_is_what_it_does(digits_bundle: Path) -> None:
     """The accuracy in the manifest is found again by running the bundle on the test split."""
-    test = read("digits", seed=0).test
+    test = read("digits", Options(seed=0)).test
     with diptych.load(digits_bundle) as bundle:
         right = bundle.run(test.inputs).argmax(1) == test.targets
         claimed = bundle.manifest.model.accuracy

@@ -5,6 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
@@ -17,7 +18,7 @@ from diptych.training.recipe import TrainingRecipe
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    dataset = read("digits", seed=0)
+    dataset = read("digits", Options(seed=0))
     budget = Budget.parse("drop<=5%")
     return Job(dataset=dataset, budget=budget, machine=describe(), destination=tmp_path / "out.dip")
 

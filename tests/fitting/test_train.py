@@ -5,6 +5,7 @@ import pytest
 
 from diptych.core.files import sha256_of_file
 from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
@@ -31,7 +32,7 @@ def test_the_same_seed_trains_the_same_weights_bit_for_bit(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_trained_model_predicts_what_its_manifest_says(tmp_path: Path) -> None:
-    data = read("digits", seed=3)
+    data = read("digits", Options(seed=3))
     with train(data, out=tmp_path / "a.dip", seed=3, settings=Settings(recipe=RECIPE)) as bundle:
         right = bundle.run(data.test.inputs).argmax(1) == data.test.targets
         assert bundle.manifest.model.accuracy.value == pytest.approx(np.mean(right))

@@ -8,9 +8,9 @@ from diptych.cli.options import (
     SeedOption,
 )
 from diptych.cli.output import print_json, progress, table
-from diptych.data.assemble import Options
 from diptych.data.inspection import Inspection, inspect
 from diptych.data.raw import SPLITS
+from diptych.data.reading import Options
 
 MOST_CLASSES, MOST_SKIPPED = 30, 10
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, silent
-from diptych.core.specs import InputSpec
 from diptych.core.values import Dataset
-from diptych.data.assemble import Options, assemble
+from diptych.data.assemble import assemble
 from diptych.data.builtin import read_builtin
 from diptych.data.folders import read_folders
 from diptych.data.idx import read_idx
 from diptych.data.parquet import read_parquet
-from diptych.data.pictures import Survey
 from diptych.data.raw import RawData
+from diptych.data.reading import Options
 from diptych.data.sources import recognize
 
+OPTIONS = Options()
 READERS: dict[str, Callable[[Path, str | None], RawData]] = {
     "builtin": read_builtin,
     "folders": read_folders,
@@ -24,26 +24,13 @@ READERS: dict[str, Callable[[Path, str | None], RawData]] = {
 }
 
 
-def read(  # noqa: PLR0913  what a caller of the API would otherwise wrap in a struct
-    source: str | Path,
-    *,
-    seed: int = 0,
-    target: str | None = None,
-    image_size: int | None = None,
-    spec: InputSpec | None = None,
-    skip_unreadable: bool = False,
-    report: Reporter = silent,
-) -> Dataset:
+def read(source: str | Path, options: Options = OPTIONS, report: Reporter = silent) -> Dataset:
     """Read labelled data: decoded, split and checked.
 
     Args:
         source: A built-in name (``digits``), a folder of class folders (or ``train/``,
-            ``validation/``, ``test/`` above them), a folder of idx files, or Parquet.
-        seed: Decides the splits that the source does not have.
-        target: The label's column in a table.
-        image_size: The side in pixels to bring pictures to; inferred by default.
-        spec: What to prepare items for, such as a bundle's input; inferred by default.
-        skip_unreadable: Leave out pictures that cannot be read, and record them.
+            ``validation/``, ``test/`` above them), a folder of idx files, or tables.
+        options: How.
         report: Told how far it is.
 
     Returns:
@@ -52,14 +39,13 @@ def read(  # noqa: PLR0913  what a caller of the API would otherwise wrap in a s
     Raises:
         DataError: If the data cannot be used; it says what is wrong with which item.
     """
-    options = Options(
-        seed=seed, target=target, image_size=image_size, spec=spec, skip_unreadable=skip_unreadable
-    )
-    return read_surveyed(source, options, report)[0]
+    return read_with_facts(source, options, report)[0]
 
 
-def read_surveyed(source: str | Path, options: Options, report: Reporter) -> tuple[Dataset, Survey]:
-    """Read labelled data, and tell what pictures there were.
+def read_with_facts(
+    source: str | Path, options: Options, report: Reporter
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Read labelled data, and tell what its items are.
 
     Args:
         source: As for :func:`read`.
@@ -67,7 +53,7 @@ def read_surveyed(source: str | Path, options: Options, report: Reporter) -> tup
         report: Told how far it is.
 
     Returns:
-        The data set, and the sizes of the pictures before they were prepared.
+        The data set, and lines for people about its items before they were prepared.
 
     Raises:
         DataError: If the data cannot be used.

@@ -20,7 +20,7 @@ def read_digits() -> RawData:
     table = require("sklearn.datasets", "train").load_digits()
     pictures = np.rint(table.images * (255 / 16)).astype(np.uint8)
     items = [f"digits#{row}" for row in range(len(pictures))]
-    split = RawSplit(items=items, labels=table.target.tolist(), pictures=pictures)
+    split = RawSplit(items=items, labels=table.target.tolist(), contents=pictures)
     return RawData(name="digits", splits={"train": split})
 
 

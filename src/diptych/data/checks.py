@@ -46,13 +46,14 @@ def check_classes(labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> N
         )
 
 
-def check_skipped(skipped: Sequence[Skipped], num_items: int, accepted: bool) -> None:
-    """Check that every picture was read, or that it is accepted that some were not.
+def check_skipped(skipped: Sequence[Skipped], num_items: int, accepted: bool, noun: str) -> None:
+    """Check that every item was read, or that it is accepted that some were not.
 
     Args:
         skipped: Those that could not be read.
         num_items: How many there were.
         accepted: Whether to go on without them.
+        noun: What items are called, such as ``pictures``.
 
     Raises:
         DataError: If some were not read and that is not accepted, or none was.
@@ -62,7 +63,7 @@ def check_skipped(skipped: Sequence[Skipped], num_items: int, accepted: bool) ->
     named = "; ".join(f"{each.item} {each.reason}" for each in skipped[:NAMED_ITEMS])
     more = f"; and {len(skipped) - NAMED_ITEMS} more" if len(skipped) > NAMED_ITEMS else ""
     raise DataError(
-        f"{len(skipped)} of {num_items} pictures cannot be read ({named}{more})",
+        f"{len(skipped)} of {num_items} {noun} cannot be read ({named}{more})",
         "repair or remove them" + ("" if accepted else ", or go on with --skip-unreadable"),
     )
 

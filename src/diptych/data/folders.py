@@ -76,7 +76,7 @@ def _raw_split(root: Path, folder: Path, tree: dict[str, list[Path]]) -> RawSpli
     files = [file for file, _ in pairs]
     items = [file.relative_to(root).as_posix() for file in files]
     return RawSplit(
-        items=items, labels=[label for _, label in pairs], pictures=partial(_batches, files)
+        items=items, labels=[label for _, label in pairs], contents=partial(_batches, files)
     )
 
 

@@ -71,7 +71,7 @@ def _read_split(files: dict[tuple[str, str], Path], split: str) -> RawSplit:
             "the two files do not belong together",
         )
     items = [f"{file.name}#{row}" for row in range(len(images))]
-    return RawSplit(items=items, labels=labels.tolist(), pictures=images)
+    return RawSplit(items=items, labels=labels.tolist(), contents=images)
 
 
 def read_idx_file(file: Path, magic: int) -> np.ndarray:

@@ -1,32 +1,21 @@
 """Inspection: what a data set holds and what is wrong with it, as one document."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from diptych.core.progress import Reporter, silent
 from diptych.core.specs import InputSpec, Value
 from diptych.core.values import Dataset, Skipped
-from diptych.data import read_surveyed
-from diptych.data.assemble import Options
-from diptych.data.pictures import Survey
-
-MOST_SIZES = 10
+from diptych.data import read_with_facts
+from diptych.data.reading import Options
 
 
-class SizeCount(Value, frozen=True, kw_only=True):
-    """How many pictures have a size, before they were prepared."""
-
-    height: int
-    width: int
-    count: int
-
-
-class Inspection(Value, frozen=True, kw_only=True):
+class Inspection(Value):
     """What a data set holds: items per split and class, and what was noticed on the way.
 
-    `sizes` are the most frequent, at most 10; `num_sizes` is how many there are.
+    `facts` are lines about the items before they were prepared.
     """
 
     name: str
@@ -35,8 +24,7 @@ class Inspection(Value, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     counts: dict[str, int]
     counts_per_class: dict[str, dict[str, int]]
-    sizes: tuple[SizeCount, ...]
-    num_sizes: int
+    facts: tuple[str, ...]
     split_method: str
     seed: int
     sha256: str
@@ -47,7 +35,7 @@ class Inspection(Value, frozen=True, kw_only=True):
 def inspect(
     source: str | Path, options: Options | None = None, report: Reporter = silent
 ) -> Inspection:
-    """Look into labelled data; pictures that cannot be read are listed, not an error.
+    """Look into labelled data; items that cannot be read are listed, not an error.
 
     Args:
         source: As for :func:`diptych.data.read`.
@@ -57,16 +45,16 @@ def inspect(
     Returns:
         What it holds.
     """
-    lenient = msgspec.structs.replace(options or Options(), skip_unreadable=True)
-    return summarize(*read_surveyed(source, lenient, report))
+    lenient = replace(options or Options(), skip_unreadable=True)
+    return summarize(*read_with_facts(source, lenient, report))
 
 
-def summarize(dataset: Dataset, seen: Survey) -> Inspection:
+def summarize(dataset: Dataset, facts: tuple[str, ...]) -> Inspection:
     """Count what a data set holds.
 
     Args:
         dataset: The data set.
-        seen: The sizes of its pictures before they were prepared.
+        facts: Lines about its items.
 
     Returns:
         The counts, with what its record says.
@@ -87,11 +75,7 @@ def summarize(dataset: Dataset, seen: Survey) -> Inspection:
             name: dict(zip(dataset.labels, counts, strict=True))
             for name, counts in per_class.items()
         },
-        sizes=tuple(
-            SizeCount(height=height, width=width, count=count)
-            for (height, width), count in seen.sizes.most_common(MOST_SIZES)
-        ),
-        num_sizes=len(seen.sizes),
+        facts=facts,
         split_method=record.split_method,
         seed=record.seed,
         sha256=record.sha256,

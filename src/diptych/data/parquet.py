@@ -79,7 +79,7 @@ def _read_split(files: Sequence[Path], image: str, label: str) -> RawSplit:
             values = table.read(columns=[label]).column(0).to_pylist()
         labels += values
         items += [f"{file.name}#{row}" for row in range(len(values))]
-    return RawSplit(items=items, labels=labels, pictures=partial(_batches, files, image))
+    return RawSplit(items=items, labels=labels, contents=partial(_batches, files, image))
 
 
 def _batches(files: Sequence[Path], image: str) -> Iterator[Sequence[bytes]]:

@@ -15,9 +15,10 @@ import numpy as np
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step
-from diptych.core.specs import ImageSpec
-from diptych.core.values import Skipped
+from diptych.core.specs import ImageSpec, InputSpec
+from diptych.core.values import Assets, Skipped
 from diptych.data.raw import Content, RawSplit
+from diptych.data.reading import Decoded, Learned, Options
 from diptych.tasks.image import decode as decode_picture
 from diptych.tasks.image import prepare, probe, read_file
 
@@ -26,6 +27,7 @@ LARGEST_COMMON_SIDE = 256
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 32, 128, 8
 MAX_THREADS = 8
 CHUNK_ITEMS = 32
+MOST_SIZES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,28 @@ class Survey:
 
     sizes: Counter[tuple[int, int]]
     channels: int
+
+    def facts(self) -> tuple[str, ...]:
+        """Say what sizes there are, the most frequent first."""
+        found = self.sizes.most_common(MOST_SIZES)
+        lines = [f"{count:,} of {height} x {width}" for (height, width), count in found]
+        more = len(self.sizes) - len(found)
+        return (*lines, *([f"and {more} other sizes"] if more else []))
+
+
+def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) -> Learned:
+    """Decide what pictures are made into.
+
+    Args:
+        splits: The splits as read.
+        options: The side wanted, if any.
+        report: Told how far it is.
+
+    Returns:
+        The spec, and the sizes seen.
+    """
+    seen = survey(splits, report)
+    return Learned(spec=choose_spec(seen, options.image_size), facts=seen.facts())
 
 
 def survey(splits: Mapping[str, RawSplit], report: Reporter) -> Survey:
@@ -49,9 +73,9 @@ def survey(splits: Mapping[str, RawSplit], report: Reporter) -> Survey:
     sizes: Counter[tuple[int, int]] = Counter()
     channels = 1
     for name, split in splits.items():
-        if isinstance(split.pictures, np.ndarray):
-            height, width = split.pictures.shape[1:3]
-            sizes[height, width] += len(split.pictures)
+        if isinstance(split.contents, np.ndarray):
+            height, width = split.contents.shape[1:3]
+            sizes[height, width] += len(split.contents)
             continue
         for found in _each(split, _probe, f"look at {name}", report):
             if not isinstance(found, DataError):
@@ -83,24 +107,30 @@ def choose_spec(seen: Survey, image_size: int | None) -> ImageSpec:
 
 
 def decode(
-    name: str, split: RawSplit, spec: ImageSpec, report: Reporter
-) -> tuple[np.ndarray, np.ndarray, list[Skipped]]:
+    name: str, split: RawSplit, spec: InputSpec, assets: Assets, report: Reporter
+) -> Decoded:
     """Decode a split's pictures.
 
     Args:
         name: The split's name.
         split: The split as read.
         spec: What to make of each.
+        assets: Not used.
         report: Told how far it is.
 
     Returns:
         uint8 (M, H, W, C) of those that can be read; their numbers (M,); and those that cannot be
         read, with the reason.
+
+    Raises:
+        DataError: If the spec is not of pictures.
     """
+    if not isinstance(spec, ImageSpec):
+        raise DataError(f"{split.items[0]} is a picture, and something else is wanted")
     shape = (len(split.items), spec.height, spec.width, spec.channels)
     rows = np.arange(len(split.items))
-    if isinstance(split.pictures, np.ndarray) and split.pictures.size == np.prod(shape):
-        return split.pictures.reshape(shape), rows, []
+    if isinstance(split.contents, np.ndarray) and split.contents.size == np.prod(shape):
+        return split.contents.reshape(shape), rows, []
     inputs, readable = np.empty(shape, dtype=np.uint8), np.ones(len(rows), dtype=bool)
     skipped = []
 

@@ -1,11 +1,13 @@
-"""What a reader hands over: labels as written, and pictures not yet decoded."""
+"""What a reader hands over: labels as written, and items not yet prepared."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
+Kind = Literal["image", "audio", "text", "table"]
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
     "train": "train",
@@ -20,40 +22,46 @@ SPLIT_NAMES = {
 }
 Content = bytes | Path | np.ndarray
 Batches = Callable[[], Iterator[Sequence[Content]]]
+Table = Any
+"""A ``pyarrow.Table``, which has no types."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawSplit:
     """One split as read: `items` names each of N for people, `labels` are as the source has them.
 
-    `pictures` is uint8 (N, H, W), or a function that goes through files or their content in
-    batches, so that no more than one batch is held before decoding.
+    `contents` of pictures and sounds are uint8 (N, H, W), or a function that goes through files or
+    their content in batches, so that no more than one batch is held before decoding; of text they
+    are N strings; of a table its columns without the label's.
     """
 
     items: Sequence[str]
     labels: Sequence[object]
-    pictures: np.ndarray | Batches
+    contents: np.ndarray | Batches | Sequence[str] | Table
 
     def batches(self) -> Iterator[Sequence[Content]]:
-        """Go through the pictures.
+        """Go through pictures or sounds.
 
         Yields:
-            Some pictures at a time, in order.
+            Some of them at a time, in order.
         """
-        if isinstance(self.pictures, np.ndarray):
-            yield tuple(self.pictures)
-        else:
-            yield from self.pictures()
+        if isinstance(self.contents, np.ndarray):
+            yield tuple(self.contents)
+        elif callable(self.contents):
+            yield from self.contents()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawData:
     """A source as read: its splits, of which `train` is always there.
 
-    `classes[k]` is the name behind the label k, where the source says so.
+    `classes[k]` is the name behind the label k, where the source says so; `target` is the name of
+    the label's column, where it has one.
     """
 
     name: str
     splits: dict[str, RawSplit]
+    kind: Kind = "image"
     classes: tuple[str, ...] | None = None
+    target: str = "label"
     warnings: tuple[str, ...] = ()

@@ -1,16 +1,16 @@
 """A bundle that is ready to predict: verified, opened on an installed runtime, and re-checked here.
 
-Shapes: N batch, H height, W width, C channels, K classes.
+Shapes: N batch, K outputs.
 """
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from msgspec import structs
@@ -22,13 +22,15 @@ from diptych.core.text import nearest
 from diptych.core.values import Candidate, Program
 from diptych.inference import golden as goldens
 from diptych.inference import store
-from diptych.inference.prediction import Prediction, from_logits, name_of, pictures
+from diptych.inference.inputs import files_in, name_of
 from diptych.inference.runtimes import RUNTIMES, Session, available, open_session
-from diptych.tasks import Item, prepare
+from diptych.tasks import FILE_SUFFIXES, Item, Preparer, preparer
+from diptych.tasks.goals import GOALS
+from diptych.tasks.prediction import Prediction
 
 GoldenMode = Literal["check", "warn", "skip"]
 Unreadable = Callable[[str, DataError], None]
-Items = list[Item] | list[bytes] | list[str] | list[Path] | list[np.ndarray] | tuple[Item, ...]
+Items = Sequence[Item]
 CHUNK = 32
 
 logger = logging.getLogger(__name__)
@@ -42,24 +44,35 @@ class Bundle:
         manifest: What is in it, already checked.
         program: The program that was opened, with the threads it was given.
         session: The open program.
+        prepare: Turns one input into what the program takes.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, program: Program, session: Session) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        program: Program,
+        session: Session,
+        prepare: Preparer,
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.program = program
         self._session = session
+        self._prepare = prepare
+        self._tensor = manifest.input.tensor()
+        self._answer = GOALS[manifest.goal].answer
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the classes; `labels[k]` belongs to logit k."""
+        """The names of the classes, or of the one value told; `labels[k]` belongs to output k."""
         return self.manifest.labels
 
     @overload
-    def predict(self, x: bytes) -> Prediction: ...
+    def predict(self, x: bytes | str | Mapping[str, object]) -> Prediction: ...
 
     @overload
-    def predict(self, x: Items) -> list[Prediction]: ...
+    def predict(self, x: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
 
     @overload
     def predict(self, x: Item) -> Prediction | list[Prediction]: ...
@@ -68,29 +81,42 @@ class Bundle:
         """Predict one input, or many.
 
         Args:
-            x: A picture's path, its encoded bytes, or an array (H, W), (H, W, C); or a list of
-                these, a folder of pictures, or an array (N, H, W, C).
+            x: What the bundle takes: a picture's or a recording's path, its encoded bytes or an
+                array; a text; a row as a mapping from columns to values. Or a list of these, a
+                folder of files, or an array of prepared inputs (N, ...).
 
         Returns:
             One prediction for one input, otherwise a list in the same order.
 
         Raises:
-            DataError: If an input cannot be read or is not a picture.
+            DataError: If an input cannot be used.
         """
-        if isinstance(x, str | Path) and Path(x).is_dir():
-            return list(self.stream(pictures(Path(x))))
-        if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.ndim == 4):
-            return list(self.stream(x))
-        pixels = prepare(x, self.manifest.input)
-        return from_logits([name_of(x)], self.run(pixels[None]), self.labels)[0]
+        many = self._many(x)
+        if many is not None:
+            return list(self.predict_each(many))
+        return self._answer([name_of(x)], self.run(self._prepare(x)[None]), self.labels)[0]
 
-    def stream(
+    def _many(self, x: Item | Items) -> Iterable[Item] | None:
+        """Return the inputs where x holds more than one."""
+        if isinstance(x, list | tuple):
+            return x
+        if isinstance(x, np.ndarray):
+            return x if x.ndim == len(self._tensor.shape) and self._is_batch(x) else None
+        suffixes = FILE_SUFFIXES.get(type(self.manifest.input))
+        if suffixes and isinstance(x, str | Path) and Path(x).is_dir():
+            return files_in(Path(x), suffixes)
+        return None
+
+    def _is_batch(self, x: np.ndarray) -> bool:
+        return x.ndim == 4 or x.shape[1:] == self._tensor.shape[1:]
+
+    def predict_each(
         self, items: Iterable[Item], unreadable: Unreadable | None = None
     ) -> Iterator[Prediction]:
         """Predict inputs one after another, holding only a few of them in memory.
 
         Args:
-            items: Paths, encoded pictures, or arrays of one picture each.
+            items: As :func:`predict` takes one of.
             unreadable: Told the name and the error of each input that cannot be read, which is
                 then left out; without it the error is raised.
 
@@ -106,45 +132,45 @@ class Bundle:
             for index, item in chunk:
                 name = name_of(item, index)
                 try:
-                    inputs.append(prepare(item, self.manifest.input))
+                    inputs.append(self._prepare(item))
                     names.append(name)
                 except DataError as error:
                     if unreadable is None:
                         raise
                     unreadable(name, error)
             if names:
-                yield from from_logits(names, self.run(np.stack(inputs)), self.labels)
+                yield from self._answer(names, self.run(np.stack(inputs)), self.labels)
 
     def run(self, array: np.ndarray) -> np.ndarray:
         """Run the program on prepared inputs.
 
         Args:
-            array: uint8 (N, H, W, C) as the manifest's input says, N at least 1.
+            array: (N, ...) as the manifest's input says, N at least 1.
 
         Returns:
-            Logits, float32 (N, K).
+            Outputs, float32 (N, K).
 
         Raises:
             BundleError: If the program fails.
             DataError: If the array has another type or shape.
         """
-        sides = self.program.input.shape[1:]
-        if array.dtype != np.uint8 or array.shape[1:] != sides or len(array) == 0:
+        sides = self._tensor.shape[1:]
+        if array.dtype != self._tensor.dtype or array.shape[1:] != sides or len(array) == 0:
             raise DataError(
-                f"the program takes uint8 (N, {', '.join(map(str, sides))}), "
+                f"the program takes {self._tensor.dtype} (N, {', '.join(map(str, sides))}), "
                 f"not {array.dtype} {array.shape}",
-                "predict() prepares pictures of any size; run() takes prepared ones",
+                "predict() prepares inputs; run() takes prepared ones",
             )
-        logits = self._session.run(array)
-        if logits.shape != (len(array), len(self.labels)):
-            raise BundleError(f"program {self.program.name!r} gives logits {logits.shape}")
-        return logits
+        outputs = self._session.run(array)
+        if outputs.shape != (len(array), len(self.labels)):
+            raise BundleError(f"program {self.program.name!r} gives outputs {outputs.shape}")
+        return outputs
 
     def golden(self) -> goldens.Golden:
         """Read the golden examples.
 
         Returns:
-            Real inputs, with the logits each program gave where the bundle was made.
+            Real inputs, with the outputs each program gave where the bundle was made.
         """
         return _read_golden(self.path, self.manifest)
 
@@ -227,7 +253,13 @@ def load(
             session.close()
             raise
         logger.warning("%s", error.message)
-    return Bundle(folder, manifest, structs.replace(program, threads=workers), session)
+    opened = structs.replace(program, threads=workers)
+    return Bundle(folder, manifest, opened, session, _preparer(folder, manifest))
+
+
+def _preparer(folder: Path, manifest: Manifest) -> Preparer:
+    assets = {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
+    return preparer(manifest.input, assets)
 
 
 def _read_golden(folder: Path, manifest: Manifest) -> goldens.Golden:

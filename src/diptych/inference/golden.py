@@ -1,7 +1,7 @@
 """Golden examples: real inputs with the logits each program gave; re-run wherever it is loaded.
 
 They are a certificate that this machine, runtime and version compute what was measured.
-Shapes: N examples, H height, W width, C channels, K classes.
+Shapes: N examples, K outputs.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ MAX_INPUT_BYTES = 48 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Inputs uint8 (N, H, W, C), and logits float32 (N, K) by the name of the program."""
+    """Raw inputs (N, ...), and outputs float32 (N, K) by the name of the program."""
 
     inputs: np.ndarray
     expected: Mapping[str, np.ndarray]
@@ -33,7 +33,7 @@ def build(inputs: np.ndarray, expected: Mapping[str, np.ndarray]) -> bytes:
     """Write golden examples.
 
     Args:
-        inputs: uint8 (N, H, W, C), N at least 1; the first 256 or 48 MiB of them are kept.
+        inputs: Raw inputs (N, ...), N at least 1; the first 256 or 48 MiB of them are kept.
         expected: float32 (N, K) logits by the name of the program that gave them.
 
     Returns:
@@ -59,9 +59,12 @@ def parse(data: bytes, manifest: Manifest) -> Golden:
     """
     arrays = read_arrays(data)
     inputs = arrays.pop(INPUTS, np.empty(0))
-    pixels = manifest.input.tensor().shape[1:]
-    if inputs.dtype != np.uint8 or inputs.shape[1:] != pixels:
-        raise BundleError(f"the golden inputs have shape {inputs.shape}, not (N, {pixels})")
+    tensor = manifest.input.tensor()
+    if inputs.dtype != tensor.dtype or inputs.shape[1:] != tensor.shape[1:]:
+        raise BundleError(
+            f"the golden inputs are {inputs.dtype} {inputs.shape}, not {tensor.dtype} with "
+            f"{tensor.shape[1:]} each"
+        )
     if not 1 <= len(inputs) <= MAX_EXAMPLES:
         raise BundleError(f"there are {len(inputs)} golden examples, not 1 to {MAX_EXAMPLES}")
     logits = (len(inputs), len(manifest.labels))
@@ -93,9 +96,10 @@ def check(session: Session, program: Program, golden: Golden) -> None:
     difference = float(np.abs(seen - expected).max())
     if not difference <= program.tolerance:
         changed = int((seen.argmax(axis=1) != expected.argmax(axis=1)).sum())
+        flips = f", and {changed} of {len(expected)} golden examples change their label"
         raise BundleError(
-            f"program {program.name!r} computes something else on this machine: logits differ by "
-            f"{difference:.3g} (tolerance {program.tolerance:.3g}), and {changed} of "
-            f"{len(expected)} golden examples change their label",
+            f"program {program.name!r} computes something else on this machine: outputs differ by "
+            f"{difference:.3g} (tolerance {program.tolerance:.3g})"
+            f"{flips if expected.shape[1] > 1 else ''}",
             'run fit on this machine, or load with golden="warn" to use it all the same',
         )

@@ -15,7 +15,7 @@ from diptych.core.errors import BundleError
 from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import FORMAT_VERSION, Manifest
 from diptych.core.specs import TensorSpec
-from diptych.core.values import TASKS, FileRecord, Program
+from diptych.core.values import FileRecord, Goal, Program
 
 FILE_NAME = "bundle.json"
 MAX_BYTES = 4 << 20
@@ -25,6 +25,12 @@ MAX_PARTS = 100_000
 MAX_PATH = 512
 MAX_LABELS = 100_000
 MAX_PROGRAMS = 64
+LEAST_LABELS: dict[Goal, int] = {
+    "classification": 2,
+    "ordinal": 2,
+    "multi-label": 1,
+    "regression": 1,
+}
 MAX_THREADS = 1024
 PROGRAM_NAME = re.compile(r"(?!inputs$)[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 DAMAGED = "the bundle is damaged or was not made by Diptych; make it again"
@@ -174,10 +180,13 @@ def _each(tree: object, change: Callable[[object], object]) -> object:
 
 def _problems(manifest: Manifest) -> list[str]:
     problems = []
-    if manifest.task not in TASKS:
-        problems.append(f"unknown task {manifest.task[:80]!r}")
-    if not 2 <= len(set(manifest.labels)) == len(manifest.labels) <= MAX_LABELS:
-        problems.append(f"{len(manifest.labels)} labels, but 2 or more different ones are needed")
+    least = LEAST_LABELS[manifest.goal]
+    if not least <= len(set(manifest.labels)) == len(manifest.labels) <= MAX_LABELS:
+        problems.append(
+            f"{len(manifest.labels)} labels, but {least} or more different ones are needed"
+        )
+    if absent := set(manifest.assets) - {file.path for file in manifest.files}:
+        problems.append(f"{min(absent)[:80]!r} is needed to prepare inputs but is not listed")
     names = [program.name for program in manifest.programs]
     if not 1 <= len(set(names)) == len(names) <= MAX_PROGRAMS:
         problems.append(f"{len(names)} programs, but 1 to {MAX_PROGRAMS} named ones are needed")

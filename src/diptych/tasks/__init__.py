@@ -1,31 +1,37 @@
 """What goes into and comes out of a model: decode, prepare, labels, metrics; numpy only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from diptych.core.specs import ImageSpec, InputSpec
+from diptych.core.values import Assets
 from diptych.tasks import image
 
-Item = bytes | str | Path | np.ndarray
+Item = bytes | str | Path | np.ndarray | Mapping[str, object]
+Preparer = Callable[[Any], np.ndarray]
 
-PREPARERS: dict[type, Callable[[Item, InputSpec], np.ndarray]] = {
-    ImageSpec: image.prepare,
+PREPARERS: dict[type, Callable[[Any, Assets], Preparer]] = {
+    ImageSpec: image.preparer,
 }
+FILE_SUFFIXES: dict[type, tuple[str, ...]] = {
+    ImageSpec: image.SUFFIXES,
+}
+"""Inputs that are files, and how their names end; a string is then a path."""
 
 
-def prepare(value: Item, spec: InputSpec) -> np.ndarray:
-    """Turn one input into what the graph takes; training and inference both call this.
+def preparer(spec: InputSpec, assets: Assets) -> Preparer:
+    """Make what turns one input into what the graph takes; training and inference both use it.
 
     Args:
-        value: The content of a file, the path of a file, or an array.
         spec: What the model was trained on.
+        assets: The files that go with the spec.
 
     Returns:
-        One prepared item, without the batch axis, as the spec's tensor says.
-
-    Raises:
-        DataError: If the value cannot be used; it is named.
+        A function from the content of a file, its path, an array, a text or a row to one prepared
+        item, without the batch axis, as the spec's tensor says; it raises DataError, naming the
+        item, if that cannot be used.
     """
-    return PREPARERS[type(spec)](value, spec)
+    return PREPARERS[type(spec)](spec, assets)

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from diptych.core.errors import DataError
 from diptych.core.specs import ImageSpec
 from diptych.core.text import size
+from diptych.core.values import Assets
 from diptych.tasks.orientation import TURNS, orientation
 
 MAX_FILE_BYTES = 64 << 20
@@ -44,6 +46,21 @@ EXPECTED = (
     "give the content or the path of a picture, or an array (H, W) or (H, W, C) of integers "
     "0 to 255 or floats 0 to 1"
 )
+
+
+def preparer(
+    spec: ImageSpec, assets: Assets
+) -> Callable[[bytes | str | Path | np.ndarray], np.ndarray]:
+    """Make what turns pictures and arrays into the pixels that a graph takes.
+
+    Args:
+        spec: The size and channels wanted.
+        assets: Not used.
+
+    Returns:
+        :func:`prepare` for this spec.
+    """
+    return partial(prepare, spec=spec)
 
 
 def prepare(value: bytes | str | Path | np.ndarray, spec: ImageSpec) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""The training loop: steps of SGD over augmented batches until the plan, the time or a person ends.
+"""The training loop: steps over varied batches until the plan, the time or a person ends it.
 
-Shapes: N items, B batch, K classes.
+Shapes: N items, B batch, K outputs.
 """
 
 import math
@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from diptych.core.errors import TrainingError
 from diptych.core.progress import Reporter, Step, StopRequest, silent
 from diptych.core.seeds import derive
-from diptych.core.values import CurvePoint, Dataset, Split
-from diptych.training.augmentation import PictureBatches
+from diptych.core.values import CurvePoint, Dataset
+from diptych.tasks.goals import GOALS
 from diptych.training.objectives import Objective
+from diptych.training.optimizer import WeightAverage, optimizer_of
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.schedule import Progress, rate_factor
+from diptych.training.variation import batches_of
 
 CHECK_EVERY_STEPS = 20
 CHECK_EVERY_S = 2.0
@@ -68,7 +70,8 @@ def train_network(
     """Train a network on the training split; its weights are changed in place.
 
     Args:
-        network: Takes raw inputs (B, ...) and gives logits (B, K).
+        network: Takes raw inputs (B, ...) and gives outputs (B, K), or (B, M, K) of M members of an
+            ensemble while it is trained.
         dataset: Its `train` split is learned, its `validation` split scored after each epoch.
         recipe: The settings; recorded `replans` are followed, as long as there is no deadline.
         objective: The loss.
@@ -81,9 +84,11 @@ def train_network(
         TrainingError: If the loss is not finite.
     """
     started, cpu_started = control.clock(), time.process_time()
-    with compute_threads(recipe.threads):
+    with compute_threads(recipe.threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(control.seed, control.name, "network"))
         run = _Run(network, dataset, recipe, objective, control)
         points = tuple(run.epochs())
+        run.average.keep()
     network.eval()
     return TrainedNetwork(
         network=network,
@@ -111,8 +116,8 @@ def initialize(build: Callable[[], Network], seed: int, *names: str) -> Network:
         return build()
 
 
-def compute_logits(network: nn.Module, inputs: np.ndarray, recipe: TrainingRecipe) -> np.ndarray:
-    """Compute logits in float32, whatever the run's own precision.
+def compute_outputs(network: nn.Module, inputs: np.ndarray, recipe: TrainingRecipe) -> np.ndarray:
+    """Compute outputs in float32, whatever the run's own precision.
 
     Args:
         network: A network; used in evaluation mode.
@@ -172,18 +177,18 @@ class _Run:
         self.generator = torch.Generator().manual_seed(
             derive(control.seed, control.name, "batches")
         )
-        self.targets = torch.from_numpy(dataset.train.targets)
-        pixels = torch.from_numpy(dataset.train.inputs)
-        self.batches = PictureBatches(pixels, recipe, self.generator)
-        self.validation = dataset.validation
-        self.batch_size = min(recipe.batch_size, len(pixels))
-        self.steps_per_epoch = len(pixels) // self.batch_size
+        inputs = torch.from_numpy(dataset.train.inputs)
+        self.batches = batches_of(inputs, recipe.variation, self.generator)
+        self.dataset, self.num_items = dataset, len(inputs)
+        self.batch_size = min(recipe.batch_size, len(inputs))
+        self.steps_per_epoch = len(inputs) // self.batch_size
         self.progress = Progress(max(1, round(recipe.epochs * self.steps_per_epoch)))
         self.replans: list[Replan] = []
         self.started = control.clock()
         self.planned_steps = self.progress.remaining
         self.looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
-        self.optimizer = _optimizer(network, recipe)
+        self.optimizer = optimizer_of(network, recipe)
+        self.average = WeightAverage(network, recipe.averaging)
 
     def epochs(self) -> Iterator[CurvePoint]:
         epoch = 0
@@ -195,7 +200,7 @@ class _Run:
                 yield self._point(epoch, torch.stack(losses).mean().item())
 
     def _shuffled(self, epoch: int) -> Iterator[Tensor]:
-        order = torch.randperm(len(self.targets), generator=self.generator)
+        order = torch.randperm(self.num_items, generator=self.generator)
         for start in range(0, self.steps_per_epoch * self.batch_size, self.batch_size):
             self._follow_plan()
             if not self.progress.remaining:
@@ -208,11 +213,14 @@ class _Run:
             group["lr"] = self.recipe.learning_rate * factor
         inputs = self.batches.draw(chosen, epoch)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-            logits = self.network(inputs)
-        loss = self.objective(inputs, logits.float(), self.targets[chosen])
+            outputs = self.network(inputs)
+        loss = self.objective(inputs, outputs.float(), chosen)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimizer.step()
+        self.average.update()
         self.progress.advance()
         return loss.detach()
 
@@ -265,27 +273,18 @@ class _Run:
                 f"{self.control.name} diverged: the loss of epoch {epoch} is {loss}",
                 "try a lower learning_rate in the recipe",
             )
-        accuracy = _accuracy(self.network, self.validation, self.recipe)
+        with self.average.applied():
+            score = _score(self.network, self.dataset, self.recipe)
         self._report()
         seconds = self.control.clock() - self.started
         return CurvePoint(
-            model=self.control.name, epoch=epoch, seconds=seconds, loss=loss, accuracy=accuracy
+            model=self.control.name, epoch=epoch, seconds=seconds, loss=loss, score=score
         )
 
 
-def _optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True
-    )
-
-
-def _accuracy(network: nn.Module, split: Split, recipe: TrainingRecipe) -> float | None:
+def _score(network: nn.Module, dataset: Dataset, recipe: TrainingRecipe) -> float | None:
+    split = dataset.validation
     if not len(split):
         return None
-    logits = compute_logits(network, split.inputs, recipe)
-    return float((logits.argmax(1) == split.targets).mean())
+    outputs = compute_outputs(network, split.inputs, recipe)
+    return float(GOALS[dataset.goal].item_scores(outputs, split.targets).mean())

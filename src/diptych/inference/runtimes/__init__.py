@@ -1,6 +1,6 @@
 """Runtimes: one module per engine that runs a program; the engine is imported when it is opened.
 
-Every program takes uint8 (N, H, W, C) pixels and gives float32 (N, K) logits.
+Every program takes one tensor of raw values (N, ...) and gives float32 (N, K) outputs.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ class Session(Protocol):
         """Run the program.
 
         Args:
-            batch: uint8 (N, H, W, C).
+            batch: Raw inputs (N, ...).
 
         Returns:
             Logits, float32 (N, K), in memory of their own.

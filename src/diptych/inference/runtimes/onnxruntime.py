@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU: the runtime of the base install.
 
 The model is handed over as bytes that were seen to hold every tensor, so no other file is opened.
-Shapes: N batch, H height, W width, C channels, K classes.
+Shapes: N batch, K classes.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from diptych.core.errors import BundleError
 from diptych.inference.runtimes.onnx_wire import refuse_external_data
 
 SEVERITY_FATAL = 4
+TYPES = tuple(f"tensor({name})" for name in ("uint8", "int16", "int32", "int64", "float"))
 ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, MemoryError)
 ERRORS += tuple(
     kind for kind in vars(native).values() if isinstance(kind, type) and issubclass(kind, Exception)
@@ -37,10 +38,10 @@ class OnnxRuntimeSession:
         """Run the program.
 
         Args:
-            batch: uint8 (N, H, W, C).
+            batch: Raw inputs (N, ...).
 
         Returns:
-            Logits, float32 (N, K).
+            Outputs, float32 (N, K).
 
         Raises:
             BundleError: If the program fails on this batch.
@@ -82,8 +83,8 @@ def open_session(paths: Sequence[Path], threads: int) -> OnnxRuntimeSession:
         ) from error
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
         raise BundleError(f"{paths[0].name} must have one input and one output")
-    if session.get_inputs()[0].type != "tensor(uint8)":
-        raise BundleError(f"{paths[0].name} must take uint8 pixels")
+    if session.get_inputs()[0].type not in TYPES:
+        raise BundleError(f"{paths[0].name} must take one of {', '.join(TYPES)}")
     return OnnxRuntimeSession(session)
 
 

@@ -3,7 +3,7 @@
 Inputs are copied into memory of the request, for a request that is lent an array may write to it
 at a later call. The model is read from bytes, so no other file is followed, and nothing is cached
 on disk.
-Shapes: N batch, H height, W width, C channels, K classes.
+Shapes: N batch, K outputs.
 """
 
 import threading
@@ -16,6 +16,7 @@ import openvino
 
 from diptych.core.errors import BundleError
 
+TYPES = ("u8", "i16", "i32", "i64", "f32")
 IR_STARTS = (b"<?xml", b"<net")
 
 
@@ -37,7 +38,7 @@ class OpenVinoSession:
         }
         self._lock = threading.Lock()
         self._single = self._compile(1)
-        self._pixels = self._single.get_input_tensor().data
+        self._inputs = self._single.get_input_tensor().data
         self._logits = self._single.get_output_tensor().data
         self._batched: openvino.InferRequest | None = None
 
@@ -45,7 +46,7 @@ class OpenVinoSession:
         """Run the program.
 
         Args:
-            batch: uint8 (N, H, W, C).
+            batch: Raw inputs (N, ...).
 
         Returns:
             Logits, float32 (N, K).
@@ -62,16 +63,18 @@ class OpenVinoSession:
     def close(self) -> None:
         """Free the program."""
         with self._lock:
-            del self._pixels, self._logits, self._single, self._batched, self._model
+            del self._inputs, self._logits, self._single, self._batched, self._model
 
     def _infer(self, batch: np.ndarray) -> np.ndarray:
-        if batch.shape == self._pixels.shape:
-            self._pixels[...] = batch
+        if batch.dtype != self._inputs.dtype:
+            raise ValueError(f"it takes {self._inputs.dtype}, not {batch.dtype}")
+        if batch.shape == self._inputs.shape:
+            self._inputs[...] = batch
             self._single.infer()
             single: np.ndarray = self._logits.copy()
             return single
-        if batch.shape[1:] != self._pixels.shape[1:]:
-            raise ValueError(f"it takes {self._pixels.shape[1:]}, not {batch.shape[1:]}")
+        if batch.shape[1:] != self._inputs.shape[1:]:
+            raise ValueError(f"it takes {self._inputs.shape[1:]}, not {batch.shape[1:]}")
         if self._batched is None:
             self._batched = self._compile(-1)
         result = self._batched.infer([batch], share_inputs=False, share_outputs=False)
@@ -137,5 +140,5 @@ def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
 def _check_signature(model: openvino.Model, name: str) -> None:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise BundleError(f"{name} must have one input and one output")
-    if model.input(0).element_type != openvino.Type.u8:
-        raise BundleError(f"{name} must take uint8 pixels")
+    if model.input(0).element_type.get_type_name() not in TYPES:
+        raise BundleError(f"{name} must take one of {', '.join(TYPES)}")

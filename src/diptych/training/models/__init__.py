@@ -1,7 +1,9 @@
-"""Networks by name; each takes raw inputs and gives logits, so that nothing is prepared twice."""
+"""Networks; each takes raw inputs and gives outputs, so that nothing is prepared twice."""
+
+from typing import Any
 
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 
-NETWORKS: dict[str, type[ResidualNet]] = {"residual": ResidualNet}
-
-__all__ = ["NETWORKS", "ResidualNet", "ResidualNetConfig"]
+NetworkConfig = ResidualNetConfig
+NETWORKS: dict[type, Any] = {ResidualNetConfig: ResidualNet}
+"""The class of each config, made from the config, an input's spec and the number of outputs."""

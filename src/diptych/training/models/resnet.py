@@ -18,6 +18,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diptych.core.errors import ConfigError
 from diptych.core.specs import ImageSpec, Value
 
 LOGIT_SCALE = 0.125
@@ -26,7 +27,7 @@ Width = Annotated[int, Meta(ge=1, le=4096)]
 Blocks = Annotated[int, Meta(ge=0, le=64)]
 
 
-class ResidualNetConfig(Value):
+class ResidualNetConfig(Value, tag_field="name", tag="residual"):
     """The shape of a network.
 
     `widths` and `blocks` have one entry per stage: channels, and residual blocks after the
@@ -36,7 +37,15 @@ class ResidualNetConfig(Value):
     stem: Width
     widths: tuple[Width, ...]
     blocks: tuple[Blocks, ...]
-    name: str = "residual"
+
+    def __post_init__(self) -> None:
+        """Check what concerns more than one field.
+
+        Raises:
+            ConfigError: If the stages are not told once each.
+        """
+        if len(self.widths) != len(self.blocks):
+            raise ConfigError(f"{len(self.widths)} widths and {len(self.blocks)} blocks")
 
     def scaled(self, factor: float) -> "ResidualNetConfig":
         """Make the network narrower or wider; the stem never grows, for it costs most time.
@@ -59,14 +68,20 @@ class ResidualNet(nn.Module):
     Args:
         config: The shape of the network.
         spec: The pictures it takes.
-        num_classes: K.
+        outputs: K.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, config: ResidualNetConfig, spec: ImageSpec, num_classes: int) -> None:
+    def __init__(self, config: ResidualNetConfig, spec: ImageSpec, outputs: int) -> None:
         super().__init__()
+        stages, side = len(config.widths), min(spec.height, spec.width)
+        if side >> stages == 0:
+            raise ConfigError(
+                f"pictures of {side} pixels cannot be halved {stages} times",
+                "give the network fewer widths and blocks, or raise --image-size",
+            )
         self.register_buffer("mean", torch.full((1, spec.channels, 1, 1), 127.5))
         self.register_buffer("deviation", torch.full((1, spec.channels, 1, 1), 64.0))
         layers: list[nn.Module] = [ConvNormRelu(spec.channels, config.stem)]
@@ -76,7 +91,7 @@ class ResidualNet(nn.Module):
             layers.extend(Residual(width) for _ in range(blocks))
             channels = width
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, num_classes)
+        self.head = nn.Linear(channels, outputs)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch allows it
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -94,7 +109,7 @@ class ResidualNet(nn.Module):
         logits: Tensor = self.head(x) * LOGIT_SCALE
         return logits
 
-    def set_pixel_statistics(self, pixels: Tensor) -> None:
+    def learn_scaling(self, pixels: Tensor) -> None:
         """Learn the scaling of pixels from training pictures.
 
         Args:

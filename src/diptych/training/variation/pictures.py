@@ -6,10 +6,21 @@ Source: alternating flip from K. Jordan, "94% on CIFAR-10 in 3.29 seconds", 2024
 T. DeVries and G. Taylor, 2017.
 """
 
+from typing import Annotated
+
 import torch
+from msgspec import Meta
 from torch import Tensor
 
-from diptych.training.recipe import TrainingRecipe
+from diptych.core.specs import Value
+
+
+class PictureVariation(Value, tag="picture"):
+    """How far pictures are shifted and what is cut out, in pixels; whether they are mirrored."""
+
+    translate: Annotated[int, Meta(ge=0)] = 2
+    cutout: Annotated[int, Meta(ge=0)] = 7
+    flip: bool = False
 
 
 class PictureBatches:
@@ -17,13 +28,15 @@ class PictureBatches:
 
     Args:
         pixels: uint8 (N, H, W, C).
-        recipe: How far to shift, what to cut out, whether to mirror.
+        variation: How far to shift, what to cut out, whether to mirror.
         generator: The stream of randomness.
     """
 
-    def __init__(self, pixels: Tensor, recipe: TrainingRecipe, generator: torch.Generator) -> None:
+    def __init__(
+        self, pixels: Tensor, variation: PictureVariation, generator: torch.Generator
+    ) -> None:
         self.pixels = pixels
-        self.recipe = recipe
+        self.variation = variation
         self.generator = generator
         self.mean = pixels.reshape(-1, pixels.shape[-1])[:: max(1, len(pixels) // 100)]
         self.mean = self.mean.float().mean(0).round().to(torch.uint8)
@@ -42,26 +55,26 @@ class PictureBatches:
         height, width = self.pixels.shape[1:3]
         rows = _reflect(self._shifted(len(chosen), height), height)
         columns = _reflect(self._shifted(len(chosen), width), width)
-        if self.recipe.flip:
+        if self.variation.flip:
             mirrored = self.first_side[chosen] ^ bool(epoch & 1)
             columns = torch.where(mirrored[:, None], columns.flip(1), columns)
         batch = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
-        if self.recipe.cutout:
+        if self.variation.cutout:
             holes = self._span(len(chosen), height)[:, :, None]
             holes = holes & self._span(len(chosen), width)[:, None, :]
             batch = torch.where(holes[..., None], self.mean, batch)
         return batch
 
     def _shifted(self, count: int, side: int) -> Tensor:
-        reach = min(self.recipe.translate, side - 1)
+        reach = min(self.variation.translate, side - 1)
         shift = torch.randint(-reach, reach + 1, (count, 1), generator=self.generator)
         return torch.arange(side) + shift
 
     def _span(self, count: int, side: int) -> Tensor:
         start = torch.randint(0, side, (count, 1), generator=self.generator)
-        start = start - self.recipe.cutout // 2
+        start = start - self.variation.cutout // 2
         position = torch.arange(side)
-        return (position >= start) & (position < start + self.recipe.cutout)
+        return (position >= start) & (position < start + self.variation.cutout)
 
 
 def _reflect(index: Tensor, side: int) -> Tensor:

@@ -1,0 +1,72 @@
+"""How data is read: what a user may ask for, and what each kind of input brings to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from diptych.core.errors import ConfigError
+from diptych.core.progress import Reporter
+from diptych.core.specs import InputSpec
+from diptych.core.values import Assets, Goal, Skipped
+from diptych.data.raw import RawSplit
+
+LEAST_SIDE, MOST_SIDE = 4, 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to read labelled data.
+
+    `target` is the label's column; `goal` what is to be told, inferred by default, and `order` the
+    classes of an ordinal goal from least to most. `spec` with `assets`, as from a bundle, say what
+    to prepare items for; by default they are learned, pictures with `image_size` as their side in
+    pixels, from 4 to 1,024, if given.
+    """
+
+    seed: int = 0
+    target: str | None = None
+    goal: Goal | None = None
+    order: tuple[str, ...] | None = None
+    image_size: int | None = None
+    spec: InputSpec | None = None
+    assets: Assets = field(default_factory=dict)
+    skip_unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the range of the size.
+
+        Raises:
+            ConfigError: If `image_size` is out of range.
+        """
+        if self.image_size is not None and not LEAST_SIDE <= self.image_size <= MOST_SIDE:
+            raise ConfigError(
+                f"image size {self.image_size} is out of range",
+                f"choose {LEAST_SIDE} to {MOST_SIDE} pixels",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What items are prepared for; `facts` are lines for people about what was seen."""
+
+    spec: InputSpec
+    assets: Assets = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+Decoded = tuple[np.ndarray, np.ndarray, list[Skipped]]
+"""Prepared items (M, ...), their numbers in the split (M,), and those that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """One kind of input: its items' `noun`, what is learned from splits, and preparing one split.
+
+    `learn` looks at all splits for what must fit them all, and learns from ``train`` alone.
+    """
+
+    noun: str
+    learn: Callable[[Mapping[str, RawSplit], Options, Reporter], Learned]
+    decode: Callable[[str, RawSplit, InputSpec, Assets, Reporter], Decoded]

@@ -1,0 +1,48 @@
+"""Inputs as people have them: files in folders, and what each is called."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from diptych.core.errors import DataError
+
+LONGEST_NAME = 256
+
+
+def files_in(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    """Find the files of a kind in a folder and the folders below it.
+
+    Args:
+        folder: An existing folder.
+        suffixes: How their names end, in lower case.
+
+    Yields:
+        Their paths, sorted; hidden ones are left out.
+
+    Raises:
+        DataError: If there is none.
+    """
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+    )
+    if not found:
+        raise DataError(f"{folder} holds no {', '.join(suffixes)} files", "check the path")
+    yield from found
+
+
+def name_of(item: object, index: int | None = None) -> str:
+    """Name an input for people.
+
+    Args:
+        item: A path, a text, encoded content, an array, or a row.
+        index: Its place in the list it came in.
+
+    Returns:
+        The path or the beginning of the text, or such as ``bytes``, ``row#7`` or ``array#3``.
+    """
+    if isinstance(item, str | Path):
+        name = str(item)
+        return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    kind = "bytes" if isinstance(item, bytes) else "row" if isinstance(item, Mapping) else "array"
+    return kind if index is None else f"{kind}#{index}"
