@@ -1,15 +1,101 @@
+import pytest
 import torch
+from torch import Tensor
 
-from diptych.training.objectives import cross_entropy
+from diptych.core.values import Goal
+from diptych.training.objectives import learn_labels, mixed, over_members, squared_error
+
+NOTHING = torch.empty(0)
+CHOSEN = torch.tensor([4, 0, 3, 1, 1, 2])
+GOALS: tuple[Goal, ...] = ("classification", "multi-label", "ordinal", "regression")
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def some_targets(goal: Goal) -> Tensor:
+    if goal == "multi-label":
+        return (random(5, 4) > 0).float()
+    return random(5) if goal == "regression" else torch.tensor([0, 3, 1, 2, 3])
+
+
+def some_outputs(goal: Goal, *members: int) -> Tensor:
+    return 3 * random(6, *members, 1 if goal == "regression" else 4)
 
 
 def test_cross_entropy_with_smoothing_is_the_mixture_of_its_two_parts() -> None:
-    logits, targets = (
-        torch.randn(6, 4, generator=torch.Generator().manual_seed(0)),
-        torch.arange(6) % 4,
-    )
+    logits, targets = some_outputs("classification"), some_targets("classification")
     log_p = logits.log_softmax(1)
-    hard = -log_p[torch.arange(6), targets].mean()
-    spread = -log_p.mean(1).mean()
-    expected = 0.8 * hard + 0.2 * spread
-    assert torch.allclose(cross_entropy(0.2)(torch.empty(0), logits, targets), expected)
+    hard = -log_p[torch.arange(6), targets[CHOSEN]].mean()
+    expected = 0.8 * hard - 0.2 * log_p.mean(1).mean()
+    objective = learn_labels("classification", targets, label_smoothing=0.2)
+    assert torch.allclose(objective(NOTHING, logits, CHOSEN), expected)
+
+
+def test_a_class_counts_as_its_weight_says() -> None:
+    logits, targets = some_outputs("classification"), some_targets("classification")
+    weights = torch.tensor([1.0, 5.0, 0.5, 2.0])
+    objective = learn_labels("classification", targets, label_smoothing=0.0, class_weights=weights)
+    losses = -logits.log_softmax(1)[torch.arange(6), targets[CHOSEN]]
+    weighed = weights[targets[CHOSEN]]
+    expected = (losses * weighed).sum() / weighed.sum()
+    assert torch.allclose(objective(NOTHING, logits, CHOSEN), expected)
+
+
+def test_several_labels_are_learned_each_on_its_own() -> None:
+    logits, targets = some_outputs("multi-label"), some_targets("multi-label")
+    p, wanted = logits.sigmoid(), 0.9 * targets[CHOSEN] + 0.05
+    expected = -(wanted * p.log() + (1 - wanted) * (1 - p).log()).mean()
+    objective = learn_labels("multi-label", targets, label_smoothing=0.1)
+    assert torch.allclose(objective(NOTHING, logits, CHOSEN), expected)
+
+
+def test_classes_with_an_order_cost_more_the_further_they_are_off() -> None:
+    targets = torch.tensor([0])
+    objective = learn_labels("ordinal", targets, label_smoothing=0.0)
+    certain = 20 * torch.eye(4)
+    losses = [objective(NOTHING, logits[None], targets).item() for logits in certain]
+    entropies = [0.0, 20.0, 20.0, 20.0]
+    for steps, (loss, entropy) in enumerate(zip(losses, entropies, strict=True)):
+        assert loss - entropy == pytest.approx(steps, abs=1e-3)
+
+
+def test_numbers_are_learned_in_units_of_the_scale() -> None:
+    outputs, targets = some_outputs("regression"), some_targets("regression")
+    objective = learn_labels("regression", targets, label_smoothing=0.0, scale=10.0)
+    expected = sum((o - t) ** 2 / 100 for o, t in zip(outputs[:, 0], targets[CHOSEN], strict=True))
+    assert torch.allclose(objective(NOTHING, outputs, CHOSEN), expected / 6)
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_the_loss_of_an_ensemble_is_the_mean_over_its_members(goal: Goal) -> None:
+    outputs = some_outputs(goal, 3)
+    objective = learn_labels(goal, some_targets(goal), label_smoothing=0.1)
+    alone = [objective(NOTHING, outputs[:, member], CHOSEN) for member in range(3)]
+    together = objective(NOTHING, outputs, CHOSEN)
+    assert torch.allclose(together, torch.stack(alone).mean())
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_following_the_gradient_lowers_the_loss(goal: Goal) -> None:
+    outputs = some_outputs(goal).requires_grad_()
+    objective = learn_labels(goal, some_targets(goal), label_smoothing=0.0)
+    before = objective(NOTHING, outputs, CHOSEN)
+    (step,) = torch.autograd.grad(before, outputs)
+    assert objective(NOTHING, outputs - 0.1 * step, CHOSEN) < before
+
+
+def test_a_mixture_is_the_weighted_mean() -> None:
+    outputs, wanted = some_outputs("regression"), some_targets("regression")
+    one = learn_labels("regression", wanted, label_smoothing=0.0)
+    other = learn_labels("regression", wanted, label_smoothing=0.0, scale=0.5)
+    loss = mixed(one, other, 0.25)(NOTHING, outputs, CHOSEN)
+    alone = one(NOTHING, outputs, CHOSEN)
+    assert torch.allclose(loss, 0.25 * alone + 0.75 * 4 * alone)
+
+
+def test_members_are_paired_with_what_their_item_wants() -> None:
+    wanted = torch.arange(6.0)
+    outputs = wanted.reshape(6, 1, 1).expand(6, 3, 1)
+    assert over_members(squared_error(1.0), outputs, wanted).item() == 0

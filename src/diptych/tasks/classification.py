@@ -1,9 +1,17 @@
-"""Classification: from logits to probabilities, and how good and how honest they are.
+"""Classification: from logits to probabilities and answers, and how good and honest they are.
 
 Shapes: N items, K classes.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from msgspec.structs import replace
+
+from diptych.core.values import Estimate
+from diptych.measure import auroc, scores
+from diptych.measure.means import mean, unknown
+from diptych.tasks.prediction import Prediction
 
 CALIBRATION_BINS = 15
 
@@ -22,17 +30,115 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def accuracy(predictions: np.ndarray, targets: np.ndarray) -> float:
-    """Compute the share of items predicted right.
+def answer(names: Sequence[str], outputs: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
+    """Turn logits into answers.
 
     Args:
-        predictions: (N,) class numbers; N >= 1.
-        targets: (N,) class numbers.
+        names: The inputs' names, N of them.
+        outputs: float32 (N, K) logits.
+        labels: The classes' names, K of them.
 
     Returns:
-        A share from 0 to 1.
+        One prediction for each input: the likeliest class, its probability, and all of them.
     """
-    return float(np.mean(predictions == targets))
+    bests, rows = outputs.argmax(axis=1).tolist(), softmax(outputs).tolist()
+    return [
+        Prediction(
+            input=name,
+            label=labels[best],
+            score=row[best],
+            scores=dict(zip(labels, row, strict=True)),
+        )
+        for name, best, row in zip(names, bests, rows, strict=True)
+    ]
+
+
+def right(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Tell which items are predicted right.
+
+    Args:
+        outputs: float32 (N, K) logits.
+        targets: int64 (N,) class numbers.
+
+    Returns:
+        bool (N,).
+    """
+    return np.asarray(outputs.argmax(axis=1) == targets)
+
+
+def accuracy(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
+    """Estimate the share of items predicted right.
+
+    Args:
+        outputs: float32 (N, K) logits; N >= 1.
+        targets: int64 (N,) class numbers.
+
+    Returns:
+        A share from 0 to 1 with its interval.
+    """
+    return scores.score(right(outputs, targets))
+
+
+def macro_f1(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
+    """Estimate the F1 averaged over classes, those that are neither seen nor called left out.
+
+    F1 is a function of counts; the interval is that of the mean of its linear part, item by item.
+
+    Args:
+        outputs: float32 (N, K) logits; N >= 1.
+        targets: int64 (N,) class numbers.
+
+    Returns:
+        A share from 0 to 1 with its interval.
+    """
+    called = outputs.argmax(axis=1)
+    matrix = confusion(called, targets, outputs.shape[1])
+    sizes = matrix.sum(axis=0) + matrix.sum(axis=1)
+    known = np.count_nonzero(sizes)
+    per_item = len(targets) / (known * np.maximum(sizes, 1))
+    f1 = 2 * np.diagonal(matrix) / np.maximum(sizes, 1)
+    value = f1.sum() / known
+    weighed = per_item * f1
+    gained = 2 * per_item[targets] * (called == targets)
+    samples = value + gained - weighed[targets] - weighed[called]
+    estimate = mean(samples, span=2 * float(per_item[sizes > 0].max()))
+    return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high))
+
+
+def mean_auroc(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
+    """Estimate the area under the ROC curve: of the second of two classes, or the mean over all.
+
+    Args:
+        outputs: float32 (N, K) logits; N >= 1.
+        targets: int64 (N,) class numbers.
+
+    Returns:
+        From 0 to 1 with its interval; of several classes each is told from the rest, and those
+        without items, or without items of others, are left out.
+    """
+    if np.isnan(outputs).any():
+        return unknown("undefined: an output is not a number")
+    if outputs.shape[1] == 2:
+        return auroc.auroc(outputs[:, 1:] - outputs[:, :1], (targets == 1)[:, None])
+    return auroc.auroc(log_odds(outputs), targets[:, None] == np.arange(outputs.shape[1]))
+
+
+def log_odds(logits: np.ndarray) -> np.ndarray:
+    """Turn logits into the log-odds of each class against the rest.
+
+    Args:
+        logits: (N, K), any float.
+
+    Returns:
+        float64 (N, K): in the order of the probabilities, and apart where these round to 1.
+    """
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    rest = powers.sum(axis=1, keepdims=True) - powers
+    rows, best = np.arange(len(powers)), powers.argmax(axis=1)
+    powers[rows, best] = 0.0
+    rest[rows, best] = powers.sum(axis=1)
+    return np.asarray(shifted - np.log(np.maximum(rest, np.finfo(np.float64).tiny)))
 
 
 def confusion(predictions: np.ndarray, targets: np.ndarray, num_classes: int) -> np.ndarray:

@@ -1,28 +1,165 @@
-"""What a network is trained towards.
+"""What a network is trained towards: the labels of the training split, by goal.
 
-Shapes: B batch, K classes.
+Shapes: N training items, B batch, M members of an ensemble, K outputs.
+
+Source: the term for classes with an order: L. Hou, C.-P. Yu and D. Samaras, "Squared earth
+mover's distance-based loss for training deep neural networks", 2016.
 """
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from diptych.core.values import Goal
+
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(inputs (B, ...), logits float32 (B, K), targets int64 (B,)) to a scalar loss."""
+"""(inputs (B, ...), outputs float32 (B, K) or (B, M, K), chosen int64 (B,)) to a scalar loss."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(outputs float32 (B, K), wanted (B, ...)) to a scalar, a mean over the batch."""
 
 
-def cross_entropy(label_smoothing: float) -> Objective:
+def learn_labels(
+    goal: Goal,
+    targets: Tensor,
+    *,
+    label_smoothing: float,
+    class_weights: Tensor | None = None,
+    scale: float = 1.0,
+) -> Objective:
     """Make the objective of learning labels.
 
     Args:
+        goal: What the labels are.
+        targets: Those of the training split: int64 (N,) for classes, float32 (N, K) of 0 and 1 for
+            several labels, float32 (N,) for numbers.
+        label_smoothing: The share of the probability spread over all classes; without effect on
+            numbers.
+        class_weights: float32 (K,), what an item of each class weighs; equal by default.
+        scale: For numbers, the size of an error that costs 1.
+
+    Returns:
+        The mean loss of a batch, over the members too where outputs are an ensemble's.
+    """
+    losses: dict[Goal, Callable[[], Loss]] = {
+        "classification": lambda: cross_entropy(label_smoothing, class_weights),
+        "multi-label": lambda: binary_cross_entropy(label_smoothing, class_weights),
+        "ordinal": lambda: ordered_cross_entropy(label_smoothing, class_weights),
+        "regression": lambda: squared_error(scale),
+    }
+    loss = losses[goal]()
+
+    def objective(inputs: Tensor, outputs: Tensor, chosen: Tensor) -> Tensor:
+        return over_members(loss, outputs, targets[chosen])
+
+    return objective
+
+
+def over_members(loss: Loss, outputs: Tensor, wanted: Tensor) -> Tensor:
+    """Compute a loss, the mean over the members of an ensemble.
+
+    Args:
+        loss: Of one network.
+        outputs: (B, K), or (B, M, K) of M members.
+        wanted: (B, ...), the same for each member.
+
+    Returns:
+        A scalar.
+    """
+    if outputs.dim() == 2:
+        return loss(outputs, wanted)
+    return loss(outputs.flatten(0, 1), wanted.repeat_interleave(outputs.shape[1], dim=0))
+
+
+def mixed(first: Objective, second: Objective, share: float) -> Objective:
+    """Mix two objectives.
+
+    Args:
+        first: One.
+        second: The other.
+        share: How much the first counts, from 0 to 1; the second counts the rest.
+
+    Returns:
+        Their weighted mean.
+    """
+
+    def objective(inputs: Tensor, outputs: Tensor, chosen: Tensor) -> Tensor:
+        one, other = first(inputs, outputs, chosen), second(inputs, outputs, chosen)
+        return share * one + (1 - share) * other
+
+    return objective
+
+
+def cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -> Loss:
+    """Make the loss of learning classes.
+
+    Args:
         label_smoothing: The share of the probability spread over all classes.
+        class_weights: float32 (K,), what an item of each class weighs.
 
     Returns:
         The mean cross entropy, in nats.
     """
 
-    def loss(inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    def loss(logits: Tensor, wanted: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            logits, wanted, weight=class_weights, label_smoothing=label_smoothing
+        )
+
+    return loss
+
+
+def ordered_cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -> Loss:
+    """Make the loss of learning classes with an order.
+
+    Args:
+        label_smoothing: The share of the probability spread over all classes.
+        class_weights: float32 (K,), what an item of each class weighs in the cross entropy.
+
+    Returns:
+        The mean cross entropy plus the mean squared earth mover's distance, in steps.
+    """
+    entropy = cross_entropy(label_smoothing, class_weights)
+
+    def loss(logits: Tensor, wanted: Tensor) -> Tensor:
+        below = logits.softmax(1).cumsum(1)
+        wanted_below = (wanted[:, None] <= torch.arange(logits.shape[1])).to(below.dtype)
+        distance = ((below - wanted_below) ** 2).sum(1).mean()
+        return entropy(logits, wanted) + distance
+
+    return loss
+
+
+def binary_cross_entropy(label_smoothing: float, label_weights: Tensor | None = None) -> Loss:
+    """Make the loss of learning several labels.
+
+    Args:
+        label_smoothing: How far 0 and 1 are drawn towards 0.5.
+        label_weights: float32 (K,), what an item that has the label weighs there.
+
+    Returns:
+        The mean binary cross entropy over items and labels, in nats.
+    """
+
+    def loss(logits: Tensor, wanted: Tensor) -> Tensor:
+        smooth = wanted * (1 - label_smoothing) + label_smoothing / 2
+        return functional.binary_cross_entropy_with_logits(logits, smooth, pos_weight=label_weights)
+
+    return loss
+
+
+def squared_error(scale: float) -> Loss:
+    """Make the loss of learning numbers.
+
+    Args:
+        scale: The size of an error that costs 1, such as the targets' standard deviation.
+
+    Returns:
+        The mean squared error in units of the scale.
+    """
+
+    def loss(outputs: Tensor, wanted: Tensor) -> Tensor:
+        return (((outputs - wanted.reshape(outputs.shape)) / scale) ** 2).mean()
 
     return loss
