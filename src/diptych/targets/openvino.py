@@ -14,6 +14,7 @@ Shapes: M calibration items, H height, W width, C channels.
 import tempfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from diptych.targets.quiet import quiet
 
 EXTRA = "openvino"
 GRAPH, WEIGHTS = "model.xml", "model.bin"
+Graph = Any
+"""An ``openvino.Model`` or one of its operations, which have no types."""
+WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
 def from_onnx(model: bytes) -> dict[str, bytes]:
@@ -66,11 +70,13 @@ def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
     ranges = require("nncf.quantization.range_estimator", EXTRA).RangeEstimatorParametersSet
     try:
         with quiet():
+            read = _read(openvino, model)
             quantized = nncf.quantize(
-                _read(openvino, model),
+                read,
                 nncf.Dataset([calibration[i : i + 1].copy() for i in range(len(calibration))]),
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(calibration),
+                ignored_scope=nncf.IgnoredScope(names=_preparation(read), validate=False),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     activations_range_estimator_params=ranges.MINMAX,
                     disable_bias_correction=True,
@@ -86,13 +92,32 @@ def _library(name: str) -> ModuleType:
         return require(name, EXTRA)
 
 
-def _read(openvino: ModuleType, model: bytes) -> object:
+def _read(openvino: ModuleType, model: bytes) -> Graph:
     read = require("diptych.inference.runtimes.openvino", EXTRA).core().read_model(model)
     passes = require("openvino.passes", EXTRA)
     manager = passes.Manager()
     manager.register_pass(passes.ConstantFolding())  # the shapes of biases, among others
     manager.run_passes(read)
     return read
+
+
+def _preparation(model: Graph) -> list[str]:
+    """Name the operations that no layer with weights comes before."""
+    after: set[str] = set()
+    outside = []
+    for node in model.get_ordered_ops():
+        name, sources = node.get_friendly_name(), [port.get_node() for port in node.input_values()]
+        if _has_weights(node, sources) or after.intersection(
+            s.get_friendly_name() for s in sources
+        ):
+            after.add(name)
+        elif node.get_type_name() not in {"Constant", "Parameter"}:
+            outside.append(name)
+    return outside
+
+
+def _has_weights(node: Graph, sources: list[Graph]) -> bool:
+    return node.get_type_name() in WEIGHTED and sources[1].get_type_name() == "Constant"
 
 
 def _save(openvino: ModuleType, model: object) -> dict[str, bytes]:
