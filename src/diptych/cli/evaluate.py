@@ -1,5 +1,7 @@
 """``diptych evaluate``: how right a bundle is on labelled data."""
 
+import msgspec
+
 from diptych.cli.options import (
     BundleArgument,
     DataArgument,
@@ -11,6 +13,7 @@ from diptych.cli.output import print_json, progress, table
 from diptych.core.text import quantity
 from diptych.core.values import Estimate
 from diptych.fitting.evaluate import Evaluation, evaluate
+from diptych.tasks.goals import UNITS
 
 SHOWN_CLASSES = 12
 
@@ -22,13 +25,27 @@ def command(
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a bundle: accuracy with its interval, classes, and what is taken for what."""
+    """Score a bundle: scores with their intervals, classes, and what is taken for what."""
     with progress() as report:
         result = evaluate(bundle, data, label=label, skip_unreadable=skip_unreadable, report=report)
     if as_json:
-        print_json(result)
+        print_json(document(result))
     else:
         print(summary(result))
+
+
+def document(result: Evaluation) -> dict[str, object]:
+    """Make the JSON document of an evaluation.
+
+    Args:
+        result: The evaluation.
+
+    Returns:
+        Its fields, with the main score by its name beside its interval's ends.
+    """
+    main = result.scores[result.score]
+    plain: dict[str, object] = msgspec.to_builtins(result)
+    return {"n": result.n, result.score: main.value, "low": main.low, "high": main.high} | plain
 
 
 def summary(result: Evaluation) -> str:
@@ -38,20 +55,24 @@ def summary(result: Evaluation) -> str:
         result: The evaluation.
 
     Returns:
-        Accuracy, the classes, and the confusion matrix where it is small.
+        The scores, the classes, and the confusion matrix where it is small.
     """
-    low, high = quantity(result.low, "fraction"), quantity(result.high, "fraction")
-    lines = [
-        (
-            f"accuracy {quantity(result.accuracy, 'fraction')} "
-            f"(95 % interval {low} to {high}, n {result.n:,}, {result.items})"
-        ),
-        "",
-        _classes(result),
-    ]
-    if len(result.per_class) <= SHOWN_CLASSES:
+    lines = [f"{result.n:,} items ({result.items})", "", _scores(result)]
+    if result.per_class:
+        lines += ["", _classes(result)]
+    if 0 < len(result.per_class) <= SHOWN_CLASSES:
         lines += ["", _confusion(result)]
     return "\n".join(lines)
+
+
+def _scores(result: Evaluation) -> str:
+    rows = []
+    for name, score in result.scores.items():
+        value, low, high = (
+            quantity(part, UNITS[name]) for part in (score.value, score.low, score.high)
+        )
+        rows.append((name, value, f"{low} to {high}", score.method))
+    return table(("score", "value", "95 % interval", "by"), rows)
 
 
 def _classes(result: Evaluation) -> str:

@@ -11,11 +11,15 @@ from diptych.cli.options import (
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    OrderOption,
     OutOption,
     RecipeOption,
     SeedOption,
     SkipOption,
+    TaskOption,
     TimeLimitOption,
+    goal_of,
+    order_of,
 )
 from diptych.cli.output import note, print_json, progress, table
 from diptych.core.manifest import Manifest
@@ -27,6 +31,7 @@ from diptych.fitting.choice import nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.tasks.goals import UNITS
 
 STOPPING = "stopping: writing the best bundle so far (Ctrl-C again to leave at once)"
 UNMET = 3
@@ -44,6 +49,8 @@ def command(
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     label: LabelOption = None,
+    task: TaskOption = None,
+    order: OrderOption = None,
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
@@ -54,6 +61,8 @@ def command(
             target=target,
             recipe=read_recipe(recipe) if recipe else None,
             label=label,
+            goal=goal_of(task),
+            order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,
             report=report,
@@ -113,10 +122,10 @@ def summary(path: Path, manifest: Manifest) -> str:
     Returns:
         The verdict table, the model, and where the bundle and its page are.
     """
-    model, teacher = manifest.model, manifest.teacher
-    lines = [verdict_table(manifest), "", f"{manifest.verdict}: {_model_line(model)}"]
+    teacher = manifest.teacher
+    lines = [verdict_table(manifest), "", f"{manifest.verdict}: {_model_line(manifest)}"]
     lines.append(
-        f"teacher: accuracy {quantity(teacher.accuracy.value, 'fraction')}, "
+        f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
         f"{teacher.parameters:,} parameters; trained in {duration(manifest.training.seconds)}"
     )
     if manifest.verdict != "PASS":
@@ -151,9 +160,10 @@ def verdict_table(manifest: Manifest) -> str:
     return table(header, rows)
 
 
-def _model_line(model: ModelSummary) -> str:
+def _model_line(manifest: Manifest) -> str:
+    model = manifest.model
     parts = [f"{model.name} as {model.precision} on {model.runtime}"]
-    parts.append(f"accuracy {quantity(model.accuracy.value, 'fraction')}")
+    parts += [f"{name} {quantity(s.value, UNITS[name])}" for name, s in model.scores.items()]
     if model.p50_ms:
         parts.append(f"p50 {quantity(model.p50_ms.value, 'ms')}")
     if model.size_bytes:
@@ -181,10 +191,10 @@ def _unmet_lines(manifest: Manifest) -> list[str]:
 def _model(model: ModelSummary) -> dict[str, object]:
     return {
         "name": model.name,
-        "accuracy": model.accuracy.value,
-        "accuracy_low": model.accuracy.low,
-        "accuracy_high": model.accuracy.high,
-        "n": model.accuracy.n,
+        **{name: score.value for name, score in model.scores.items()},
+        **{f"{name}_low": score.low for name, score in model.scores.items()},
+        **{f"{name}_high": score.high for name, score in model.scores.items()},
+        "n": model.score.n,
         "drop": model.drop.value if model.drop else None,
         "p50_ms": model.p50_ms.value if model.p50_ms else None,
         "p99_ms": model.p99_ms.value if model.p99_ms else None,

@@ -5,7 +5,11 @@ from diptych.cli.options import (
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    OrderOption,
     SeedOption,
+    TaskOption,
+    goal_of,
+    order_of,
 )
 from diptych.cli.output import print_json, progress, table
 from diptych.data.inspection import Inspection, inspect
@@ -18,12 +22,20 @@ MOST_CLASSES, MOST_SKIPPED = 30, 10
 def command(
     data: DataArgument,
     label: LabelOption = None,
+    task: TaskOption = None,
+    order: OrderOption = None,
     image_size: ImageSizeOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what DATA holds and what is wrong with it; nothing is written."""
-    options = Options(seed=seed or 0, target=label, image_size=image_size)
+    options = Options(
+        seed=seed or 0,
+        target=label,
+        goal=goal_of(task),
+        order=order_of(order),
+        image_size=image_size,
+    )
     with progress() as report:
         found = inspect(data, options, report)
     if as_json:
@@ -41,19 +53,21 @@ def page(found: Inspection) -> str:
     Returns:
         Its lines, without a final newline.
     """
-    spec = found.input
+    tensor = found.input.tensor()
+    sides = " x ".join(str(side) for side in tensor.shape[1:])
     lines = [
-        f"{found.name}: {found.task}, {len(found.labels)} classes",
-        f"input: {spec.height} x {spec.width} x {spec.channels} uint8, from {_sizes(found)}",
+        f"{found.name}: {found.task}, {_told(found)}",
+        f"input: {sides} {tensor.dtype}",
+        *found.facts,
         f"splits: {found.split_method}",
         f"sha256: {found.sha256}",
         "",
-        table(("class", *SPLITS), _rows(found)),
+        table(("class" if found.counts_per_class else "", *SPLITS), _rows(found)),
     ]
     lines += [f"warning: {warning}" for warning in found.warnings]
     lines += [f"unreadable: {each.item} {each.reason}" for each in found.skipped[:MOST_SKIPPED]]
     if len(found.skipped) > MOST_SKIPPED:
-        lines.append(f"unreadable: {len(found.skipped)} pictures in all (--json lists them)")
+        lines.append(f"unreadable: {len(found.skipped)} items in all (--json lists them)")
     return "\n".join(lines)
 
 
@@ -64,13 +78,12 @@ def _rows(found: Inspection) -> list[tuple[str, ...]]:
     rows = [
         row(label, [found.counts_per_class[split][label] for split in SPLITS])
         for label in found.labels[:MOST_CLASSES]
+        if found.counts_per_class
     ]
     if len(found.labels) > MOST_CLASSES:
         rows.append((f"({len(found.labels) - MOST_CLASSES} more classes)", "", "", ""))
     return [*rows, row("all", [found.counts[split] for split in SPLITS])]
 
 
-def _sizes(found: Inspection) -> str:
-    named = [f"{each.height} x {each.width} ({each.count:,})" for each in found.sizes[:3]]
-    more = f" and {found.num_sizes - 3} more sizes" if found.num_sizes > 3 else ""
-    return ", ".join(named) + more
+def _told(found: Inspection) -> str:
+    return f"{len(found.labels)} classes" if found.counts_per_class else found.labels[0]

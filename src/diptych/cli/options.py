@@ -1,9 +1,13 @@
 """Arguments and options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from typer import Argument, Option
+
+from diptych.core.errors import ConfigError
+from diptych.core.text import nearest
+from diptych.core.values import Goal
 
 DataArgument = Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")]
 BundleArgument = Annotated[Path, Argument(help="The bundle's folder.", metavar="BUNDLE")]
@@ -13,9 +17,48 @@ SeedOption = Annotated[int | None, Option(help="Of everything random [the recipe
 RecipeOption = Annotated[
     Path | None, Option(help="A .toml recipe, or a bundle whose making is done again.")
 ]
-LabelOption = Annotated[str | None, Option(help="The label's column, for tables.")]
+LabelOption = Annotated[str | None, Option(help="The label's column, for tables and text.")]
+TaskOption = Annotated[
+    str | None, Option(help="classification, multi-label, ordinal or regression [by the labels].")
+]
+OrderOption = Annotated[
+    str | None, Option(help="Ordinal classes from least to most, such as low,medium,high.")
+]
 ImageSizeOption = Annotated[int | None, Option(help="Side of the pictures, in pixels.")]
 SkipOption = Annotated[
     bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON document.")]
+
+
+def goal_of(task: str | None) -> Goal | None:
+    """Read what is to be told of an item.
+
+    Args:
+        task: A goal's name, if any.
+
+    Returns:
+        The goal.
+
+    Raises:
+        ConfigError: If there is no such goal.
+    """
+    goals: tuple[Goal, ...] = get_args(Goal)
+    for goal in goals:
+        if task == goal:
+            return goal
+    if task is None:
+        return None
+    raise ConfigError(f"there is no task {task!r}", nearest(task, goals))
+
+
+def order_of(order: str | None) -> tuple[str, ...] | None:
+    """Read the order of classes.
+
+    Args:
+        order: Their names from least to most, with commas between, if any.
+
+    Returns:
+        The names.
+    """
+    return None if order is None else tuple(word.strip() for word in order.split(","))

@@ -18,8 +18,9 @@ from diptych.core.files import replace_file
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Skipped
 from diptych.inference.bundle import Bundle, load
-from diptych.inference.prediction import Prediction, pictures
-from diptych.tasks.image import MAX_FILE_BYTES
+from diptych.inference.inputs import files_in
+from diptych.tasks.image import MAX_FILE_BYTES, SUFFIXES
+from diptych.tasks.prediction import Prediction
 
 STDIN = "-"
 SHOWN_SKIPPED = 5
@@ -60,7 +61,7 @@ def _expand(inputs: Sequence[str]) -> Iterator[Item]:
         if word == STDIN:
             yield _standard_input()
         elif path.is_dir():
-            yield from pictures(path)
+            yield from files_in(path, SUFFIXES)
         elif path.exists():
             yield path
         else:
@@ -79,7 +80,7 @@ def _answers(
 ) -> Iterator[Prediction]:
     unreadable = None if skipped is None else partial(_skip, skipped)
     try:
-        for done, answer in enumerate(model.stream(items, unreadable), start=1):
+        for done, answer in enumerate(model.predict_each(items, unreadable), start=1):
             report(Step(stage="predict", done=done, total=len(items)))
             yield structs.replace(answer, input=STDIN) if answer.input[:6] == "bytes#" else answer
     except DataError as error:

@@ -8,11 +8,15 @@ from diptych.cli.options import (
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    OrderOption,
     OutOption,
     RecipeOption,
     SeedOption,
     SkipOption,
+    TaskOption,
     TimeLimitOption,
+    goal_of,
+    order_of,
 )
 from diptych.cli.output import note, print_json, progress
 from diptych.core.progress import stop_on_interrupt
@@ -30,6 +34,8 @@ def command(
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     label: LabelOption = None,
+    task: TaskOption = None,
+    order: OrderOption = None,
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
@@ -39,6 +45,8 @@ def command(
         settings = Settings(
             recipe=read_recipe(recipe) if recipe else None,
             label=label,
+            goal=goal_of(task),
+            order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,
             report=report,
@@ -51,10 +59,11 @@ def command(
         if as_json:
             print_json(document(bundle.path, manifest))
             return
-        accuracy = manifest.model.accuracy
-        interval = f"{quantity(accuracy.low, 'fraction')} to {quantity(accuracy.high, 'fraction')}"
+        score = manifest.model.score
+        interval = f"{quantity(score.low, 'fraction')} to {quantity(score.high, 'fraction')}"
         print(
-            f"accuracy {quantity(accuracy.value, 'fraction')} ({interval}, n {accuracy.n:,}), "
+            f"{manifest.score_name} {quantity(score.value, 'fraction')} ({interval}, "
+            f"n {score.n:,}), "
             f"{manifest.model.parameters:,} parameters, "
             f"trained in {duration(manifest.training.seconds)}"
         )

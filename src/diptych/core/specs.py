@@ -6,6 +6,7 @@ embeddings) is inside the graph.
 Shapes: N batch, H height, W width, C channels or columns, T samples of sound, L tokens.
 """
 
+import math
 from typing import Annotated, Literal, dataclass_transform
 
 from msgspec import Meta, Struct, field
@@ -25,6 +26,18 @@ class TensorSpec(Value):
     name: str
     dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
     shape: tuple[int | None, ...]
+
+    @property
+    def item_bytes(self) -> int:
+        """The size of one item."""
+        bits = int(self.dtype.removeprefix("u").lstrip("intfloa"))
+        return bits // 8 * math.prod(side or 1 for side in self.shape)
+
+    @property
+    def item(self) -> str:
+        """One item in words, such as ``28 × 28 × 1 values of uint8``."""
+        sides = " × ".join(str(side) for side in self.shape[1:])
+        return f"{sides} values of {self.dtype}"
 
 
 class ImageSpec(Value, tag="image"):
@@ -101,9 +114,13 @@ Column = NumberColumn | CategoryColumn | DateColumn
 
 
 class TableSpec(Value, tag="table"):
-    """What a row is turned into: float32 (C,), one value per column."""
+    """What a row is turned into: float32 (C,), one value per column.
+
+    `ignored` are columns that a row may have and that are not used, such as the label's.
+    """
 
     columns: Annotated[tuple[Column, ...], Meta(min_length=1, max_length=10_000)]
+    ignored: Annotated[tuple[str, ...], Meta(max_length=10_000)] = ()
 
     def tensor(self) -> TensorSpec:
         """Give the graph's input.

@@ -7,7 +7,8 @@ import numpy as np
 
 from diptych.core.progress import Reporter, silent
 from diptych.core.specs import InputSpec, Value
-from diptych.core.values import Dataset, Skipped
+from diptych.core.text import number
+from diptych.core.values import Dataset, Skipped, Split
 from diptych.data import read_with_facts
 from diptych.data.reading import Options
 
@@ -61,24 +62,35 @@ def summarize(dataset: Dataset, facts: tuple[str, ...]) -> Inspection:
     """
     record = dataset.record
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    per_class = {
-        name: np.bincount(split.targets, minlength=len(dataset.labels)).tolist()
-        for name, split in splits.items()
-    }
     return Inspection(
         name=record.name,
         task=dataset.task,
         input=dataset.spec,
         labels=dataset.labels,
         counts=record.counts,
-        counts_per_class={
-            name: dict(zip(dataset.labels, counts, strict=True))
-            for name, counts in per_class.items()
-        },
-        facts=facts,
+        counts_per_class={name: _per_class(dataset, split) for name, split in splits.items()}
+        if dataset.goal != "regression"
+        else {},
+        facts=(*facts, *_range(dataset)),
         split_method=record.split_method,
         seed=record.seed,
         sha256=record.sha256,
         skipped=record.skipped,
         warnings=record.warnings,
     )
+
+
+def _per_class(dataset: Dataset, split: Split) -> dict[str, int]:
+    if split.targets.ndim == 2:
+        counts = split.targets.sum(axis=0).astype(np.int64)
+    else:
+        counts = np.bincount(split.targets, minlength=len(dataset.labels))
+    return dict(zip(dataset.labels, counts.tolist(), strict=True))
+
+
+def _range(dataset: Dataset) -> tuple[str, ...]:
+    if dataset.goal != "regression":
+        return ()
+    low, middle, high = np.quantile(dataset.train.targets, (0, 0.5, 1)).tolist()
+    told = f"{number(low)} to {number(high)}, median {number(middle)}"
+    return (f"{dataset.labels[0]} in train: {told}",)

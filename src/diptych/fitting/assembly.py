@@ -20,10 +20,10 @@ from diptych.fitting.ledger import breakeven, training_summary
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import Trial, run_singly
-from diptych.fitting.verdicts import Evidence, accuracy, cold, give_verdicts, memory, overall
+from diptych.fitting.verdicts import Evidence, cold, give_verdicts, memory, overall, scores
 from diptych.inference import golden, store
-from diptych.measure.proportions import paired_drop, proportion
 from diptych.measure.quantiles import quantile
+from diptych.measure.scores import drop
 from diptych.reporting.card import render_card
 from diptych.reporting.page import render_page
 from diptych.targets.parity import tolerance
@@ -45,7 +45,6 @@ class Outcome:
     candidates: Sequence[Candidate]
     chosen: Candidate
     evidence: Evidence
-    teacher_right: np.ndarray
     interrupted: bool
     calibration_sha256: str | None
 
@@ -66,6 +65,7 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
     examples = _golden_inputs(job)
     expected = {trial.program.name: run_singly(trial.session, examples) for trial in kept}
     contents = {name: data for trial in kept for name, data in trial.program.contents.items()}
+    contents |= job.dataset.assets
     contents["weights.safetensors"] = weights.encode(chosen.model.network)
     contents["golden.npz"] = golden.build(examples, expected)
     programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
@@ -121,7 +121,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
     return Manifest(
         format_version=FORMAT_VERSION,
         name=record.name,
-        task=job.dataset.task,
+        goal=job.dataset.goal,
         labels=job.dataset.labels,
         input=job.dataset.spec,
         programs=programs,
@@ -145,6 +145,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
             interrupted=outcome.interrupted,
             calibration_sha256=outcome.calibration_sha256,
         ),
+        assets=tuple(job.dataset.assets),
         architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
     )
 
@@ -160,10 +161,10 @@ def _relaxations(
 
 def _teacher_summary(outcome: Outcome) -> ModelSummary:
     teacher = outcome.trainees[0]
-    right = outcome.teacher_right
+    evidence = outcome.evidence
     return ModelSummary(
         name=teacher.name,
-        accuracy=proportion(int(right.sum()), len(right)),
+        scores=scores(evidence.goal, evidence.teacher_outputs, evidence.targets),
         parameters=teacher.parameters,
         flops=teacher.flops,
     )
@@ -174,8 +175,8 @@ def _model_summary(outcome: Outcome, chosen: Trial) -> ModelSummary:
     peaks = evidence.memory_bytes
     return ModelSummary(
         name=chosen.model.name,
-        accuracy=accuracy(evidence),
-        drop=paired_drop(evidence.teacher_right, evidence.right),
+        scores=scores(evidence.goal, evidence.outputs, evidence.targets),
+        drop=drop(evidence.teacher_scores, evidence.item_scores),
         parameters=chosen.model.parameters,
         flops=chosen.model.flops,
         p50_ms=quantile(evidence.latencies_ms, 0.5),

@@ -16,7 +16,6 @@ OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
 
 MEASURED: dict[str, Callable[[Candidate], Estimate]] = {
     "drop": lambda c: c.drop,
-    "accuracy": lambda c: c.accuracy,
     "p50": lambda c: c.p50_ms,
     "p99": lambda c: c.p99_ms,
     "size": lambda c: exact(c.size_bytes, "size of the program's files"),
@@ -24,7 +23,22 @@ MEASURED: dict[str, Callable[[Candidate], Estimate]] = {
     "cost": lambda c: exact(c.cost_usd_per_million, "CPU time at a declared price"),
 }
 """The terms that are known of a candidate before it is a bundle."""
-QUALITY = {"drop", "accuracy"}
+
+
+def measured(candidate: Candidate, name: str) -> Estimate | None:
+    """Look up what is known of a candidate before it is a bundle.
+
+    Args:
+        candidate: A measured candidate.
+        name: A term's name.
+
+    Returns:
+        The number with its interval; None where it is not known yet.
+    """
+    if name in candidate.scores:
+        return candidate.scores[name]
+    read = MEASURED.get(name)
+    return None if read is None else read(candidate)
 
 
 def outcomes(candidate: Candidate, budget: Budget) -> dict[str, Outcome]:
@@ -38,9 +52,8 @@ def outcomes(candidate: Candidate, budget: Budget) -> dict[str, Outcome]:
         The outcome of each term.
     """
     return {
-        term.name: decide(MEASURED[term.name](candidate), term.relation, term.limit)
-        for term in budget.terms
-        if term.name in MEASURED
+        term.name: decide(estimate, term.relation, term.limit)
+        for term, estimate in _known(candidate, budget)
     }
 
 
@@ -70,16 +83,17 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
 
     Returns:
         The first by: worst outcome, distance from the budget where one fails or from certainty
-        where one cannot be told, accuracy where the budget limits neither it nor the drop, cost
+        where one cannot be told, the main score where the budget limits no score and no drop, cost
         per prediction.
     """
-    open_quality = not any(term.name in QUALITY for term in budget.terms)
+    quality = {"drop", *candidates[0].scores}
+    open_quality = not any(term.name in quality for term in budget.terms)
 
     def rank(candidate: Candidate) -> tuple[float, ...]:
         worst = max((OUTCOME_ORDER[o] for o in outcomes(candidate, budget).values()), default=0)
         doubt = uncertainty(candidate, budget) if worst == OUTCOME_ORDER["CANNOT TELL"] else 0.0
         distance = overshoot(candidate, budget) if worst else 0.0
-        missing = -candidate.accuracy.value if open_quality else 0.0
+        missing = -candidate.score.value if open_quality else 0.0
         return worst, doubt, distance, missing, candidate.cost_usd_per_million
 
     return min(candidates, key=rank)
@@ -116,8 +130,8 @@ def relaxations(candidates: Sequence[Candidate], budget: Budget) -> tuple[Relaxa
         missed = [term for term in budget.terms if decided.get(term.name, "PASS") != "PASS"]
         if len(missed) != 1:
             continue
-        bound = _bound(MEASURED[missed[0].name](candidate), missed[0])
-        if math.isfinite(bound):
+        bounds = [_bound(e, term) for term, e in _known(candidate, budget) if term is missed[0]]
+        for bound in filter(math.isfinite, bounds):
             offer = _relaxation(candidate.name, bound, missed[0])
             best = found.get(offer.term)
             if best is None or offer.factor < best.factor:
@@ -136,10 +150,7 @@ def overshoot(candidate: Candidate, budget: Budget) -> float:
         0 if every point estimate keeps its limit, else the largest relative excess (for `drop`
         and `accuracy`: the excess in percentage points).
     """
-    excess = [
-        _excess(MEASURED[t.name](candidate).value, t) for t in budget.terms if t.name in MEASURED
-    ]
-    return max([0.0, *excess])
+    return max([0.0, *(_excess(e.value, term) for term, e in _known(candidate, budget))])
 
 
 def uncertainty(candidate: Candidate, budget: Budget) -> float:
@@ -152,8 +163,8 @@ def uncertainty(candidate: Candidate, budget: Budget) -> float:
     Returns:
         0 if every term passes, else the largest excess as in :func:`overshoot`; may be infinite.
     """
-    known = [term for term in budget.terms if term.name in MEASURED]
-    return max([0.0, *(_excess(_bound(MEASURED[t.name](candidate), t), t) for t in known)])
+    known = _known(candidate, budget)
+    return max([0.0, *(_excess(_bound(e, term), term) for term, e in known)])
 
 
 def relaxation_of_choice(verdicts: Sequence[Verdict], candidate: str) -> tuple[Relaxation, ...]:
@@ -173,6 +184,12 @@ def relaxation_of_choice(verdicts: Sequence[Verdict], candidate: str) -> tuple[R
     bound = one.high if one.relation == "<=" else one.low
     term = Term(name=one.name, relation=one.relation, limit=one.limit, unit=one.unit)
     return (_relaxation(candidate, bound, term),) if math.isfinite(bound) else ()
+
+
+def _known(candidate: Candidate, budget: Budget) -> list[tuple[Term, Estimate]]:
+    """Pair the budget's terms with what is known of a candidate."""
+    pairs = [(term, measured(candidate, term.name)) for term in budget.terms]
+    return [(term, estimate) for term, estimate in pairs if estimate is not None]
 
 
 def _excess(value: float, term: Term) -> float:

@@ -10,9 +10,11 @@ from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Dataset, Estimate, Split
 from diptych.data import read
+from diptych.data.reading import Options
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
 from diptych.tasks.classification import confusion
+from diptych.tasks.goals import GOALS
 
 BATCH = 64
 
@@ -27,15 +29,18 @@ class ClassScore(Value):
 
 
 class Evaluation(Value):
-    """How right a bundle is; `confusion[i][j]` counts items of class i that were called j."""
+    """How right a bundle is; `scores` begin with the main one, named `score`.
+
+    `per_class` is there where there are classes; `confusion[i][j]` counts items of class i that
+    were called j.
+    """
 
     n: int
-    accuracy: float
-    low: float
-    high: float
-    per_class: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    score: str
+    scores: dict[str, Estimate]
     items: str
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 def evaluate(
@@ -57,40 +62,49 @@ def evaluate(
         report: Told how far it is.
 
     Returns:
-        Accuracy with its interval, recall and precision per class, and the confusion matrix.
+        The scores with their intervals, recall and precision per class, and the confusion matrix.
     """
     model = bundle if isinstance(bundle, Bundle) else load(bundle)
     dataset = (
         data if isinstance(data, Dataset) else _read(model, data, label, skip_unreadable, report)
     )
     split, items = _items(model, dataset)
-    targets = _translate(split.targets, dataset.labels, model.labels)
-    called = _predict(model, split.inputs, report)
-    matrix = confusion(targets, called, len(model.labels))
-    right = int(np.trace(matrix))
-    score = proportion(right, len(targets))
+    targets = split.targets
+    if model.manifest.goal != "regression":
+        targets = _translate(targets, dataset.labels, model.labels)
+    outputs = _run(model, split.inputs, report)
+    matrix = _matrix(model, outputs, targets)
+    metrics = GOALS[model.manifest.goal].metrics
     return Evaluation(
-        n=score.n,
-        accuracy=score.value,
-        low=score.low,
-        high=score.high,
-        per_class=_class_scores(matrix, model.labels),
-        confusion=tuple(tuple(int(x) for x in row) for row in matrix),
+        n=len(targets),
+        score=model.manifest.score_name,
+        scores={name: metric(outputs, targets) for name, metric in metrics.items()},
         items=items,
+        per_class=() if matrix is None else _class_scores(matrix, model.labels),
+        confusion=() if matrix is None else tuple(tuple(row) for row in matrix.tolist()),
     )
+
+
+def _matrix(model: Bundle, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+    if model.manifest.goal not in {"classification", "ordinal"}:
+        return None
+    return confusion(outputs.argmax(1), targets, len(model.labels))
 
 
 def _read(
     model: Bundle, data: str | Path, label: str | None, skip_unreadable: bool, report: Reporter
 ) -> Dataset:
-    return read(
-        data,
-        seed=model.manifest.provenance.data.seed,
+    manifest = model.manifest
+    options = Options(
+        seed=manifest.provenance.data.seed,
         target=label,
-        spec=model.manifest.input,
+        goal=manifest.goal,
+        order=manifest.labels if manifest.goal == "ordinal" else None,
+        spec=manifest.input,
+        assets=model.assets(),
         skip_unreadable=skip_unreadable,
-        report=report,
     )
+    return read(data, options, report)
 
 
 def _items(model: Bundle, dataset: Dataset) -> tuple[Split, str]:
@@ -112,14 +126,19 @@ def _translate(targets: np.ndarray, theirs: tuple[str, ...], ours: tuple[str, ..
     for name in theirs:
         if name not in ours:
             raise DataError(f"the bundle does not know the label {name!r}", nearest(name, ours))
-    number: np.ndarray = np.array([ours.index(name) for name in theirs])[targets]
-    return number
+    numbers = np.array([ours.index(name) for name in theirs])
+    if targets.ndim == 1:
+        found: np.ndarray = numbers[targets]
+        return found
+    spread = np.zeros((len(targets), len(ours)), dtype=targets.dtype)
+    spread[:, numbers] = targets
+    return spread
 
 
-def _predict(model: Bundle, inputs: np.ndarray, report: Reporter) -> np.ndarray:
+def _run(model: Bundle, inputs: np.ndarray, report: Reporter) -> np.ndarray:
     parts = []
     for start in range(0, len(inputs), BATCH):
-        parts.append(model.run(inputs[start : start + BATCH]).argmax(1))
+        parts.append(model.run(inputs[start : start + BATCH]))
         report(Step(stage="evaluate", done=start + len(parts[-1]), total=len(inputs)))
     return np.concatenate(parts)
 

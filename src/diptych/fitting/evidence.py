@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from diptych.core.progress import Reporter, Step
-from diptych.core.values import Split
+from diptych.core.values import Dataset
 from diptych.fitting.trials import Trial, run_all
 from diptych.fitting.verdicts import Evidence
 from diptych.measure.cost import usd_per_million
@@ -28,28 +28,30 @@ class ColdStarts:
 
 
 def gather_evidence(
-    trial: Trial, test: Split, teacher_right: np.ndarray, *, calls: int, seconds: float
+    trial: Trial, dataset: Dataset, teacher_outputs: np.ndarray, *, calls: int, seconds: float
 ) -> Evidence:
     """Measure a chosen program afresh.
 
     Args:
         trial: The choice.
-        test: The test split, N items.
-        teacher_right: bool (N,), where the teacher was right.
+        dataset: Its test split is used, N items.
+        teacher_outputs: float32 (N, K), the teacher's.
         calls: How many single predictions to time.
         seconds: When to stop timing.
 
     Returns:
         The evidence, without new processes.
     """
-    right = run_all(trial.session, test.inputs).argmax(1) == test.targets
+    test = dataset.test
     one = np.ascontiguousarray(test.inputs[:1])
     timing = interleave(
         {trial.name: lambda: trial.session.run(one)}, samples=calls, time_limit_s=seconds
     )[trial.name]
     return Evidence(
-        teacher_right=teacher_right,
-        right=right,
+        goal=dataset.goal,
+        targets=test.targets,
+        teacher_outputs=teacher_outputs,
+        outputs=run_all(trial.session, test.inputs),
         latencies_ms=timing.latencies_ms,
         size_bytes=trial.size_bytes,
         energy=modelled(timing.cpu_seconds_per_call),

@@ -9,7 +9,7 @@ from diptych.core.text import nearest, parse_duration
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job, open_job
-from diptych.fitting.planner import plan_fit
+from diptych.fitting.plans import plan_fit
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings

@@ -51,15 +51,8 @@ def open_job(
 
 
 def _read(data: str | Path, seed: int, settings: Settings) -> Dataset:
-    dataset = read(
-        data,
-        seed=seed,
-        target=settings.label,
-        image_size=settings.image_size,
-        skip_unreadable=settings.skip_unreadable,
-        report=settings.report,
-    )
-    kind = f"{dataset.task}, {len(dataset.labels)} classes"
-    note = f"{kind}, {len(dataset.train):,} items to train on"
+    dataset = read(data, settings.reading(seed), settings.report)
+    told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} classes"
+    note = f"{dataset.task}, {told}, {len(dataset.train):,} items to train on"
     settings.report(Step(stage="read", done=1, total=1, note=note))
     return dataset

@@ -17,8 +17,9 @@ from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
-from diptych.training.models import NETWORKS, ResidualNetConfig
+from diptych.training.models import NETWORKS, NetworkConfig
 from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
@@ -28,20 +29,8 @@ class ModelPlan(Value):
     """One network and how it is trained; files are called by the name."""
 
     name: Name
-    network: ResidualNetConfig
+    network: NetworkConfig
     training: TrainingRecipe
-
-    def __post_init__(self) -> None:
-        """Check what concerns more than one field.
-
-        Raises:
-            ConfigError: If the network is not known, or its stages are not told once each.
-        """
-        widths, blocks = self.network.widths, self.network.blocks
-        if len(widths) != len(blocks):
-            raise ConfigError(f"{len(widths)} widths and {len(blocks)} blocks of {self.name}")
-        if self.network.name not in NETWORKS:
-            raise ConfigError(f"there is no network {self.network.name!r}")
 
 
 class ProgramPlan(Value):
@@ -76,7 +65,7 @@ class FitRecipe(Value):
             raise ConfigError(f"models share a name: {', '.join(names)}")
 
 
-KINDS = (FitRecipe, ModelPlan, ProgramPlan, ResidualNetConfig, TrainingRecipe, Replan)
+KINDS = (FitRecipe, ModelPlan, ProgramPlan, TrainingRecipe, Replan, *NETWORKS, *BATCHES)
 FIELDS = {field.name for kind in KINDS for field in structs.fields(kind)}
 
 

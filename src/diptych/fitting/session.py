@@ -15,7 +15,7 @@ from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, train_model
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
 from diptych.targets.lower import lower_all
-from diptych.training.loop import RunControl, compute_logits
+from diptych.training.loop import RunControl, compute_outputs
 
 TEACHER_SHARE = 0.45
 LEAST_TEACHER_SHARE = 0.15
@@ -48,7 +48,7 @@ class FitSession:
         self.job, self.recipe, self.deadline, self.settings = job, recipe, deadline, settings
         self.trainees: list[Trainee] = []
         self.trials: list[Trial] = []
-        self.teacher_logits: dict[str, np.ndarray] = {}
+        self.teacher_outputs: dict[str, np.ndarray] = {}
         self.limit_s = float("inf") if deadline is None else deadline - settings.clock()
         self.final_timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
         self.lowering_s = min(FIRST_GUESS_S, FIRST_GUESS_SHARE * self.limit_s)
@@ -64,7 +64,7 @@ class FitSession:
         splits = {"validation": self.job.dataset.validation, "test": self.job.dataset.test}
         for name, split in splits.items():
             recipe = teacher.plan.training
-            self.teacher_logits[name] = compute_logits(teacher.network, split.inputs, recipe)
+            self.teacher_outputs[name] = compute_outputs(teacher.network, split.inputs, recipe)
         self._try(teacher)
 
     def train_student(self, plan: ModelPlan) -> None:
@@ -128,33 +128,30 @@ class FitSession:
             name=model.name,
             report=self.settings.report,
         )
-        self.trials += try_programs(
-            model, programs, self.job.dataset.validation, self.settings.report
-        )
+        self.trials += try_programs(model, programs, self.job.dataset, self.settings.report)
         write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
         self.lowering_s = self.settings.clock() - started
 
     def _outcome(self, seconds: float, calls: int) -> Outcome:
         """Time all programs side by side, choose one, and measure it on the test split."""
-        validation, test = self.job.dataset.validation, self.job.dataset.test
+        dataset = self.job.dataset
         seed, report = self.recipe.seed, self.settings.report
         timings = time_trials(
-            self.trials, validation.inputs, seed=seed, time_limit_s=seconds, report=report
+            self.trials, dataset.validation.inputs, seed=seed, time_limit_s=seconds, report=report
         )
-        right = self.teacher_logits["validation"].argmax(1) == validation.targets
-        rows = [as_candidate(t, timings[t.name], validation.targets, right) for t in self.trials]
+        teacher = self.teacher_outputs["validation"]
+        rows = [as_candidate(t, timings[t.name], dataset, teacher) for t in self.trials]
         candidates = mark_passing(rows, self.job.budget)
         chosen = choose(candidates, self.job.budget)
         trial = next(t for t in self.trials if t.name == chosen.name)
-        teacher_right = self.teacher_logits["test"].argmax(1) == test.targets
+        tested = self.teacher_outputs["test"]
         return Outcome(
             recipe=self._recipe_so_far(),
             trainees=tuple(self.trainees),
             trials=tuple(self.trials),
             candidates=candidates,
             chosen=chosen,
-            evidence=gather_evidence(trial, test, teacher_right, calls=calls, seconds=seconds),
-            teacher_right=teacher_right,
+            evidence=gather_evidence(trial, dataset, tested, calls=calls, seconds=seconds),
             interrupted=bool(self.settings.stop),
             calibration_sha256=hash_items(self.calibration),
         )

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from diptych.core.progress import Reporter, StopRequest, silent
+from diptych.core.values import Goal
+from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe
 
 
@@ -13,14 +15,17 @@ class Settings:
     """Choices with usual values.
 
     `target` is a kind of hardware; `recipe` replays a fit; `label` names the label's column;
-    `image_size` is the side in pixels that pictures are brought to; `skip_unreadable` leaves
-    damaged items out and counts them; `clock` gives seconds, and a time limit counts from
-    `started`, or else from the call.
+    `goal` is what is told of an item, inferred by default, with the `order` of classes from least
+    to most where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
+    `skip_unreadable` leaves damaged items out and counts them; `clock` gives seconds, and a time
+    limit counts from `started`, or else from the call.
     """
 
     target: str = "cpu"
     recipe: FitRecipe | None = None
     label: str | None = None
+    goal: Goal | None = None
+    order: tuple[str, ...] | None = None
     image_size: int | None = None
     skip_unreadable: bool = False
     report: Reporter = silent
@@ -35,6 +40,24 @@ class Settings:
             Seconds of `clock`: `started` if it is set, else now.
         """
         return self.clock() if self.started is None else self.started
+
+    def reading(self, seed: int) -> Options:
+        """Say how data is read.
+
+        Args:
+            seed: Of the splits that have to be made.
+
+        Returns:
+            The options.
+        """
+        return Options(
+            seed=seed,
+            target=self.label,
+            goal=self.goal,
+            order=self.order,
+            image_size=self.image_size,
+            skip_unreadable=self.skip_unreadable,
+        )
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.

@@ -1,20 +1,25 @@
-"""A planned model, trained: the teacher on labels, a student on the teacher's answers."""
+"""A planned model, trained: the teacher on labels, a student on the teacher's answers.
+
+Shapes: N items, K outputs.
+"""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from msgspec.structs import replace
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from diptych.compression.distill import distillation
-from diptych.core.errors import ConfigError
-from diptych.core.specs import ImageSpec
+from diptych.compression.distill import distillation, running
+from diptych.core.specs import InputSpec
 from diptych.core.values import Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.training.loop import RunControl, TrainedNetwork, initialize, train_network
-from diptych.training.models import NETWORKS, ResidualNet
-from diptych.training.objectives import cross_entropy
+from diptych.training.models import NETWORKS
+from diptych.training.models.rescaled import Rescaled
+from diptych.training.objectives import Objective, learn_labels, mixed
+from diptych.training.recipe import TrainingRecipe
 
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
@@ -59,16 +64,10 @@ def train_model(
     Returns:
         The trained model.
     """
-    network = build(plan, dataset.spec, len(dataset.labels), control.seed)
-    network.set_pixel_statistics(torch.from_numpy(dataset.train.inputs))
-    recipe = plan.training
-    objective = (
-        cross_entropy(recipe.label_smoothing)
-        if teacher is None
-        else distillation(teacher.network, recipe.temperature, bf16=recipe.bf16)
-    )
+    network = build(plan, dataset, control.seed)
     flops = forward_flops(network, dataset.spec)
-    trained = train_network(network, dataset, recipe, objective, control)
+    objective = objective_of(dataset, plan.training, teacher)
+    trained = train_network(network, dataset, plan.training, objective, control)
     flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
     return Trainee(
         plan=replace(plan, training=trained.recipe),
@@ -79,37 +78,90 @@ def train_model(
     )
 
 
-def build(plan: ModelPlan, spec: ImageSpec, num_classes: int, seed: int) -> ResidualNet:
-    """Build a planned network with its first weights.
+def objective_of(dataset: Dataset, recipe: TrainingRecipe, teacher: Trainee | None) -> Objective:
+    """Choose what a network is trained towards.
+
+    Args:
+        dataset: The data.
+        recipe: Smoothing, balance, temperature, and the share of labels beside a teacher.
+        teacher: Whom to imitate; without one the labels are learned.
+
+    Returns:
+        The loss of a batch.
+    """
+    scale = target_scale(dataset)[1]
+    labels = learn_labels(
+        dataset.goal,
+        torch.from_numpy(dataset.train.targets),
+        label_smoothing=recipe.label_smoothing,
+        class_weights=class_weights(dataset) if recipe.balance else None,
+        scale=scale,
+    )
+    if teacher is None:
+        return labels
+    answers = running(teacher.network, bf16=recipe.bf16)
+    imitation = distillation(dataset.goal, answers, recipe.temperature, scale=scale)
+    return mixed(labels, imitation, recipe.label_share) if recipe.label_share else imitation
+
+
+def class_weights(dataset: Dataset) -> Tensor | None:
+    """Weigh classes so that each counts as much as the others.
+
+    Args:
+        dataset: The data.
+
+    Returns:
+        float32 (K,), on average 1 over the training items; None where there are no classes.
+    """
+    if dataset.goal not in {"classification", "ordinal"}:
+        return None
+    counts = np.bincount(dataset.train.targets, minlength=len(dataset.labels)).clip(1)
+    return torch.from_numpy((counts.sum() / (len(counts) * counts)).astype(np.float32))
+
+
+def target_scale(dataset: Dataset) -> tuple[float, float]:
+    """Give the scale of what is told.
+
+    Args:
+        dataset: The data.
+
+    Returns:
+        Mean and standard deviation of the training targets of a regression; else 0 and 1.
+    """
+    if dataset.goal != "regression":
+        return 0.0, 1.0
+    targets = dataset.train.targets.astype(np.float64)
+    return float(targets.mean()), float(targets.std()) or 1.0
+
+
+def build(plan: ModelPlan, dataset: Dataset, seed: int) -> nn.Module:
+    """Build a planned network with its first weights, scaled to the training items.
 
     Args:
         plan: The network.
-        spec: The pictures it takes.
-        num_classes: How many labels.
+        dataset: The data.
         seed: The root seed.
 
     Returns:
         The network.
-
-    Raises:
-        ConfigError: If the pictures are too small for the network's stages.
     """
-    stages, side = len(plan.network.widths), min(spec.height, spec.width)
-    if side >> stages == 0:
-        raise ConfigError(
-            f"{plan.name}: pictures of {side} pixels cannot be halved {stages} times",
-            "give the network fewer widths and blocks, or raise --image-size",
-        )
-    kind = NETWORKS[plan.network.name]
-    return initialize(lambda: kind(plan.network, spec, num_classes), seed, plan.name)
+    kind = NETWORKS[type(plan.network)]
+    outputs = len(dataset.labels)
+    network: nn.Module = initialize(
+        lambda: kind(plan.network, dataset.spec, outputs), seed, plan.name
+    )
+    network.learn_scaling(torch.from_numpy(dataset.train.inputs))  # type: ignore[operator]
+    if dataset.goal == "regression":
+        return Rescaled(network, *target_scale(dataset))
+    return network
 
 
-def forward_flops(network: nn.Module, spec: ImageSpec) -> int:
+def forward_flops(network: nn.Module, spec: InputSpec) -> int:
     """Count the floating-point operations of one prediction.
 
     Args:
         network: Any network.
-        spec: The pictures it takes.
+        spec: What it takes.
 
     Returns:
         FLOPs, a multiply-add counted as two.
@@ -117,7 +169,9 @@ def forward_flops(network: nn.Module, spec: ImageSpec) -> int:
     was_training = network.training
     network.eval()
     counter = FlopCounterMode(display=False)
+    tensor = spec.tensor()
+    sides = [side or 1 for side in tensor.shape]
     with counter, torch.no_grad():
-        network(torch.zeros(1, spec.height, spec.width, spec.channels, dtype=torch.uint8))
+        network(torch.zeros(sides, dtype=getattr(torch, tensor.dtype)))
     network.train(was_training)
     return int(counter.get_total_flops())

@@ -1,27 +1,29 @@
 """Candidates tried: lowered programs run on the validation split and timed side by side.
 
-Shapes: N items, K classes.
+Shapes: N items, K outputs.
 """
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from diptych.core.progress import Reporter, Step
-from diptych.core.values import Candidate, Split
+from diptych.core.values import Candidate, Dataset
 from diptych.fitting.trainee import Trainee
+from diptych.fitting.verdicts import scores
 from diptych.inference.runtimes import Session, open_session
 from diptych.measure.cost import usd_per_million
 from diptych.measure.energy import modelled
-from diptych.measure.proportions import paired_drop, proportion
 from diptych.measure.quantiles import quantile
+from diptych.measure.scores import drop
 from diptych.measure.timing import Timing, interleave
 from diptych.targets.lower import LoweredProgram
 from diptych.targets.parity import check
-from diptych.training.loop import compute_logits
+from diptych.tasks.goals import GOALS
+from diptych.training.loop import compute_outputs
 
 BATCH = 64
 TIMED_CALLS = 1000
@@ -31,12 +33,16 @@ PARITY_ITEMS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A lowered program that runs here, and what it answered: `logits` float32 (N, K)."""
+    """A lowered program that runs here, and what it answered: `outputs` float32 (N, K).
+
+    `assets_bytes` is the size of the files that its inputs' preparation needs.
+    """
 
     model: Trainee
     program: LoweredProgram
     session: Session
-    logits: np.ndarray
+    outputs: np.ndarray
+    assets_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -45,19 +51,19 @@ class Trial:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the program's files."""
-        return sum(len(content) for content in self.program.contents.values())
+        """The size of the program's files, and of those that preparation needs."""
+        return self.assets_bytes + sum(len(data) for data in self.program.contents.values())
 
 
 def try_programs(
-    model: Trainee, programs: Iterable[LoweredProgram], split: Split, report: Reporter
+    model: Trainee, programs: Iterable[LoweredProgram], dataset: Dataset, report: Reporter
 ) -> list[Trial]:
-    """Open each program here and run it on a split.
+    """Open each program here and run it on the validation split.
 
     Args:
         model: The model that was lowered.
         programs: Its programs.
-        split: The items.
+        dataset: The data.
         report: Told after each program.
 
     Returns:
@@ -68,12 +74,14 @@ def try_programs(
     """
     lowered = list(programs)
     trials = []
-    reference = compute_logits(model.network, split.inputs[:PARITY_ITEMS], model.plan.training)
+    inputs, assets_bytes = dataset.validation.inputs, sum(map(len, dataset.assets.values()))
+    reference = compute_outputs(model.network, inputs[:PARITY_ITEMS], model.plan.training)
     for done, program in enumerate(lowered, 1):
         session = open_lowered(program)
-        logits = run_all(session, split.inputs)
-        check(reference, logits[:PARITY_ITEMS], program.precision)
-        trials.append(Trial(model=model, program=program, session=session, logits=logits))
+        outputs = run_all(session, inputs)
+        check(reference, outputs[:PARITY_ITEMS], program.precision)
+        trial = Trial(model=model, program=program, session=session, outputs=outputs)
+        trials.append(replace(trial, assets_bytes=assets_bytes))
         stage = f"try {model.name}"
         report(Step(stage=stage, done=done, total=len(lowered), note=program.name))
     return trials
@@ -145,28 +153,29 @@ def time_trials(
 
 
 def as_candidate(
-    trial: Trial, timing: Timing, targets: np.ndarray, teacher_right: np.ndarray
+    trial: Trial, timing: Timing, dataset: Dataset, teacher_outputs: np.ndarray
 ) -> Candidate:
     """Gather what a trial showed into a row of the leaderboard.
 
     Args:
         trial: The trial.
         timing: Its timing.
-        targets: int64 (N,), the labels of the items that were tried.
-        teacher_right: bool (N,), where the teacher was right.
+        dataset: The data, on whose validation split it was tried, N items.
+        teacher_outputs: float32 (N, K), the teacher's on the same items.
 
     Returns:
         The candidate.
     """
-    right = trial.logits.argmax(1) == targets
+    targets, goal = dataset.validation.targets, GOALS[dataset.goal]
+    right = goal.item_scores(trial.outputs, targets)
     return Candidate(
         name=trial.name,
         model=trial.model.name,
         runtime=trial.program.runtime,
         precision=trial.program.precision,
         threads=THREADS,
-        accuracy=proportion(int(right.sum()), len(right)),
-        drop=paired_drop(teacher_right, right),
+        scores=scores(dataset.goal, trial.outputs, targets),
+        drop=drop(goal.item_scores(teacher_outputs, targets), right),
         p50_ms=quantile(timing.latencies_ms, 0.5),
         p99_ms=quantile(timing.latencies_ms, 0.99),
         size_bytes=trial.size_bytes,

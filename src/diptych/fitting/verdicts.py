@@ -2,37 +2,47 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from diptych.core.values import Energy, Estimate, Outcome, Verdict
+from diptych.core.values import Energy, Estimate, Goal, Outcome, Verdict
 from diptych.fitting.budget import Budget, Term
 from diptych.measure.decisions import decide, exact
-from diptych.measure.proportions import (
-    paired_drop,
-    proportion,
-    samples_for_drop,
-    samples_for_proportion,
-)
 from diptych.measure.quantiles import quantile, samples_for_quantile
+from diptych.measure.scores import drop, samples_for_drop, samples_for_score
+from diptych.tasks.goals import GOALS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What was measured of the chosen model, outside the data that chose it.
 
-    `teacher_right` and `right` are bool (N,) over the test split; `latencies_ms` float (M,) of
-    single predictions; `cold_ms` and `memory_bytes` are of new processes.
+    `teacher_outputs` and `outputs` are float32 (N, K) over the test split, whose targets are
+    `targets` (N, ...); `latencies_ms` float (M,) of single predictions; `cold_ms` and
+    `memory_bytes` are of new processes.
     """
 
-    teacher_right: np.ndarray
-    right: np.ndarray
+    goal: Goal
+    targets: np.ndarray
+    teacher_outputs: np.ndarray
+    outputs: np.ndarray
     latencies_ms: np.ndarray
     size_bytes: int
     energy: Energy
     cost_usd_per_million: float
     cold_ms: np.ndarray | None = None
     memory_bytes: np.ndarray | None = None
+
+    @cached_property
+    def item_scores(self) -> np.ndarray:
+        """How well each test item was told, (N,); the mean is the main score."""
+        return GOALS[self.goal].item_scores(self.outputs, self.targets)
+
+    @cached_property
+    def teacher_scores(self) -> np.ndarray:
+        """The same of the teacher."""
+        return GOALS[self.goal].item_scores(self.teacher_outputs, self.targets)
 
 
 def give_verdicts(budget: Budget, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -64,7 +74,7 @@ def overall(verdicts: tuple[Verdict, ...]) -> Outcome:
 
 
 def _verdict(term: Term, evidence: Evidence) -> Verdict:
-    estimate = ESTIMATES[term.name](evidence)
+    estimate = _estimate(term, evidence)
     outcome = decide(estimate, term.relation, term.limit)
     needed = _samples_needed(term, evidence) if outcome == "CANNOT TELL" else None
     return Verdict(
@@ -83,17 +93,23 @@ def _verdict(term: Term, evidence: Evidence) -> Verdict:
     )
 
 
+def _estimate(term: Term, evidence: Evidence) -> Estimate:
+    metric = GOALS[evidence.goal].metrics.get(term.name)
+    if metric is not None:
+        return metric(evidence.outputs, evidence.targets)
+    return ESTIMATES[term.name](evidence)
+
+
 def _label(term: Term, evidence: Evidence) -> str | None:
     return {"energy": evidence.energy.label, "cost": "declared"}.get(term.name)
 
 
 def _samples_needed(term: Term, evidence: Evidence) -> int | None:
-    right = evidence.right
+    if term.name == GOALS[evidence.goal].score:
+        return samples_for_score(evidence.item_scores, term.limit)
     match term.name:
         case "drop":
-            return samples_for_drop(evidence.teacher_right, right, term.limit)
-        case "accuracy":
-            return samples_for_proportion(int(right.sum()), len(right), term.limit)
+            return samples_for_drop(evidence.teacher_scores, evidence.item_scores, term.limit)
         case "p50":
             return samples_for_quantile(evidence.latencies_ms, 0.5, term.limit)
         case "p99":
@@ -104,16 +120,18 @@ def _samples_needed(term: Term, evidence: Evidence) -> int | None:
             return None
 
 
-def accuracy(evidence: Evidence) -> Estimate:
-    """Estimate the accuracy on the test split.
+def scores(goal: Goal, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Estimate]:
+    """Estimate every score of a goal.
 
     Args:
-        evidence: What was measured.
+        goal: What was told.
+        outputs: float32 (N, K).
+        targets: (N, ...).
 
     Returns:
-        The share of items that were right.
+        The scores by name, the main one first.
     """
-    return proportion(int(evidence.right.sum()), len(evidence.right))
+    return {name: metric(outputs, targets) for name, metric in GOALS[goal].metrics.items()}
 
 
 def cold(evidence: Evidence) -> Estimate:
@@ -175,8 +193,7 @@ def _unknown(method: str) -> Estimate:
 
 
 ESTIMATES: Mapping[str, Callable[[Evidence], Estimate]] = {
-    "drop": lambda e: paired_drop(e.teacher_right, e.right),
-    "accuracy": accuracy,
+    "drop": lambda e: drop(e.teacher_scores, e.item_scores),
     "p50": lambda e: quantile(e.latencies_ms, 0.5),
     "p99": lambda e: quantile(e.latencies_ms, 0.99),
     "size": lambda e: exact(e.size_bytes, "size of the program's files"),

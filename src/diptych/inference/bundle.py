@@ -174,6 +174,14 @@ class Bundle:
         """
         return _read_golden(self.path, self.manifest)
 
+    def assets(self) -> dict[str, bytes]:
+        """Read the files that preparation needs beside the input's spec.
+
+        Returns:
+            Their content by name.
+        """
+        return _read_assets(self.path, self.manifest)
+
     def leaderboard(self) -> list[Candidate]:
         """List the candidates that were measured, the chosen one first, then by latency.
 
@@ -253,13 +261,13 @@ def load(
             session.close()
             raise
         logger.warning("%s", error.message)
+    prepare = preparer(manifest.input, _read_assets(folder, manifest))
     opened = structs.replace(program, threads=workers)
-    return Bundle(folder, manifest, opened, session, _preparer(folder, manifest))
+    return Bundle(folder, manifest, opened, session, prepare)
 
 
-def _preparer(folder: Path, manifest: Manifest) -> Preparer:
-    assets = {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
-    return preparer(manifest.input, assets)
+def _read_assets(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    return {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
 
 
 def _read_golden(folder: Path, manifest: Manifest) -> goldens.Golden:

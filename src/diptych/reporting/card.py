@@ -59,7 +59,7 @@ def usage(manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest) -> str:
-    data, value = manifest.provenance.data, manifest.model.accuracy.value
+    data, value = manifest.provenance.data, manifest.model.score.value
     words = [manifest.task, *filter(None, (manifest.model.precision, manifest.model.runtime))]
     return "\n".join(
         [
@@ -90,13 +90,13 @@ def _quoted(words: str) -> str:
 
 
 def _limits(manifest: Manifest) -> list[str]:
-    spec, cpu = manifest.input, markdown.escape(manifest.machine.cpu)
+    cpu = markdown.escape(manifest.machine.cpu)
     labels = ", ".join(markdown.escape(label) for label in manifest.labels[:50])
     more = f" and {len(manifest.labels) - 50} more" if len(manifest.labels) > 50 else ""
     return [
         f"It knows {len(manifest.labels)} labels and nothing else: {labels}{more}.",
-        "A picture of anything else gets one of these labels too; a score is no proof.",
-        f"Pictures are brought to {spec.width} × {spec.height} pixels; finer detail is lost.",
+        "An input of anything else gets an answer too; a score is no proof.",
+        f"An input is brought to {manifest.input.tensor().item}; finer detail is lost.",
         "Accuracy holds for data like the training data; for yours, run `diptych evaluate`.",
         f"Time and energy hold for {cpu}; for another machine, run `diptych bench`.",
         "License: not stated. Whoever publishes this model adds one.",

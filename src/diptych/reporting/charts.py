@@ -78,9 +78,9 @@ def curves(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
     """
     alt = require("altair", EXTRA)
     scored = [
-        {"model": short(one.model), "epoch": one.epoch, "accuracy": 100 * one.accuracy}
+        {"model": short(one.model), "epoch": one.epoch, "accuracy": 100 * one.score}
         for one in manifest.curves
-        if one.accuracy is not None
+        if one.score is not None
     ]
     if not scored:
         return None

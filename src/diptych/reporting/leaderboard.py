@@ -57,7 +57,7 @@ def nearest(manifest: Manifest) -> tuple[Entry, ...]:
 def _entry(one: Candidate) -> Entry:
     cells = (
         one.name,
-        measured(one.accuracy.value, one.accuracy.low, one.accuracy.high, "fraction"),
+        measured(one.score.value, one.score.low, one.score.high, "fraction"),
         measured(one.drop.value, one.drop.low, one.drop.high, "fraction"),
         measured(one.p50_ms.value, one.p50_ms.low, one.p50_ms.high, "ms"),
         measured(one.p99_ms.value, one.p99_ms.low, one.p99_ms.high, "ms"),

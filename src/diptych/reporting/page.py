@@ -16,6 +16,7 @@ from diptych.core.errors import StorageError
 from diptych.core.extras import require
 from diptych.core.files import write_atomic
 from diptych.core.manifest import Manifest
+from diptych.core.specs import ImageSpec
 from diptych.inference import golden, store
 from diptych.inference.manifest import FILE_NAME, listed_files
 from diptych.reporting import charts, leaderboard, scatter, sides, verdicts
@@ -42,7 +43,8 @@ def render_page(manifest: Manifest, inputs: np.ndarray, logits: np.ndarray) -> s
     Raises:
         MissingExtraError: If the ``report`` extra is not installed.
     """
-    return render(manifest, pick(inputs, logits, manifest.labels))
+    shown = isinstance(manifest.input, ImageSpec) and manifest.goal == "classification"
+    return render(manifest, pick(inputs, logits, manifest.labels) if shown else ())
 
 
 def render(manifest: Manifest, examples: tuple[Example, ...]) -> str:

@@ -66,7 +66,7 @@ def limits(manifest: Manifest) -> list[Limit]:
         The limits on p99 (ms) and on accuracy (%).
     """
     one = manifest.candidates[0]
-    teacher = one.accuracy.value + one.drop.value
+    teacher = one.score.value + one.drop.value
     found = []
     for term in manifest.terms:
         label = (
@@ -81,7 +81,7 @@ def limits(manifest: Manifest) -> list[Limit]:
 
 
 def _point(one: Candidate) -> dict[str, Any]:
-    p99, accuracy = one.p99_ms, one.accuracy
+    p99, accuracy = one.p99_ms, one.score
     value = max(p99.value, FEWEST_MS)
     return {
         "name": short(one.name),

@@ -102,23 +102,20 @@ def _purpose(manifest: Manifest) -> Row:
 
 
 def _example(manifest: Manifest) -> Row:
-    spec = manifest.input
-    kind = "grayscale" if spec.channels == 1 else "color"
     labels = ", ".join(manifest.labels[:3]) + (", …" if len(manifest.labels) > 3 else "")
     return Row(
         what="Example",
         training=(f"{manifest.teacher.name} learns from {manifest.provenance.data.name}",),
         inference=(
-            f"One {spec.width} × {spec.height} {kind} picture in",
+            f"{manifest.input.tensor().item} in",
             f"one of {len(manifest.labels)} labels out: {labels}",
         ),
     )
 
 
 def _data(manifest: Manifest) -> Row:
-    training, spec = manifest.training, manifest.input
+    training, tensor = manifest.training, manifest.input.tensor()
     items = manifest.provenance.data.counts.get("train", 0)
-    request_bytes = spec.height * spec.width * spec.channels
     return Row(
         what="Data handled",
         training=(
@@ -126,8 +123,8 @@ def _data(manifest: Manifest) -> Row:
             f"{count(training.samples)} samples seen over all epochs",
         ),
         inference=(
-            f"{text.size(request_bytes)} per request",
-            f"{spec.height} × {spec.width} × {spec.channels} values of uint8",
+            f"{text.size(tensor.item_bytes)} per request",
+            tensor.item,
         ),
     )
 
@@ -183,8 +180,8 @@ def _accuracy(manifest: Manifest) -> Row:
     drop = _named("drop", model.drop, "fraction") if model.drop else ()
     return Row(
         what="Accuracy on the test split",
-        training=estimate(manifest.teacher.accuracy, "fraction"),
-        inference=(*estimate(model.accuracy, "fraction"), *drop),
+        training=estimate(manifest.teacher.score, "fraction"),
+        inference=(*estimate(model.score, "fraction"), *drop),
     )
 
 

@@ -56,7 +56,7 @@ def sentence(manifest: Manifest) -> str:
         The sentence.
     """
     model = manifest.model
-    accuracy = model.accuracy
+    accuracy = model.score
     share = measured(accuracy.value, accuracy.low, accuracy.high, "fraction")
     parts = [f"{model.name} is right on {share} of {accuracy.n:,} test items"]
     if model.p99_ms:

@@ -67,12 +67,13 @@ def _model(name: str, bundle: Bundle) -> str:
 
 
 def _facts(bundle: Bundle) -> str:
-    spec, program, accuracy = bundle.manifest.input, bundle.program, bundle.manifest.model.accuracy
-    colors = "grey" if spec.channels == 1 else "RGB"
+    manifest, program, score = bundle.manifest, bundle.program, bundle.manifest.model.score
+    tensor = manifest.input.tensor()
+    sides = " × ".join(str(side) for side in tensor.shape[1:])
     return (
-        f"{bundle.manifest.task.replace('-', ' ').capitalize()}, accuracy "
-        f"{quantity(accuracy.value, 'fraction')} on {accuracy.n:,} test items. "
-        f"Takes {spec.width} × {spec.height} {colors}, runs as {program.precision} on "
+        f"{manifest.task.replace('-', ' ').capitalize()}, {manifest.score_name} "
+        f"{quantity(score.value, 'fraction')} on {score.n:,} test items. "
+        f"Takes {sides} {tensor.name}, runs as {program.precision} on "
         f"{program.runtime}, {size(program.size_bytes)}."
     )
 

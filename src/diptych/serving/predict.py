@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from diptych.core.errors import DataError
 from diptych.inference.bundle import Bundle
-from diptych.inference.prediction import Prediction
 from diptych.serving.arrays import PICTURES, parse_array
 from diptych.serving.messages import (
     BINARY,
@@ -24,6 +23,7 @@ from diptych.serving.messages import (
     Response,
     json_response,
 )
+from diptych.tasks.prediction import Prediction
 
 PART_ITEMS = 16
 MAX_ITEMS = 1024

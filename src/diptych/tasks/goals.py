@@ -32,6 +32,15 @@ class GoalKind:
     answer: Answer
 
 
+UNITS = {
+    "accuracy": "fraction",
+    "f1": "fraction",
+    "auroc": "fraction",
+    "r2": "fraction",
+    "mae": "target",
+    "rmse": "target",
+}
+"""The unit of each metric; ``target`` is that of the values told."""
 GOALS: dict[str, GoalKind] = {
     "classification": GoalKind(
         score="accuracy",

@@ -4,6 +4,8 @@ from typing import Any
 
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 
+__all__ = ["NETWORKS", "NetworkConfig", "ResidualNet", "ResidualNetConfig"]
+
 NetworkConfig = ResidualNetConfig
 NETWORKS: dict[type, Any] = {ResidualNetConfig: ResidualNet}
 """The class of each config, made from the config, an input's spec and the number of outputs."""

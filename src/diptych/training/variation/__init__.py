@@ -8,6 +8,8 @@ from torch import Tensor
 
 from diptych.training.variation.pictures import PictureBatches, PictureVariation
 
+__all__ = ["BATCHES", "Batches", "PictureVariation", "Variation", "batches_of"]
+
 Variation = PictureVariation
 
 

@@ -1,8 +1,4 @@
-"""Plans a fit from what is known before it: the data, the budget, the machine, the time.
-
-Nothing here is timed, so the same data, budget, seed and kind of machine give the same plan; a
-time limit shortens runs while they run, and what was done is recorded in the recipe.
-"""
+"""The plan of a fit on pictures: residual networks, wider for the teacher."""
 
 import math
 
@@ -13,12 +9,13 @@ from diptych.core.seeds import generator
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
+from diptych.fitting.plans.machines import computes_in_bf16
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.symmetry import mirroring_keeps_labels
+from diptych.training.variation import PictureVariation
 
-BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 USUAL_STEPS = 800
 MOST_EPOCHS = 80
 TEACHER_EPOCHS = 12
@@ -36,7 +33,7 @@ CONTAINER_BYTES = 34_000
 BYTES_PER_PARAMETER = 1.02
 
 
-def plan_fit(
+def plan(
     dataset: Dataset, budget: Budget, machine: Machine, seed: int, *, timed: bool
 ) -> FitRecipe:
     """Plan a fit.
@@ -51,9 +48,10 @@ def plan_fit(
     Returns:
         The recipe, with a teacher, one or two students and no programs yet.
     """
+    spec = pictures_of(dataset)
     teacher = ModelPlan(
         name="teacher",
-        network=teacher_network(dataset.spec),
+        network=teacher_network(spec),
         training=training_recipe(
             dataset, machine, seed, TIMED_TEACHER_EPOCHS if timed else TEACHER_EPOCHS
         ),
@@ -61,13 +59,30 @@ def plan_fit(
     training = training_recipe(
         dataset, machine, seed, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS
     )
-    networks = student_networks(dataset.spec, len(dataset.labels), budget)
+    networks = student_networks(spec, len(dataset.labels), budget)
     count = 1 if len(dataset.train) > FEW_ITEMS else 2
     students = tuple(
         ModelPlan(name=f"student-{_channels(network)}", network=network, training=training)
         for network in networks[:count]
     )
     return FitRecipe(teacher=teacher, students=students, seed=seed)
+
+
+def pictures_of(dataset: Dataset) -> ImageSpec:
+    """Give the pictures' spec.
+
+    Args:
+        dataset: Of pictures.
+
+    Returns:
+        Its spec.
+
+    Raises:
+        TypeError: If it is of something else.
+    """
+    if not isinstance(dataset.spec, ImageSpec):
+        raise TypeError(f"{dataset.task} is not about pictures")
+    return dataset.spec
 
 
 def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
@@ -125,19 +140,29 @@ def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float
     Returns:
         The recipe of one run.
     """
-    items, side = len(dataset.train), min(dataset.spec.height, dataset.spec.width)
+    spec = pictures_of(dataset)
+    items, side = len(dataset.train), min(spec.height, spec.width)
     batch_size = min(128, 2 ** int(math.log2(max(8, items / 8))))
     few = USUAL_STEPS * batch_size / items
-    order = generator(seed, "mirroring").permutation(items)
     return TrainingRecipe(
         epochs=float(min(MOST_EPOCHS, max(epochs, round(few)))),
         batch_size=batch_size,
-        translate=max(1, round(side / 12)),
-        cutout=side // 4,
-        flip=mirroring_keeps_labels(dataset.train.inputs, dataset.train.targets, order),
-        bf16=any(flag in machine.flags for flag in BF16_FLAGS),
+        variation=PictureVariation(
+            translate=max(1, round(side / 12)),
+            cutout=side // 4,
+            flip=_mirrors(dataset, seed),
+        ),
+        bf16=computes_in_bf16(machine),
         threads=machine.cores if side >= SMALL_SIDE else 1,
     )
+
+
+def _mirrors(dataset: Dataset, seed: int) -> bool:
+    """Say whether pictures may be mirrored; where no classes can tell, they are not."""
+    if dataset.goal not in {"classification", "ordinal"}:
+        return False
+    order = generator(seed, "mirroring").permutation(len(dataset.train))
+    return mirroring_keeps_labels(dataset.train.inputs, dataset.train.targets, order)
 
 
 def estimated_int8_bytes(config: ResidualNetConfig, spec: ImageSpec, num_classes: int) -> float:

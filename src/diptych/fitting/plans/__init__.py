@@ -1,0 +1,45 @@
+"""Plans of fits, by kind of input: from the data, the budget, the machine and the time.
+
+Nothing here is timed, so the same data, budget, seed and kind of machine give the same plan; a
+time limit shortens runs while they run, and what was done is recorded in the recipe.
+"""
+
+from typing import Protocol
+
+from diptych.core.manifest import Machine
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Dataset
+from diptych.fitting.budget import Budget
+from diptych.fitting.plans import image
+from diptych.fitting.recipe import FitRecipe
+
+
+class Planner(Protocol):
+    """Plans a fit; `timed` says whether a time limit will end the runs, planned long then."""
+
+    def __call__(
+        self, dataset: Dataset, budget: Budget, machine: Machine, seed: int, *, timed: bool
+    ) -> FitRecipe:
+        """Give a recipe with a teacher, students and no programs yet."""
+        ...
+
+
+PLANS: dict[type, Planner] = {ImageSpec: image.plan}
+
+
+def plan_fit(
+    dataset: Dataset, budget: Budget, machine: Machine, seed: int, *, timed: bool
+) -> FitRecipe:
+    """Plan a fit.
+
+    Args:
+        dataset: The data.
+        budget: The limits; its size limit bounds the student.
+        machine: Where it will run.
+        seed: The root seed.
+        timed: Whether a time limit will end the runs; then they are planned long.
+
+    Returns:
+        The recipe, with a teacher, students and no programs yet.
+    """
+    return PLANS[type(dataset.spec)](dataset, budget, machine, seed, timed=timed)
