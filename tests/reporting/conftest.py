@@ -76,7 +76,7 @@ def candidate(index: int) -> Candidate:
         runtime=runtime,
         precision=precision,
         threads=1,
-        accuracy=share(accuracy, 10_000),
+        scores={"accuracy": share(accuracy, 10_000)},
         drop=Estimate(
             value=drop, low=drop - 0.0019, high=drop + 0.0019, n=10_000, method="made up"
         ),
@@ -142,14 +142,14 @@ def manifest() -> Manifest:
         data_bytes=39_200_000,
     )
     curves = [
-        CurvePoint(model=name, epoch=e, seconds=40.0 * e, loss=2 / e, accuracy=top - gap / e)
+        CurvePoint(model=name, epoch=e, seconds=40.0 * e, loss=2 / e, score=top - gap / e)
         for name, epochs, top, gap in (("teacher", 12, 0.944, 0.08), ("student-s", 16, 0.937, 0.11))
         for e in range(1, epochs + 1)
     ]
     return Manifest(
         format_version=FORMAT_VERSION,
         name="fashion-fixture",
-        task="image-classification",
+        goal="classification",
         labels=LABELS,
         input=SPEC,
         programs=(
@@ -174,11 +174,14 @@ def manifest() -> Manifest:
         candidates=tuple(candidate(index) for index in range(len(ROWS))),
         relaxations=(),
         teacher=ModelSummary(
-            name="teacher", accuracy=share(0.9352, 10_000), parameters=2_790_000, flops=212_000_000
+            name="teacher",
+            scores={"accuracy": share(0.9352, 10_000)},
+            parameters=2_790_000,
+            flops=212_000_000,
         ),
         model=ModelSummary(
             name="student-s",
-            accuracy=share(0.929, 10_000),
+            scores={"accuracy": share(0.929, 10_000)},
             drop=Estimate(value=0.0062, low=0.0031, high=0.0093, n=10_000, method="made up"),
             parameters=78_026,
             flops=9_870_000,

@@ -21,7 +21,7 @@ def test_energies_that_may_not_be_compared_are_not_drawn(manifest) -> None:
 
 
 def test_only_epochs_that_were_scored_are_drawn(manifest) -> None:
-    unscored = CurvePoint(model="teacher", epoch=99, seconds=1.0, loss=1.0, accuracy=None)
+    unscored = CurvePoint(model="teacher", epoch=99, seconds=1.0, loss=1.0, score=None)
     chart = curves(replace(manifest, curves=(*manifest.curves, unscored)), PAPER, 600)
     assert len(chart.to_dict()["data"]["values"]) == len(manifest.curves)
     assert curves(replace(manifest, curves=(unscored,)), PAPER, 600) is None

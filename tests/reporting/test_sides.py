@@ -31,7 +31,7 @@ def test_throughput_of_one_stream_is_what_p50_allows(manifest) -> None:
 
 
 def test_every_estimate_carries_its_interval_and_n(manifest) -> None:
-    assert estimate(manifest.teacher.accuracy, "fraction") == (
+    assert estimate(manifest.teacher.score, "fraction") == (
         "93.5 %",
         "93.0 to 94.0 %, n = 10,000",
     )
