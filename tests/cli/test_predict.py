@@ -115,7 +115,7 @@ def test_nothing_readable_is_an_error_even_when_skipping(tiny_bundle, tmp_path, 
     ("arguments", "message"),
     [
         (["no-such.png"], "there is no file or folder"),
-        (["empty"], "holds no pictures"),
+        (["empty"], "empty holds no .jpg"),
         (["a.png", "--out", "a.xlsx"], "cannot write"),
         (["a.png", "--out", "no/such/a.csv"], "cannot write"),
         (["a.png", "--runtime", "openvin"], "unknown runtime"),

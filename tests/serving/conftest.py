@@ -49,7 +49,7 @@ def mean_colors(batch: np.ndarray) -> np.ndarray:
 
 
 MANIFEST = b"""
-{"format_version": 1, "name": "colors", "task": "image-classification",
+{"format_version": 2, "name": "colors", "goal": "classification",
  "labels": ["red", "green", "blue & <deep>"],
  "input": {"type": "image", "height": 4, "width": 6, "channels": 3}, "files": [],
  "programs": [{"name": "mean", "runtime": "onnxruntime", "precision": "fp32", "files": [],
@@ -61,10 +61,10 @@ MANIFEST = b"""
   {"name": "p99", "relation": "<=", "limit": 1.0, "unit": "ms", "value": 0.9,
    "low": 0.8, "high": 1.2, "n": 400, "verdict": "CANNOT TELL", "method": "order statistics"}],
  "candidates": [], "relaxations": [], "breakeven_predictions": null, "curves": [],
- "teacher": {"name": "mean", "parameters": 1, "flops": 1, "accuracy":
-  {"value": 0.98, "low": 0.96, "high": 0.99, "n": 400, "method": "Wilson"}},
- "model": {"name": "mean", "parameters": 1, "flops": 1, "accuracy":
-  {"value": 0.97, "low": 0.95, "high": 0.98, "n": 400, "method": "Wilson"}},
+ "teacher": {"name": "mean", "parameters": 1, "flops": 1, "scores": {"accuracy":
+  {"value": 0.98, "low": 0.96, "high": 0.99, "n": 400, "method": "Wilson"}}},
+ "model": {"name": "mean", "parameters": 1, "flops": 1, "scores": {"accuracy":
+  {"value": 0.97, "low": 0.95, "high": 0.98, "n": 400, "method": "Wilson"}}},
  "training": {"seconds": 1, "cpu_seconds": 1, "samples": 1, "flops": 1, "cost_usd": 0,
   "data_bytes": 1, "energy": {"value_j": 1, "low_j": 0.1, "high_j": 10, "label": "modelled",
    "method": "CPU share"}},
