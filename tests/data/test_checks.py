@@ -3,7 +3,7 @@ import pytest
 
 from diptych.core.errors import DataError
 from diptych.core.values import Skipped, Split
-from diptych.data.checks import check_classes, check_skipped, find_warnings
+from diptych.data.checks import check_skipped, check_targets, find_warnings
 
 NAMES = ("ant", "bee", "cat")
 
@@ -26,9 +26,13 @@ def three(train: np.ndarray, validation: np.ndarray, test: np.ndarray) -> dict[s
 
 
 def test_classes_that_can_be_split_pass() -> None:
-    check_classes(NAMES, {"train": targets(3, 3, 3)})
-    check_classes(NAMES, {"train": targets(2, 2, 2), "test": targets(1)})
-    check_classes(NAMES, {"train": targets(1, 1, 0), "test": targets(1), "validation": targets(1)})
+    check_targets("classification", NAMES, {"train": targets(3, 3, 3)})
+    check_targets("classification", NAMES, {"train": targets(2, 2, 2), "test": targets(1)})
+    check_targets(
+        "classification",
+        NAMES,
+        {"train": targets(1, 1, 0), "test": targets(1), "validation": targets(1)},
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,47 @@ def test_classes_that_can_be_split_pass() -> None:
 )
 def test_what_cannot_be_split_is_refused(given: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        check_classes(NAMES, given)
+        check_targets("classification", NAMES, given)
+
+
+NUMBERS = np.arange(20, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": NUMBERS[:0]}, "the train split holds no items"),
+        ({"train": NUMBERS[:9]}, "the train split has 9 items"),
+        ({"train": np.full(20, 3.5)}, "target 'price' is 3.5 for every item of the train split"),
+        ({"train": NUMBERS, "test": np.zeros(5)}, "'price' is 0 for every item of the test split"),
+    ],
+)
+def test_numbers_that_tell_nothing_are_refused(given: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check_targets("regression", ("price",), given)
+
+
+def test_numbers_that_differ_pass() -> None:
+    check_targets("regression", ("price",), {"train": NUMBERS, "test": NUMBERS[:1]})
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "message"),
+    [
+        (NAMES, np.ones((20, 3)), "every item has the labels ant, bee, cat"),
+        ((), np.ones((20, 0)), "no item has a label"),
+        (NAMES, np.eye(3), "the train split has 3 items"),
+    ],
+)
+def test_labels_that_tell_nothing_are_refused(
+    labels: tuple[str, ...], given: np.ndarray, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        check_targets("multi-label", labels, {"train": given})
+
+
+def test_labels_that_some_items_have_pass() -> None:
+    check_targets("multi-label", NAMES, {"train": np.eye(20)[:, :3]})
 
 
 def test_unreadable_pictures_are_counted_and_the_first_named() -> None:
@@ -86,3 +130,26 @@ def test_items_in_two_splits_are_counted() -> None:
     splits = three(targets(20, 20, 20), targets(1, 1, 1), targets(1, 1, 1))
     splits["test"] = split(targets(1, 1, 1), start=58)
     assert find_warnings(NAMES, splits) == ["2 of 3 test items are also in train"]
+
+
+def test_rare_and_absent_labels_are_told() -> None:
+    many = np.zeros((300, 3), np.float32)
+    many[:, 0], many[:200, 1], many[:3, 2] = 1, 1, 1
+    splits = three(many, np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:2])
+    assert find_warnings(NAMES, splits, "multi-label") == [
+        "label 'cat' has 3 training items",
+        "labels are unequal: 'ant' has 300 training items, 'cat' 3",
+        "labels absent from test: 1 ('cat')",
+    ]
+
+
+def test_numbers_that_are_mostly_one_value_or_far_out_are_told() -> None:
+    mostly = np.concatenate([np.zeros(60), np.arange(40)]).astype(np.float32)
+    assert find_warnings(("price",), three(mostly, NUMBERS, NUMBERS), "regression") == [
+        "'price' is 0 for 61 % of the items"
+    ]
+    far = np.concatenate([np.arange(99), [1e6]]).astype(np.float32)
+    assert find_warnings(("price",), three(far, NUMBERS, NUMBERS), "regression") == [
+        "'price' is far out for 1 training items, such as 1e+06 where half are from 24.75 to 74.25"
+    ]
+    assert find_warnings(("price",), three(NUMBERS, NUMBERS, NUMBERS), "regression") == []

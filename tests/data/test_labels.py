@@ -3,61 +3,117 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.core.errors import DataError
-from diptych.data.labels import encode
+from diptych.core.errors import ConfigError, DataError
+from diptych.core.values import Goal
+from diptych.data.labels import encode, infer_goal
 
 WORDS = st.text(st.characters(exclude_categories=("C",)), min_size=1).map(str.strip).filter(bool)
 
 
 @given(st.lists(st.one_of(WORDS, st.integers().map(str)), min_size=1))
 def test_numbering_and_naming_gives_the_labels_back(column: list[str]) -> None:
-    names, numbers = encode({"train": column})
-    assert [names[number] for number in numbers["train"]] == column
-    assert len(set(names)) == len(names) == numbers["train"].max() + 1
-
-
-def test_numbers_are_sorted_as_numbers() -> None:
-    names, _ = encode({"train": [10, 9, 2, -1]})
-    assert names == ("-1", "2", "9", "10")
-    assert encode({"train": ["10", "9", "b", "a"]})[0] == ("9", "10", "a", "b")
-
-
-def test_whole_floats_and_truths_are_classes() -> None:
-    assert encode({"train": [1.0, 0.0]})[0] == ("0", "1")
-    assert encode({"train": [True, False]})[0] == ("False", "True")
+    told = encode({"train": column})
+    assert told.goal == "classification"
+    assert [told.labels[number] for number in told.targets["train"]] == column
+    assert len(set(told.labels)) == len(told.labels) == told.targets["train"].max() + 1
 
 
 def test_given_names_are_indexed() -> None:
-    names, numbers = encode({"train": [1, 0], "test": [1]}, ("cat", "dog"))
-    assert names == ("cat", "dog")
-    np.testing.assert_array_equal(numbers["train"], [1, 0])
-    assert numbers["test"].dtype == np.int64
+    told = encode({"train": [1, 0], "test": [1]}, ("cat", "dog"))
+    assert told.labels == ("cat", "dog")
+    np.testing.assert_array_equal(told.targets["train"], [1, 0])
+    assert told.targets["test"].dtype == np.int64
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), "", "  "])
-def test_missing_labels_are_counted_and_the_first_is_placed(missing: object) -> None:
-    column = ["a", missing, "b", missing]
+@pytest.mark.parametrize("goal", [None, "classification", "regression"])
+def test_missing_labels_are_counted_and_the_first_is_placed(
+    missing: object, goal: Goal | None
+) -> None:
+    column = ["1", missing, "2", missing]
     with pytest.raises(DataError, match=r"2 of 4 labels are missing in the test split.* row 1"):
-        encode({"train": ["a", "b"], "test": column})
+        encode({"train": ["1", "2"], "test": column}, goal=goal)
 
 
-@pytest.mark.parametrize("label", [-1, 2, "cat", 0.5])
-def test_a_label_out_of_range_is_shown(label: object) -> None:
-    with pytest.raises(DataError, match=f"label {label!r} in row 1 .*test.* out of range.* 0 to 1"):
-        encode({"train": [0, 1], "test": [0, label]}, ("cat", "dog"))
+@pytest.mark.parametrize(
+    ("column", "goal"),
+    [
+        (["a", "b"], "classification"),
+        ([True, False], "classification"),
+        ([1, 2, 3] * 20, "classification"),
+        ([1.0, 2.0] * 20, "classification"),
+        (["1.5", "2.5"], "classification"),
+        ([*range(20)], "classification"),
+        ([*range(21)], "regression"),
+        ([*range(1000)] * 10, "classification"),
+        ([*range(999)] * 5, "regression"),
+        ([1000 * n for n in range(50)] * 100, "regression"),
+        ([1, 2.5], "regression"),
+        ([float("inf"), 1.0], "regression"),
+        ([["a"], [], ["a", "b"]], "multi-label"),
+        ([[1], [2, 3]], "multi-label"),
+    ],
+)
+def test_the_goal_is_inferred_from_how_labels_are_written(column: list[object], goal: Goal) -> None:
+    found, reason = infer_goal(column, has_classes=False)
+    assert found == goal
+    assert bool(reason) == (goal != "classification")
 
 
-@pytest.mark.parametrize("label", [0.5, float("inf")])
-def test_a_measurement_is_not_a_class(label: float) -> None:
-    with pytest.raises(DataError, match=f"label {label} is a measurement"):
-        encode({"train": [1.0, label]})
+def test_numbers_that_stand_for_names_are_classes() -> None:
+    assert infer_goal([*range(500)], has_classes=True)[0] == "classification"
 
 
-def test_a_label_of_another_type_is_named() -> None:
-    with pytest.raises(DataError, match="of type list"):
-        encode({"train": [[1, 0], [0, 1]]})
+@pytest.mark.parametrize(
+    ("goal", "labels"),
+    [
+        ("classification", ("0.5", "1", "2")),
+        ("ordinal", ("0.5", "1", "2")),
+        ("regression", ("price",)),
+        ("multi-label", ("0.5", "1", "2")),
+    ],
+)
+def test_an_explicit_goal_wins(goal: Goal, labels: tuple[str, ...]) -> None:
+    told = encode({"train": [0.5, 2.0, 1.0]}, goal=goal, target="price")
+    assert (told.goal, told.labels, told.reason) == (goal, labels, "")
 
 
-def test_a_class_that_is_only_in_test_is_named() -> None:
-    with pytest.raises(DataError, match="class 'c' is in the test split but not in the train"):
-        encode({"train": ["a", "b"], "test": ["a", "c"]})
+def test_numbers_are_kept_as_they_are() -> None:
+    told = encode({"train": [0.5, 2.0, 1.0], "test": [9]}, target="price")
+    assert (told.goal, told.labels) == ("regression", ("price",))
+    np.testing.assert_array_equal(told.targets["train"], np.array([0.5, 2, 1], np.float32))
+    assert told.targets["test"].dtype == np.float32
+    assert told.reason == "labels are numbers that are not whole"
+
+
+def test_an_order_makes_classes_ordinal() -> None:
+    order = ("low", "medium", "high")
+    told = encode({"train": ["high", "low"], "test": ["medium"]}, order=order)
+    assert (told.goal, told.labels) == ("ordinal", order)
+    assert [column.tolist() for column in told.targets.values()] == [[2, 0], [1]]
+
+
+def test_named_classes_can_be_put_in_order() -> None:
+    named = ("high", "low")
+    told = encode({"train": [0, 1, 1]}, named, "ordinal")
+    assert (told.labels, told.targets["train"].tolist()) == (named, [0, 1, 1])
+    told = encode({"train": [0, 1, 1]}, named, "ordinal", ("low", "high"))
+    assert (told.labels, told.targets["train"].tolist()) == (("low", "high"), [1, 0, 0])
+
+
+def test_lists_of_named_classes_are_indexed() -> None:
+    told = encode({"train": [[1], [0, 1], []]}, ("cat", "dog"))
+    assert (told.goal, told.labels) == ("multi-label", ("cat", "dog"))
+    assert told.targets["train"].tolist() == [[0, 1], [1, 1], [0, 0]]
+
+
+def test_blank_text_has_no_labels_where_several_are_asked_for() -> None:
+    told = encode({"train": ["a|b", "", " "]}, goal="multi-label")
+    assert told.targets["train"].tolist() == [[1, 1], [0, 0], [0, 0]]
+    with pytest.raises(DataError, match="1 of 2 labels are missing"):
+        encode({"train": ["a", None]}, goal="multi-label")
+
+
+def test_an_order_for_what_has_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a goal of regression has no order"):
+        encode({"train": [1, 2]}, goal="regression", order=("1", "2"))

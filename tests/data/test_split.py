@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diptych.core.values import Split
-from diptych.data.split import allot, complete, stratified, take
+from diptych.data.split import LEAST_IN_STRATUM, allot, complete, strata, stratified, take
 
 QUICK = settings(deadline=None, max_examples=30)
 SIZES = st.lists(st.integers(3, 60), min_size=2, max_size=8)
@@ -108,3 +108,51 @@ def test_given_splits_stay_as_they_are() -> None:
 def test_take_keeps_the_order_asked_for(rows: list[int]) -> None:
     taken = take(make([2, 2]), np.array(rows, dtype=np.int64))
     assert taken.items == tuple(str(row) for row in rows)
+
+
+def of(targets: np.ndarray) -> Split:
+    inputs = np.arange(len(targets), dtype=np.int64)[:, None]
+    return Split(inputs=inputs, targets=targets, items=tuple(map(str, range(len(targets)))))
+
+
+@QUICK
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=10, max_size=200))
+def test_numbers_are_split_such_that_each_part_has_their_whole_range(numbers: list[float]) -> None:
+    targets = np.array(numbers, np.float32)
+    parts, words = complete({"train": of(targets)}, 0, "regression")
+    assert sorted(int(i) for part in parts.values() for i in part.items) == [*range(len(targets))]
+    assert all(len(part) for part in parts.values())
+    assert "stratified by tenths of the target" in words
+    ordered = strata(targets, "regression")[np.argsort(targets, kind="stable")]
+    assert (np.diff(ordered) >= 0).all()
+    assert np.ptp(np.bincount(ordered)) <= 1
+
+
+def test_the_mean_of_a_split_number_is_nearer_than_by_chance() -> None:
+    targets = np.random.default_rng(0).lognormal(size=1000).astype(np.float32)
+    stratified_gap, chance_gap = [], []
+    for seed in range(20):
+        test = complete({"train": of(targets)}, seed, "regression")[0]["test"]
+        stratified_gap.append(abs(test.targets.mean() - targets.mean()))
+        chance = np.random.default_rng(seed).permutation(targets)[: len(test)]
+        chance_gap.append(abs(chance.mean() - targets.mean()))
+    assert np.mean(stratified_gap) < 0.8 * np.mean(chance_gap)
+
+
+@QUICK
+@given(st.integers(0, 2**31), st.integers(10, 100), st.integers(1, 6))
+def test_several_labels_make_strata_that_can_be_split(seed: int, n: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    targets = (random.random((n, k)) < random.random(k)).astype(np.float32)
+    sizes = np.unique(strata(targets, "multi-label"), return_counts=True)[1]
+    assert sizes.min() >= LEAST_IN_STRATUM
+    parts, _ = complete({"train": of(targets)}, seed, "multi-label")
+    assert sorted(int(i) for part in parts.values() for i in part.items) == [*range(n)]
+
+
+def test_a_rare_label_is_in_every_part() -> None:
+    targets = np.zeros((200, 3), np.float32)
+    targets[:, 0], targets[::3, 1], targets[:9, 2] = 1, 1, 1
+    parts, words = complete({"train": of(targets)}, 0, "multi-label")
+    assert all(part.targets[:, 2].any() for part in parts.values())
+    assert "stratified by rarest label" in words

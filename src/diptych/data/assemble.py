@@ -6,12 +6,13 @@ import numpy as np
 
 from diptych.core.progress import Reporter
 from diptych.core.values import DataRecord, Dataset, Skipped, Split
-from diptych.data.checks import check_classes, check_skipped, find_warnings
+from diptych.data.checks import check_skipped, check_targets, find_warnings
 from diptych.data.fingerprint import sha256_of_splits
 from diptych.data.labels import encode
 from diptych.data.modalities import MODALITIES
+from diptych.data.own import modality
 from diptych.data.raw import SPLITS, RawData
-from diptych.data.reading import Learned, Options
+from diptych.data.reading import Learned, Modality, Options
 from diptych.data.split import complete
 
 
@@ -29,17 +30,20 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     Raises:
         DataError: If labels, items or classes are not usable.
     """
-    labels, targets = encode({name: raw.splits[name].labels for name in raw.splits}, raw.classes)
-    check_classes(labels, targets)
-    learned = _learn(raw, options, report)
-    given, skipped = _decode(raw, targets, learned, report)
-    num_items, noun = sum(len(s.items) for s in raw.splits.values()), MODALITIES[raw.kind].noun
+    columns = {name: split.labels for name, split in raw.splits.items()}
+    told = encode(columns, raw.classes, options.goal, options.order, raw.target)
+    goal, labels = told.goal, told.labels
+    check_targets(goal, labels, told.targets)
+    kind = MODALITIES[raw.kind] if options.task is None else modality(options.task)
+    learned = _learn(kind, raw, options, report)
+    given, skipped = _decode(kind, raw, told.targets, learned, report)
+    num_items, noun = sum(len(s.items) for s in raw.splits.values()), kind.noun
     check_skipped(skipped, num_items, options.skip_unreadable, noun)
     left_out: tuple[str, ...] = ()
     if skipped:
         left_out = (f"{len(skipped)} of {num_items} {noun} cannot be read and were left out",)
-        check_classes(labels, {name: split.targets for name, split in given.items()})
-    splits, method = complete(given, options.seed)
+        check_targets(goal, labels, {name: split.targets for name, split in given.items()})
+    splits, method = complete(given, options.seed, goal)
     record = DataRecord(
         name=raw.name,
         sha256=sha256_of_splits(labels, splits),
@@ -51,35 +55,40 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
             *raw.warnings,
             *learned.warnings,
             *left_out,
-            *find_warnings(labels, splits),
+            *find_warnings(labels, splits, goal),
         ),
         given_splits=tuple(given),
     )
     dataset = Dataset(
-        goal="classification",
+        goal=goal,
         spec=learned.spec,
         assets=learned.assets,
         labels=labels,
         record=record,
+        own=options.task,
         **splits,
     )
-    return dataset, learned.facts
+    why = (f"{goal}, since {told.reason}",) if told.reason else ()
+    return dataset, (*why, *learned.facts)
 
 
-def _learn(raw: RawData, options: Options, report: Reporter) -> Learned:
+def _learn(kind: Modality, raw: RawData, options: Options, report: Reporter) -> Learned:
     if options.spec is not None:
         return Learned(spec=options.spec, assets=options.assets)
-    return MODALITIES[raw.kind].learn(raw.splits, options, report)
+    return kind.learn(raw.splits, options, report)
 
 
 def _decode(
-    raw: RawData, targets: Mapping[str, np.ndarray], learned: Learned, report: Reporter
+    kind: Modality,
+    raw: RawData,
+    targets: Mapping[str, np.ndarray],
+    learned: Learned,
+    report: Reporter,
 ) -> tuple[dict[str, Split], list[Skipped]]:
     splits: dict[str, Split] = {}
     skipped: list[Skipped] = []
-    decode = MODALITIES[raw.kind].decode
     for name, split in raw.splits.items():
-        inputs, rows, failed = decode(name, split, learned.spec, learned.assets, report)
+        inputs, rows, failed = kind.decode(name, split, learned.spec, learned.assets, report)
         items = tuple(split.items[row] for row in rows.tolist())
         splits[name] = Split(inputs=inputs, targets=targets[name][rows], items=items)
         skipped += failed

@@ -5,36 +5,48 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from diptych.core.errors import DataError
-from diptych.core.values import Skipped, Split
+from diptych.core.values import Goal, Skipped, Split
 from diptych.data.fingerprint import count_shared
 from diptych.data.raw import SPLITS
 
 NAMED_ITEMS = 3
 FEW_ITEMS = 10
 LARGE_IMBALANCE = 20
+LEAST_NUMBERS = 10
+FAR_OUT = 20.0
 
 
-def check_classes(labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> None:
-    """Check that there is something to tell apart, and enough of it to split.
+def check_targets(goal: Goal, labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> None:
+    """Check that there is something to tell, and enough of it to split.
 
     Args:
-        labels: The names of the classes.
-        targets: (N,) class numbers of each split that the source has.
+        goal: What is told.
+        labels: The names.
+        targets: Those of each split that the source has.
 
     Raises:
-        DataError: If a split is empty, there is one class only, or a class has fewer items in
-            train than there are splits to be made of it.
+        DataError: If a split is empty, all targets of one are equal (a number) or all are of one
+            class, or there are fewer items, of any class, than splits to be made of them.
     """
-    for split, numbers in targets.items():
-        if not len(numbers):
+    for split, each in targets.items():
+        if not len(each):
             raise DataError(f"the {split} split holds no items", "add some, or remove the split")
-    counts = np.bincount(targets["train"], minlength=len(labels)).tolist()
+    parts = 1 + sum(split not in targets for split in SPLITS)
+    if goal == "regression":
+        _check_numbers(labels[0], targets)
+    elif goal == "multi-label":
+        _check_labels(labels, targets["train"])
+    else:
+        _check_classes(labels, targets["train"], parts)
+
+
+def _check_classes(labels: Sequence[str], targets: np.ndarray, parts: int) -> None:
+    counts = np.bincount(targets, minlength=len(labels)).tolist()
     present = [name for name, count in zip(labels, counts, strict=True) if count]
     if len(present) < 2:
         raise DataError(
             f"there is one class only, {present[0]!r}", "classification needs two or more"
         )
-    parts = 1 + sum(split not in targets for split in SPLITS)
     few = [(count, name) for name, count in zip(labels, counts, strict=True) if 0 < count < parts]
     if few:
         count, name = min(few)
@@ -44,6 +56,29 @@ def check_classes(labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> N
             f"{parts}",
             f"give each class {parts} items or more, or remove it",
         )
+
+
+def _check_labels(labels: Sequence[str], targets: np.ndarray) -> None:
+    if len(targets) < LEAST_NUMBERS:
+        raise DataError(
+            f"the train split has {len(targets)} items", f"give {LEAST_NUMBERS} or more"
+        )
+    counts = np.count_nonzero(targets, axis=0)
+    if not ((counts > 0) & (counts < len(targets))).any():
+        seen = f"every item has the labels {', '.join(labels)}" if labels else "no item has a label"
+        raise DataError(seen, "there is nothing to tell: some items must have a label, some not")
+
+
+def _check_numbers(name: str, targets: Mapping[str, np.ndarray]) -> None:
+    for split, numbers in targets.items():
+        if len(numbers) > 1 and not np.ptp(numbers):
+            raise DataError(
+                f"the target {name!r} is {numbers[0]:g} for every item of the {split} split",
+                "there is nothing to tell: choose another target",
+            )
+    if len(targets["train"]) < LEAST_NUMBERS:
+        count = len(targets["train"])
+        raise DataError(f"the train split has {count} items", f"give {LEAST_NUMBERS} or more")
 
 
 def check_skipped(skipped: Sequence[Skipped], num_items: int, accepted: bool, noun: str) -> None:
@@ -68,32 +103,72 @@ def check_skipped(skipped: Sequence[Skipped], num_items: int, accepted: bool, no
     )
 
 
-def find_warnings(labels: Sequence[str], splits: Mapping[str, Split]) -> list[str]:
+def find_warnings(
+    labels: Sequence[str], splits: Mapping[str, Split], goal: Goal = "classification"
+) -> list[str]:
     """Look for what makes results doubtful.
 
     Args:
-        labels: The names of the classes.
+        labels: The names of what is told.
         splits: The three splits, prepared.
+        goal: What the targets are.
 
     Returns:
-        Warnings, one line each: few items, imbalance, absent classes, items in two splits.
+        Warnings, one line each: few items, imbalance, absent classes or labels, numbers far out,
+        items in two splits.
     """
-    counts = np.bincount(splits["train"].targets, minlength=len(labels))
-    rare, frequent = int(counts.argmin()), int(counts.argmax())
-    warnings = []
-    if counts[rare] < FEW_ITEMS:
-        warnings.append(f"class {labels[rare]!r} has {counts[rare]} training items")
-    if counts[frequent] > LARGE_IMBALANCE * max(counts[rare], 1):
-        warnings.append(
-            f"classes are unequal: {labels[frequent]!r} has {counts[frequent]:,} training items, "
-            f"{labels[rare]!r} {counts[rare]:,}"
-        )
-    for name in SPLITS[1:]:
-        absent = sorted(set(range(len(labels))) - set(splits[name].targets.tolist()))
-        if absent:
-            some = ", ".join(repr(labels[number]) for number in absent[:NAMED_ITEMS])
-            warnings.append(f"classes absent from {name}: {len(absent)} ({some})")
+    if goal == "regression":
+        warnings = _doubtful_numbers(labels[0], splits)
+    else:
+        counts = {name: _count(splits[name].targets, len(labels)) for name in SPLITS}
+        warnings = _doubtful_classes(labels, counts, "label" if goal == "multi-label" else "class")
     ordered = {name: splits[name] for name in SPLITS}
     for (earlier, later), count in count_shared(ordered).items():
         warnings.append(f"{count:,} of {len(splits[later]):,} {later} items are also in {earlier}")
+    return warnings
+
+
+def _count(targets: np.ndarray, num_labels: int) -> np.ndarray:
+    if targets.ndim == 2:
+        return np.asarray(np.count_nonzero(targets, axis=0))
+    return np.bincount(targets, minlength=num_labels)
+
+
+def _doubtful_classes(
+    labels: Sequence[str], counts: Mapping[str, np.ndarray], noun: str
+) -> list[str]:
+    train, plural = counts["train"], "classes" if noun == "class" else "labels"
+    rare, frequent = int(train.argmin()), int(train.argmax())
+    warnings = []
+    if train[rare] < FEW_ITEMS:
+        warnings.append(f"{noun} {labels[rare]!r} has {train[rare]} training items")
+    if train[frequent] > LARGE_IMBALANCE * max(train[rare], 1):
+        warnings.append(
+            f"{plural} are unequal: {labels[frequent]!r} has {train[frequent]:,} training items, "
+            f"{labels[rare]!r} {train[rare]:,}"
+        )
+    for name in SPLITS[1:]:
+        absent = np.flatnonzero(counts[name] == 0).tolist()
+        if absent:
+            some = ", ".join(repr(labels[number]) for number in absent[:NAMED_ITEMS])
+            warnings.append(f"{plural} absent from {name}: {len(absent)} ({some})")
+    return warnings
+
+
+def _doubtful_numbers(name: str, splits: Mapping[str, Split]) -> list[str]:
+    """Return what is odd about numbers: one value most of the time, or a few that are far out."""
+    train = splits["train"].targets.astype(np.float64)
+    values, counts = np.unique(train, return_counts=True)
+    warnings = []
+    if counts.max() > len(train) / 2:
+        share = 100 * counts.max() / len(train)
+        warnings.append(f"{name!r} is {values[counts.argmax()]:g} for {share:.0f} % of the items")
+    low, middle, high = np.quantile(train, [0.25, 0.5, 0.75])
+    far = np.abs(train - middle) > FAR_OUT * (high - low)
+    if high > low and far.any():
+        worst = train[np.abs(train - middle).argmax()]
+        warnings.append(
+            f"{name!r} is far out for {np.count_nonzero(far):,} training items, such as {worst:g} "
+            f"where half are from {low:g} to {high:g}"
+        )
     return warnings

@@ -1,92 +1,155 @@
-"""Labels: from what a source has written (numbers, words, nothing) to class numbers and names."""
+"""Labels: from what a source has written to a goal, the names of what is told, and targets.
 
-import math
-from collections.abc import Mapping, Sequence
+Numbers, words, lists and blanks come as the reader found them; what is asked for explicitly wins
+over what they look like.
+
+Shapes: N items, K labels.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from diptych.core.errors import DataError
+from diptych.core.errors import ConfigError, DataError
+from diptych.core.values import Goal
+from diptych.data.encodings import (
+    encode_classes,
+    encode_lists,
+    encode_numbers,
+    index_classes,
+    is_missing,
+    order_of,
+)
 
-CLASSES_ARE = "labels are words or whole numbers"
+MOST_NUMBERED_CLASSES = 20
+MOST_CLASSES_SHARE = 0.1
+LEAST_CLASS_DENSITY = 0.1
 Columns = Mapping[str, Sequence[object]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Labels, encoded: what is told, the names, and the targets of each split.
+
+    `targets` are int64 (N,) class numbers, float32 (N, K) of 0 and 1 for several labels, or
+    float32 (N,) numbers, of which the one label is the column's name. `reason` says in words what
+    a goal other than plain classes was inferred from.
+    """
+
+    goal: Goal
+    labels: tuple[str, ...]
+    targets: dict[str, np.ndarray]
+    reason: str
+
+
 def encode(
-    columns: Columns, classes: tuple[str, ...] | None = None
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Give every label a class number.
+    columns: Columns,
+    classes: tuple[str, ...] | None = None,
+    goal: Goal | None = None,
+    order: tuple[str, ...] | None = None,
+    target: str = "label",
+) -> Encoded:
+    """Encode the labels of every split.
 
     Args:
-        columns: The labels of each split; ``train`` must be there.
+        columns: The labels as written, for each split; ``train`` must be there.
         classes: The names, where the labels are numbers that index them.
+        goal: What shall be told; inferred from the training split by default.
+        order: The classes from least to most, for an ordinal goal, which it implies.
+        target: The name of the labels' column.
 
     Returns:
-        The names, and int64 (N,) class numbers per split. Without `classes` the names are the
-        labels of the training split, sorted (as numbers where all of them are).
+        The goal, the names and the targets. Where several labels are asked for, blank text is an
+        item without any.
 
     Raises:
-        DataError: If a label is missing, NaN, out of range, a measurement and not a class, or not
-            in the training split.
+        ConfigError: If there is an order for a goal that has none.
+        DataError: If a label is missing, not what the goal needs, or not in the training split.
     """
+    if order and goal not in {None, "ordinal"}:
+        raise ConfigError(f"a goal of {goal} has no order", "leave --order out, or ask for ordinal")
     for split, column in columns.items():
-        _check_present(split, column)
-    if classes is not None:
-        return classes, {split: _index(split, column, classes) for split, column in columns.items()}
-    words = {split: [_word(value) for value in column] for split, column in columns.items()}
-    names = tuple(sorted(set(words["train"]), key=_order))
-    numbers = {name: number for number, name in enumerate(names)}
-    for split, column in words.items():
-        if unknown := sorted(set(column) - set(names), key=_order):
-            raise DataError(
-                f"class {unknown[0]!r} is in the {split} split but not in the train split",
-                "add such items to train, or remove them",
-            )
-    return names, {
-        split: np.array([numbers[word] for word in column], dtype=np.int64)
-        for split, column in words.items()
+        _check_present(split, column, blank_is_none=goal == "multi-label")
+    found, reason = _goal_of(columns["train"], classes, goal, order)
+    encoders: dict[Goal, Callable[[], tuple[tuple[str, ...], dict[str, np.ndarray]]]] = {
+        "classification": lambda: _classes(columns, classes),
+        "multi-label": lambda: encode_lists(columns, classes),
+        "ordinal": lambda: _ordered(columns, classes, order),
+        "regression": lambda: ((target,), encode_numbers(columns)),
     }
+    labels, targets = encoders[found]()
+    return Encoded(goal=found, labels=labels, targets=targets, reason=reason)
 
 
-def _check_present(split: str, column: Sequence[object]) -> None:
-    missing = [row for row, value in enumerate(column) if _is_missing(value)]
+def infer_goal(column: Sequence[object], has_classes: bool) -> tuple[Goal, str]:
+    """Infer what shall be told from how labels are written.
+
+    Args:
+        column: The labels of the training split, none missing.
+        has_classes: Whether the source names classes that numbers stand for.
+
+    Returns:
+        Several labels where there are lists; numbers where some are not whole, or where there are
+        more than 20 different ones that are too many (over a tenth of the items) or too far apart
+        (under a tenth of their range) for classes; else classes.
+        And why, in words, where it is not classes.
+    """
+    if any(isinstance(value, list | tuple) for value in column):
+        return "multi-label", "labels are lists"
+    numbers = [v for v in column if isinstance(v, int | float) and not isinstance(v, bool)]
+    if has_classes or not column or len(numbers) < len(column):
+        return "classification", ""
+    if any(isinstance(value, float) and not value.is_integer() for value in numbers):
+        return "regression", "labels are numbers that are not whole"
+    distinct = set(numbers)
+    share = len(distinct) / len(numbers)
+    density = len(distinct) / (max(distinct) - min(distinct) + 1)
+    many = len(distinct) > MOST_NUMBERED_CLASSES
+    if many and (share > MOST_CLASSES_SHARE or density < LEAST_CLASS_DENSITY):
+        return "regression", f"labels are {len(distinct):,} different numbers"
+    return "classification", ""
+
+
+def _goal_of(
+    column: Sequence[object],
+    classes: tuple[str, ...] | None,
+    goal: Goal | None,
+    order: tuple[str, ...] | None,
+) -> tuple[Goal, str]:
+    if goal is not None:
+        return goal, ""
+    if order:
+        return "ordinal", ""
+    return infer_goal(column, classes is not None)
+
+
+def _classes(
+    columns: Columns, classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    if classes is not None:
+        return classes, {split: index_classes(split, c, classes) for split, c in columns.items()}
+    return encode_classes(columns)
+
+
+def _ordered(
+    columns: Columns, classes: tuple[str, ...] | None, order: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    if classes is not None and order is None:
+        return _classes(columns, classes)
+    if classes is not None:
+        numbers = {split: index_classes(split, c, classes) for split, c in columns.items()}
+        columns = {split: [classes[n] for n in column] for split, column in numbers.items()}
+    return encode_classes(columns, order or order_of(columns["train"]))
+
+
+def _check_present(split: str, column: Sequence[object], *, blank_is_none: bool) -> None:
+    missing = [row for row, value in enumerate(column) if is_missing(value)]
+    if blank_is_none:
+        missing = [row for row in missing if not isinstance(column[row], str)]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(column)} labels are missing in the {split} split, "
             f"the first in row {missing[0]}",
             "fill them in, or remove these rows",
         )
-
-
-def _is_missing(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isnan(value)
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _index(split: str, column: Sequence[object], classes: tuple[str, ...]) -> np.ndarray:
-    for row, value in enumerate(column):
-        if not isinstance(value, int) or not 0 <= value < len(classes):
-            raise DataError(
-                f"label {value!r} in row {row} of the {split} split is out of range: there are "
-                f"{len(classes)} classes, 0 to {len(classes) - 1}",
-                "correct it; if this split has no labels, take its files away and one is made",
-            )
-    return np.array(column, dtype=np.int64)
-
-
-def _word(value: object) -> str:
-    if isinstance(value, float):
-        if not value.is_integer():
-            raise DataError(
-                f"label {value!r} is a measurement, not a class",
-                CLASSES_ARE,
-            )
-        value = int(value)
-    if not isinstance(value, int | str):
-        raise DataError(f"a label is of type {type(value).__name__}", CLASSES_ARE)
-    return str(value).strip()
-
-
-def _order(word: str) -> tuple[bool, int, str]:
-    is_number = word.removeprefix("-").isdecimal()
-    return not is_number, int(word) if is_number else 0, word

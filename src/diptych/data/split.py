@@ -1,24 +1,38 @@
-"""Splits: what is missing is taken from the training data, class by class, by the seed."""
+"""Splits: what is missing is taken from the training data, stratum by stratum, by the seed.
+
+A stratum is a class, a tenth of the range of a number by rank, or the rarest label of an item.
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from diptych.core.seeds import generator
-from diptych.core.values import Split
+from diptych.core.values import Goal, Split
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 VALIDATION_MOST = 5_000
+NUMBER_STRATA = 10
+LEAST_IN_STRATUM = 3
+STRATA: dict[Goal, str] = {
+    "classification": "class",
+    "multi-label": "rarest label",
+    "ordinal": "class",
+    "regression": "tenths of the target",
+}
 
 
-def complete(given: Mapping[str, Split], seed: int) -> tuple[dict[str, Split], str]:
+def complete(
+    given: Mapping[str, Split], seed: int, goal: Goal = "classification"
+) -> tuple[dict[str, Split], str]:
     """Make the splits that are missing; test first, then validation from what is left.
 
     Args:
         given: ``train``, and ``validation`` and ``test`` where the source has them; where one is
             missing, no class of ``train`` has fewer items than there are splits to be made of it.
         seed: The root seed.
+        goal: What the targets are.
 
     Returns:
         All three splits, and how they were made, in words.
@@ -33,25 +47,54 @@ def complete(given: Mapping[str, Split], seed: int) -> tuple[dict[str, Split], s
             words.append(f"{name} as given")
             continue
         kept, taken = stratified(
-            splits["train"].targets, share, generator(seed, "data", "split", name), most
+            strata(splits["train"].targets, goal),
+            share,
+            generator(seed, "data", "split", name),
+            most,
         )
         splits[name], splits["train"] = take(splits["train"], taken), take(splits["train"], kept)
         limit = f", at most {most:,}" if most else ""
         part = f"{100 * share:.0f} %{limit}: {len(taken):,} items"
-        words.append(f"{name} taken from train ({part}), stratified by class, seed {seed}")
+        words.append(f"{name} taken from train ({part}), stratified by {STRATA[goal]}, seed {seed}")
     return splits, "; ".join(words)
+
+
+def strata(targets: np.ndarray, goal: Goal) -> np.ndarray:
+    """Say which items are alike, so that each split gets its share of them.
+
+    Args:
+        targets: Of the goal: int64 (N,), float32 (N,) or float32 (N, K); N >= 2.
+        goal: What they are.
+
+    Returns:
+        int64 (N,) stratum numbers: classes as they are; numbers in ten equal parts by rank; the
+        rarest label that an item has, where fewer than 3 share it with the largest stratum.
+    """
+    if goal == "regression":
+        ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")
+        parts = min(NUMBER_STRATA, max(1, len(targets) // NUMBER_STRATA))
+        return np.asarray(ranks * parts // len(targets))
+    return _rarest_label(targets) if goal == "multi-label" else targets
+
+
+def _rarest_label(targets: np.ndarray) -> np.ndarray:
+    has = np.concatenate([targets > 0, np.ones((len(targets), 1), bool)], axis=1)
+    counts = np.where(has, has.sum(axis=0), len(targets) + 1)
+    rarest = counts.argmin(axis=1)
+    sizes = np.bincount(rarest)
+    return np.where(sizes[rarest] < LEAST_IN_STRATUM, sizes.argmax(), rarest)
 
 
 def stratified(
     targets: np.ndarray, share: float, random: np.random.Generator, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide items in two so that every class is in both parts, in proportion.
+    """Divide items in two so that every stratum is in both parts, in proportion.
 
     Args:
-        targets: (N,) class numbers; each class that occurs has two items or more.
+        targets: (N,) stratum numbers; each that occurs has two items or more.
         share: The share to take, from 0 to 1.
         random: Decides which items are taken.
-        most: Take no more than this, if that leaves one of every class.
+        most: Take no more than this, if that leaves one of every stratum.
 
     Returns:
         The numbers of the items that stay and of those taken, each in order.

@@ -2,15 +2,17 @@
 
 The area is the share of (positive, negative) pairs of items that a score puts in the right order,
 ties counting half. DeLong's variance comes from each item's own share of right pairs; for several
-labels these shares are averaged item by item, so that what labels have in common is counted. The
-interval is built on the log-odds of the area and stays between 0 and 1. A label that is separated
-without an error, or has a single item on one side, shows no spread: its variance is then that of
-Wilson's interval for as many items as its smaller side has, an upper bound (Birnbaum and Klose).
+labels these shares are averaged item by item, so that what labels have in common is counted. Where
+few items are out of order that variance is too small, at worst 0: it is drawn towards Hanley and
+McNeil's, which the area alone decides, and a label without any error has Wilson's interval for as
+many items as its smaller side has. The interval of the others is Wilson's too, for as many items as
+give a share their variance.
 
 Shapes: N items, K labels.
 
-Source: E. DeLong, D. DeLong and D. Clarke-Pearson, Biometrics 44, 1988; Z. Birnbaum and O. Klose,
-Annals of Mathematical Statistics 28, 1957.
+Source: E. DeLong, D. DeLong and D. Clarke-Pearson, Biometrics 44, 1988; J. Hanley and B. McNeil,
+Radiology 143, 1982; intervals of several parts combined as by G. Zou and A. Donner, Statistics in
+Medicine 27, 2008. The weight between the two variances is ours.
 """
 
 import math
@@ -40,16 +42,7 @@ def auroc(scores: np.ndarray, positives: np.ndarray, confidence: float = 0.95) -
     told = np.flatnonzero((counts > 0) & (counts < len(positives)))
     if not len(told):
         return unknown("undefined: every item is of one class")
-    z = normal_quantile(confidence)
-    areas, shares, unseen = [], np.zeros(len(scores)), 0.0
-    for label in told:
-        area, own = components(scores[:, label], positives[:, label])
-        areas.append(area)
-        shares += own / len(told)
-        if not own.any() or min(counts[label], len(scores) - counts[label]) < 2:
-            unseen += (_reach(area, positives[:, label], confidence) / z / len(told)) ** 2
-    value = float(np.mean(areas))
-    low, high = _interval(value, z * math.sqrt(float(shares @ shares) + unseen))
+    value, low, high = _mean_interval(scores[:, told], positives[:, told], confidence)
     return Estimate(
         value=value,
         low=low,
@@ -81,6 +74,57 @@ def components(scores: np.ndarray, positives: np.ndarray) -> tuple[float, np.nda
     return area, own
 
 
+def _mean_interval(
+    scores: np.ndarray, positives: np.ndarray, confidence: float
+) -> tuple[float, float, float]:
+    """Return the mean area over labels, and its interval from those with errors and those without.
+
+    `shares` are the items' deviations, `extra` what is added to their variance.
+    """
+    areas, flawed, below, above = [], [], [0.0], [0.0]
+    shares, extra = np.zeros(len(scores)), 0.0
+    for label in range(scores.shape[1]):
+        area, own = components(scores[:, label], positives[:, label])
+        areas.append(area)
+        if own.any():
+            flawed.append(area)
+            shares += own
+            extra += _extra_variance(area, own, positives[:, label])
+        else:
+            wilson = _bounds_without_error(area, positives[:, label], confidence)
+            below.append(area - wilson.low)
+            above.append(wilson.high - area)
+    if flawed:
+        z, center = normal_quantile(confidence), float(np.mean(flawed))
+        variance = (float(shares @ shares) + extra) / len(flawed) ** 2
+        low, high = _wilson_interval(center, variance, z)
+        below.append((center - low) * len(flawed))
+        above.append((high - center) * len(flawed))
+    value = float(np.mean(areas))
+    low, high = (math.hypot(*parts) / len(areas) for parts in (below, above))
+    return value, max(0.0, value - low), min(1.0, value + high)
+
+
+def _extra_variance(area: float, own: np.ndarray, positives: np.ndarray) -> float:
+    """Return what Hanley and McNeil's variance has beyond DeLong's, weighed by how little is seen.
+
+    The weight is 1 / (1 + the number of items on the smaller side that are out of order).
+    """
+    above = int(np.count_nonzero(positives))
+    below = len(positives) - above
+    theirs = area * (1 - area)
+    theirs += (above - 1) * (area / (2 - area) - area**2)
+    theirs += (below - 1) * (2 * area**2 / (1 + area) - area**2)
+    weight = 1 / (1 + min(above, below) * (1 - area))
+    return weight * max(0.0, theirs / (above * below) - float(own @ own))
+
+
+def _bounds_without_error(area: float, positives: np.ndarray, confidence: float) -> Estimate:
+    above = int(np.count_nonzero(positives))
+    smaller = min(above, len(positives) - above)
+    return proportion(round(area * smaller), smaller, confidence)
+
+
 def _beaten(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     """Return how many of the ordered values each value is above, ties counting half."""
     left = np.searchsorted(ordered, values, side="left")
@@ -91,24 +135,15 @@ def _deviations(rest: np.ndarray) -> np.ndarray:
     return rest / math.sqrt(len(rest) * max(len(rest) - 1, 1))
 
 
-def _reach(area: float, positives: np.ndarray, confidence: float) -> float:
-    smaller = int(min(np.count_nonzero(positives), np.count_nonzero(~positives)))
-    wilson = proportion(round(area * smaller), smaller, confidence)
-    return max(area - wilson.low, wilson.high - area)
-
-
-def _interval(value: float, reach: float) -> tuple[float, float]:
-    if not 0 < value < 1:
-        return max(0.0, value - reach), min(1.0, value + reach)
-    odds, wide = math.log(value / (1 - value)), reach / (value * (1 - value))
-    return _share(odds - wide), _share(odds + wide)
-
-
-def _share(log_odds: float) -> float:
-    return 0.5 * (1 + math.tanh(log_odds / 2))
+def _wilson_interval(value: float, variance: float, z: float) -> tuple[float, float]:
+    """Return Wilson's interval for as many items as would give a share this variance."""
+    widening = z * z * variance / (value * (1 - value))
+    center = (value + widening / 2) / (1 + widening)
+    half = math.sqrt(z * z * variance + widening**2 / 4) / (1 + widening)
+    return center - half, center + half
 
 
 def _method(told: int, labels: int) -> str:
     if labels == 1:
-        return "DeLong's variance, log-odds interval"
-    return f"mean over {told} of {labels} labels, DeLong's variance, log-odds interval"
+        return "DeLong's variance, Wilson's interval"
+    return f"mean over {told} of {labels} labels, DeLong's variance, Wilson's interval"

@@ -16,25 +16,39 @@ from diptych.tasks.prediction import Prediction
 
 
 def item_scores(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Compute, per item, what it adds to R2, such that their mean is R2 and so is its error.
+    """Compute, per item, what it adds to R2: their mean is R2 and has the interval that R2 has.
 
-    R2 is 1 less the mean squared error over the variance of the targets, and both vary with the
-    items. So the score of an item is R2 less the part that its squared error has beyond its share
-    of the variance: a linear R2, whose mean has the interval that R2 has.
+    R2 is 1 less the squared errors over the targets' squared distances from their mean, and both
+    sums vary with the items. So the score of an item is its jackknife pseudo-value: N times R2
+    less N - 1 times the R2 of the others, moved such that the mean is R2 itself.
 
     Args:
         outputs: float32 (N, 1).
         targets: float32 (N,).
 
     Returns:
-        float64 (N,); where all targets are equal, 1 for a right answer and 0 for any other.
+        float64 (N,); where no R2 can be had for want of different targets, 1 for a right answer
+        and 0 for any other.
     """
-    squares, spread = squared_errors(outputs, targets), _squared_distances(targets)
-    variance = spread.mean()
-    if not variance:
+    squares = squared_errors(outputs, targets)
+    total, left = _spread(targets)
+    if not has_r2(targets):
         return np.asarray(squares == 0, np.float64)
-    missed = squares.mean() / variance
-    return np.asarray((1 - missed) - (squares - missed * spread) / variance)
+    pseudo = (len(targets) - 1) * (squares.sum() - squares) / left
+    return np.asarray(1 - squares.sum() / total + pseudo - pseudo.mean())
+
+
+def has_r2(targets: np.ndarray) -> bool:
+    """Tell whether R2 can be had, whichever item is left out.
+
+    Args:
+        targets: float32 (N,).
+
+    Returns:
+        Whether two targets differ even then.
+    """
+    total, left = _spread(targets)
+    return bool(total > 0 and (left > 1e-12 * total).all())
 
 
 def squared_errors(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -58,10 +72,10 @@ def r2(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
         targets: float32 (N,).
 
     Returns:
-        1 at most, with its interval; where all targets are equal nothing is known.
+        1 at most, with its interval; where all targets but one are equal nothing is known.
     """
-    if not np.ptp(targets):
-        return unknown("undefined: all targets are equal")
+    if not has_r2(targets):
+        return unknown("undefined: all targets are equal, or all but one")
     return scores.score(item_scores(outputs, targets))
 
 
@@ -111,6 +125,9 @@ def answer(names: Sequence[str], outputs: np.ndarray, labels: Sequence[str]) -> 
     return [Prediction(input=name, value=value) for name, value in zip(names, values, strict=True)]
 
 
-def _squared_distances(targets: np.ndarray) -> np.ndarray:
+def _spread(targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the sum of squared distances from the mean, and what each item leaves of it, (N,)."""
     values = targets.astype(np.float64)
-    return np.asarray((values - values.mean()) ** 2)
+    distances = (values - values.mean()) ** 2
+    n, total = len(values), float(distances.sum())
+    return total, total - distances * n / max(n - 1, 1)
