@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import BudgetError
 from diptych.core.text import quantity
-from diptych.fitting.budget import EXAMPLE, TERMS, Budget, Term
+from diptych.fitting.budget import EXAMPLE, TERMS, Budget, Term, check_terms
+from diptych.tasks.goals import GOALS
 
 BASE = {
     "drop": ("fraction", {"": "1", "%": "0.01"}),
     "accuracy": ("fraction", {"": "1", "%": "0.01"}),
+    "score": ("fraction", {"": "1", "%": "0.01"}),
+    "f1": ("fraction", {"": "1", "%": "0.01"}),
+    "auroc": ("fraction", {"": "1", "%": "0.01"}),
+    "r2": ("fraction", {"": "1", "%": "0.01"}),
+    "mae": ("target", {"": "1"}),
+    "rmse": ("target", {"": "1"}),
     "p50": ("ms", {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000"}),
     "p99": ("ms", {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000"}),
     "cold": ("ms", {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000"}),
@@ -21,6 +28,8 @@ BASE = {
     "cost": ("usd_per_million", {"": "1", "$": "1", "$/1M": "1"}),
 }
 """The grammar as the design has it, apart from the code."""
+BASE_UNIT = {"ms": "ms", "bytes": "B", "mJ": "mJ"}
+AT_LEAST = {"score", "accuracy", "f1", "auroc", "r2"}
 
 SPACE = st.sampled_from(["", " ", "  ", "\t"])
 CASE = st.sampled_from([str, str.lower, str.upper, str.title])
@@ -34,7 +43,7 @@ def written_terms(draw: st.DrawFn) -> tuple[str, str, Decimal]:
     unit = draw(st.sampled_from(sorted(units)))
     most = Decimal(1) / Decimal(units[unit]) if BASE[name][0] == "fraction" else Decimal(10**6)
     number = draw(st.decimals("0.01", most, places=draw(st.integers(2, 4))))
-    relation = ">=" if name == "accuracy" else "<="
+    relation = ">=" if name in AT_LEAST else "<="
     case, spaces = draw(CASE), [draw(SPACE) for _ in range(5)]
     amount = f"{number}{spaces[3]}{case(unit)}"
     if unit.startswith("$") and draw(st.booleans()):
@@ -51,7 +60,7 @@ def test_every_written_budget_is_read_in_base_units(
     assert [term.name for term in budget.terms] == [name for _, name, _ in terms]
     for term, (_, name, limit) in zip(budget.terms, terms, strict=True):
         assert term.unit == BASE[name][0]
-        assert term.relation == (">=" if name == "accuracy" else "<=")
+        assert term.relation == (">=" if name in AT_LEAST else "<=")
         assert term.limit == float(limit)
         assert budget.limit(name) == term.limit
 
@@ -87,7 +96,7 @@ def test_what_almost_is_a_budget_is_read_within_its_range_or_refused(text: str) 
 
 def test_the_grammar_knows_the_terms_of_the_design_and_no_others() -> None:
     assert {name: kind.unit for name, kind in TERMS.items()} == {n: u for n, (u, _) in BASE.items()}
-    assert [name for name, kind in TERMS.items() if kind.relation == ">="] == ["accuracy"]
+    assert {name for name, kind in TERMS.items() if kind.relation == ">="} == AT_LEAST
 
 
 @pytest.mark.parametrize("text", ["", "  ", ",", " , ,"])
@@ -128,6 +137,9 @@ def test_the_text_is_kept_for_people() -> None:
         ("p99<=nan", "p99: 'nan' is not an amount", "write a number with us, µs, ms, s"),
         ("p99<=inf ms", "p99: 'inf ms' is not an amount", "write a number with us, µs, ms, s"),
         ("p99<=1e999ms", "p99: '1e999ms' is not possible", EXAMPLE),
+        ("mae<=5%", "mae: unknown unit '%' in '5%'", "write a number in the target's own unit"),
+        ("rmse<=0", "rmse: '0' is not possible", EXAMPLE),
+        ("r2>=85", "r2: '85' is not possible", "did you mean 85%?"),
         ("fast", "cannot read the budget term 'fast'", EXAMPLE),
         ("drop<=", "cannot read the budget term 'drop<='", EXAMPLE),
     ],
@@ -143,3 +155,24 @@ def test_a_budget_that_cannot_be_read_says_what_to_write(
 def test_a_term_can_be_made_without_text() -> None:
     term = Term(name="p99", relation="<=", limit=2.0, unit="ms")
     assert Budget(terms=(term,)).terms == Budget.parse("p99<=2ms").terms
+
+
+@pytest.mark.parametrize("goal", sorted(GOALS))
+def test_every_score_of_a_goal_can_be_limited_and_no_other(goal: str) -> None:
+    kind = GOALS[goal]
+    scores = {name for each in GOALS.values() for name in each.metrics}
+    assert scores <= set(TERMS)
+    for name in TERMS:
+        budget = Budget.parse(f"{name}{TERMS[name].relation}1{BASE_UNIT.get(TERMS[name].unit, '')}")
+        if name in scores and name not in kind.metrics:
+            with pytest.raises(BudgetError, match=f"limits {name}, which this data has not"):
+                check_terms(budget, kind)
+        else:
+            check_terms(budget, kind)
+
+
+def test_a_score_of_another_goal_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BudgetError) as raised:
+        check_terms(Budget.parse("p99<=1ms, mae<=3"), GOALS["classification"])
+    assert raised.value.message == "the budget limits mae, which this data has not"
+    assert raised.value.hint == "limit accuracy, f1, auroc, drop"

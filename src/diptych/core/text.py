@@ -76,10 +76,11 @@ def quantity(value: float, unit: str) -> str:
 
     Args:
         value: The number, in the unit; may be infinite.
-        unit: ``fraction``, ``ms``, ``bytes``, ``mJ``, ``usd_per_million``, or another word.
+        unit: ``fraction``, ``ms``, ``bytes``, ``mJ``, ``usd_per_million``, ``target`` (that of the
+            values told, which has no name), or another word.
 
     Returns:
-        Such as ``"0.62 %"``, ``"0.18 ms"`` or ``"122 KB"``; ``"inf"`` has no unit.
+        Such as ``"0.62 %"``, ``"0.18 ms"``, ``"122 KB"`` or ``"49,871"``; ``"inf"`` has no unit.
     """
     if not math.isfinite(value):
         return str(value)
@@ -90,6 +91,8 @@ def quantity(value: float, unit: str) -> str:
             return size(value)
         case "usd_per_million":
             return f"${number(value)}/1M"
+        case "target":
+            return f"{value:.4g}" if abs(value) < 999.95 else f"{value:,.0f}"
         case _:
             return f"{number(value)} {unit}"
 

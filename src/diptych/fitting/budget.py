@@ -1,7 +1,7 @@
 """The budget: what a model may cost and lose, as people write it and as numbers.
 
 ``drop<=1%, p99<=2ms, size<=500KB`` is read into terms in base units: fractions, ms, bytes, mJ,
-dollars per million predictions.
+dollars per million predictions; the errors of numbers in the target's own unit.
 """
 
 import re
@@ -12,12 +12,14 @@ from diptych.core.errors import BudgetError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.measure.decisions import Relation
+from diptych.tasks.goals import GOALS, GoalKind
 
 FRACTION = {"": 1.0, "%": 0.01}
 TIME_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 SIZE_BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 ENERGY_MJ = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}
 COST_USD = {"$/1M": 1.0, "$": 1.0, "": 1.0}
+PLAIN = {"": 1.0}
 
 EXAMPLE = 'write it such as "drop<=1%, p99<=2ms, size<=500KB"'
 PATTERN = re.compile(r"([A-Za-z]\w*)\s*(<=|>=|=|<|>)\s*([^\s=<>].*)")
@@ -39,9 +41,17 @@ class TermKind:
     zero: bool = False
 
 
+MAIN_SCORE = "score"
+"""The main score of whatever goal: accuracy, f1, r2 or a user's own."""
 TERMS = {
+    MAIN_SCORE: TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
     "drop": TermKind(relation="<=", unit="fraction", written=FRACTION, most=1.0, zero=True),
     "accuracy": TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
+    "f1": TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
+    "auroc": TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
+    "r2": TermKind(relation=">=", unit="fraction", written=FRACTION, most=1.0),
+    "mae": TermKind(relation="<=", unit="target", written=PLAIN),
+    "rmse": TermKind(relation="<=", unit="target", written=PLAIN),
     "p50": TermKind(relation="<=", unit="ms", written=TIME_MS),
     "p99": TermKind(relation="<=", unit="ms", written=TIME_MS),
     "size": TermKind(relation="<=", unit="bytes", written=SIZE_BYTES),
@@ -100,6 +110,25 @@ class Budget(Value):
         return next((term.limit for term in self.terms if term.name == name), None)
 
 
+def check_terms(budget: Budget, kind: GoalKind) -> None:
+    """Check that a budget limits only scores that are measured.
+
+    Args:
+        budget: The limits.
+        kind: The scores of what is told.
+
+    Raises:
+        BudgetError: If it limits a score of another goal.
+    """
+    scores = {name for each in GOALS.values() for name in each.metrics}
+    for term in budget.terms:
+        if term.name in scores and term.name not in kind.metrics:
+            known = ", ".join([*kind.metrics, "drop"])
+            raise BudgetError(
+                f"the budget limits {term.name}, which this data has not", f"limit {known}"
+            )
+
+
 def _term(part: str) -> Term:
     match = PATTERN.fullmatch(part.strip())
     if not match:
@@ -118,7 +147,8 @@ def _term(part: str) -> Term:
 
 
 def _amount(name: str, text: str, kind: TermKind) -> float:
-    hint = f"write a number with {', '.join(unit for unit in kind.written if unit)}"
+    units = ", ".join(unit for unit in kind.written if unit)
+    hint = f"write a number with {units}" if units else "write a number in the target's own unit"
     match = AMOUNT.fullmatch(text)
     if not match:
         raise BudgetError(f"{name}: {text!r} is not an amount", hint)
