@@ -27,6 +27,8 @@ check: $(VENV)/dev.installed
 
 bench: $(VENV)/dev.installed
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@cd benchmarks && for job in peers ours race table; do \
+		echo "== tasks.$$job"; ../$(BIN)/python -m tasks.$$job || exit 1; done
 
 $(VENV)/all.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,85 @@
+"""Claim: none of ours; what a user would take instead of Diptych, on the same test rows.
+
+Hardware: any; printed. n: the whole test split; single calls one after another, one thread (for
+a comparison by turns see `tasks.race`); three seeds, AutoGluon one. Source: this script, which
+makes a virtual environment for each peer with the versions below and runs it there.
+
+Usage, from benchmarks/: python -m tasks.peers [SET ...] [--work FOLDER]. What is finished is not
+run again.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from conditions import print_conditions
+from tasks.sets import ROOT, SEEDS, SETS, arguments, folder
+
+ENVIRONMENTS = {
+    "fasttext": ("fasttext-numpy2-wheel==0.9.2", "numpy==2.4.6"),
+    "scikit": ("scikit-learn==1.9.1", "lightgbm==4.7.0", "pandas==3.1.1", "numpy==2.4.6"),
+    "autogluon": ("autogluon.tabular[lightgbm,catboost,xgboost]==1.6.3", "numpy==2.4.6"),
+    "litert": ("ai-edge-litert==2.3.0", "numpy==2.4.6"),
+}
+TEXTS = {"fasttext": "fasttext", "fasttext-quantized": "fasttext", "tfidf-logistic": "scikit"}
+TABLES = {"hist-gradient-boosting": "scikit", "lightgbm": "scikit", "autogluon": "autogluon"}
+PEERS = {"audio": {"mlperf-tiny-dscnn": "litert"}, "text": TEXTS, "table": TABLES}
+ONE_SEED = {"autogluon", "mlperf-tiny-dscnn"}
+
+
+def environment(name: str, work: Path) -> Path:
+    """Return the interpreter of an environment; made, or made again, where versions differ."""
+    place = work / f"env-{name}"
+    done = place / "installed.txt"
+    wanted = "\n".join(ENVIRONMENTS[name])
+    if not done.is_file() or done.read_text() != wanted:
+        print(f"installing {wanted.splitlines()} into {place}", file=sys.stderr)
+        venv.create(place, with_pip=True, clear=True)
+        pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, *ENVIRONMENTS[name]], check=True)
+        done.write_text(wanted)
+    return place / "bin" / "python"
+
+
+def command(job: str, peer: str, name: str, seed: int, work: Path) -> list[str]:
+    """Return the command that runs a peer's `fit` or its `lane`; its folder exists afterwards."""
+    python = environment(PEERS[SETS[name].kind][peer], work)
+    out = work / "peers" / name / f"{peer}-{seed}"
+    out.mkdir(parents=True, exist_ok=True)
+    words = [python, "-m", "tasks.peer", job, peer, name, folder(name, work), out, seed]
+    return [str(word) for word in words]
+
+
+def seeds(peer: str) -> tuple[int, ...]:
+    return SEEDS[:1] if peer in ONE_SEED else SEEDS
+
+
+def one_thread() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def result(peer: str, name: str, seed: int, work: Path) -> dict:
+    """Return what a peer reached; it is run where it has not been yet."""
+    done = work / "peers" / name / f"{peer}-{seed}" / "result.json"
+    if not done.is_file():
+        words = command("fit", peer, name, seed, work)
+        end = {"cwd": ROOT / "benchmarks", "stdout": subprocess.PIPE, "env": one_thread()}
+        output = subprocess.run(words, check=True, text=True, **end).stdout
+        done.write_text(output.splitlines()[-1] + "\n")
+    return json.loads(done.read_text())
+
+
+def main() -> None:
+    asked = arguments(__doc__)
+    print_conditions()
+    for name in asked.sets:
+        for peer in PEERS[SETS[name].kind]:
+            for seed in seeds(peer):
+                print(json.dumps(result(peer, name, seed, asked.work)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
