@@ -37,29 +37,42 @@ def singles(items) -> Sequence[object]:
     return items
 
 
+def side(peer: str) -> type:
+    """Return a peer's class: `train` and `load`, and `items` where it does not take raw ones."""
+    module, kind, _package = PEERS[peer]
+    return getattr(import_module(f"tasks.{module}"), kind)
+
+
+def items_of(peer: str, name: str, data: Path):
+    own = getattr(side(peer), "items", None)
+    return own(name, data) if own else test_split(name, data)[0]
+
+
+def stored_bytes(out: Path) -> int:
+    """Return what was saved: the files named, or in a folder named, `model`."""
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return sum(p.stat().st_size for p in files if p.relative_to(out).parts[0].startswith("model"))
+
+
 def fit(peer: str, name: str, data: Path, out: Path, seed: int) -> dict[str, object]:
-    module, kind, package = PEERS[peer]
-    model = getattr(import_module(f"tasks.{module}"), kind)
+    result: dict[str, object] = {"peer": peer, "set": name, "seed": seed}
     begin = time.monotonic()
-    model.train(name, data, seed, out)
+    side(peer).train(name, data, seed, out)
     seconds = time.monotonic() - begin
-    answers, call = model.load(name, data, out)
-    items = model.items(name, data) if hasattr(model, "items") else test_split(name, data)[0]
-    result: dict[str, object] = {"peer": peer, "set": name, "seed": seed, "n": len(items)}
+    answers, call = side(peer).load(name, data, out)
+    items = items_of(peer, name, data)
     if answers is not None:
-        targets = test_split(name, data)[1]
+        score, targets = SETS[name].score, test_split(name, data)[1]
         found = np.asarray(answers(items))
         np.save(out / "answers.npy", found)
-        result |= {SETS[name].score: SCORES[SETS[name].score](targets, found)}
+        result |= {score: SCORES[score](targets, found), "n": len(targets)}
         result |= {"train_seconds": round(seconds, 1)}
-    files = [path for path in out.rglob("*") if path.is_file() and path.name.startswith("model")]
-    if (out / "model").is_dir():
-        files = [path for path in (out / "model").rglob("*") if path.is_file()]
-    result["size_bytes"] = sum(path.stat().st_size for path in files)
     times = lane.block(call, cycle(singles(items)), CALLS, SECONDS)
     result |= {"p50_ms": float(np.quantile(times, 0.5)), "p99_ms": float(np.quantile(times, 0.99))}
-    result |= {"calls": len(times), "package": f"{package} {version(package)}"}
-    return result | {"python": sys.version.split()[0], "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    package = PEERS[peer][2]
+    result |= {"calls": len(times), "size_bytes": stored_bytes(out)}
+    result |= {"package": f"{package} {version(package)}", "python": sys.version.split()[0]}
+    return result | {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
 def main() -> None:
@@ -67,12 +80,8 @@ def main() -> None:
     if job == "fit":
         print(json.dumps(fit(peer, name, Path(data), Path(out), int(seed))))
         return
-    module, kind, _package = PEERS[peer]
-    model = getattr(import_module(f"tasks.{module}"), kind)
-    _answers, call = model.load(name, Path(data), Path(out))
-    has_items = hasattr(model, "items")
-    items = model.items(name, Path(data)) if has_items else test_split(name, Path(data))[0]
-    lane.serve(call, singles(items))
+    _answers, call = side(peer).load(name, Path(data), Path(out))
+    lane.serve(call, singles(items_of(peer, name, Path(data))))
 
 
 if __name__ == "__main__":
