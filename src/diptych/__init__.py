@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from diptych.fitting.fit import fit as fit
     from diptych.fitting.train import train as train
     from diptych.inference.bundle import Bundle as Bundle
+    from diptych.fitting.settings import Settings as Settings
     from diptych.inference.bundle import load as load
+    from diptych.tasks.own import Task as Task
 
 __version__ = "0.1.0"
 
@@ -20,9 +22,11 @@ PUBLIC = {
     "load": "diptych.inference.bundle",
     "Bundle": "diptych.inference.bundle",
     "Budget": "diptych.fitting.budget",
+    "Settings": "diptych.fitting.settings",
+    "Task": "diptych.tasks.own",
 }
 
-__all__ = ["Budget", "Bundle", "evaluate", "fit", "load", "train"]
+__all__ = ["Budget", "Bundle", "Settings", "Task", "evaluate", "fit", "load", "train"]
 
 
 def __getattr__(name: str) -> object:

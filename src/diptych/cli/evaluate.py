@@ -8,12 +8,15 @@ from diptych.cli.options import (
     JsonOption,
     LabelOption,
     SkipOption,
+    TaskOption,
+    task_of,
 )
 from diptych.cli.output import print_json, progress, table
 from diptych.core.text import quantity
 from diptych.core.values import Estimate
 from diptych.fitting.evaluate import Evaluation, evaluate
-from diptych.tasks.goals import UNITS
+from diptych.inference.bundle import load
+from diptych.tasks.goals import unit_of
 
 SHOWN_CLASSES = 12
 
@@ -22,12 +25,14 @@ def command(
     bundle: BundleArgument,
     data: DataArgument,
     label: LabelOption = None,
+    task: TaskOption = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a bundle: scores with their intervals, classes, and what is taken for what."""
     with progress() as report:
-        result = evaluate(bundle, data, label=label, skip_unreadable=skip_unreadable, report=report)
+        model = load(bundle, task=task_of(task)[1])
+        result = evaluate(model, data, label=label, skip_unreadable=skip_unreadable, report=report)
     if as_json:
         print_json(document(result))
     else:
@@ -69,7 +74,7 @@ def _scores(result: Evaluation) -> str:
     rows = []
     for name, score in result.scores.items():
         value, low, high = (
-            quantity(part, UNITS[name]) for part in (score.value, score.low, score.high)
+            quantity(part, unit_of(name)) for part in (score.value, score.low, score.high)
         )
         rows.append((name, value, f"{low} to {high}", score.method))
     return table(("score", "value", "95 % interval", "by"), rows)

@@ -18,8 +18,8 @@ from diptych.cli.options import (
     SkipOption,
     TaskOption,
     TimeLimitOption,
-    goal_of,
     order_of,
+    task_of,
 )
 from diptych.cli.output import note, print_json, progress, table
 from diptych.core.manifest import Manifest
@@ -31,7 +31,7 @@ from diptych.fitting.choice import nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
-from diptych.tasks.goals import UNITS
+from diptych.tasks.goals import unit_of
 
 STOPPING = "stopping: writing the best bundle so far (Ctrl-C again to leave at once)"
 UNMET = 3
@@ -57,11 +57,13 @@ def command(
 ) -> int:
     """Train, distill, quantize and measure until a model meets the budget."""
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
+        goal, own = task_of(task)
         settings = Settings(
             target=target,
             recipe=read_recipe(recipe) if recipe else None,
             label=label,
-            goal=goal_of(task),
+            goal=goal,
+            task=own,
             order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,
@@ -163,7 +165,7 @@ def verdict_table(manifest: Manifest) -> str:
 def _model_line(manifest: Manifest) -> str:
     model = manifest.model
     parts = [f"{model.name} as {model.precision} on {model.runtime}"]
-    parts += [f"{name} {quantity(s.value, UNITS[name])}" for name, s in model.scores.items()]
+    parts += [f"{name} {quantity(s.value, unit_of(name))}" for name, s in model.scores.items()]
     if model.p50_ms:
         parts.append(f"p50 {quantity(model.p50_ms.value, 'ms')}")
     if model.size_bytes:

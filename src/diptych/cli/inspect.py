@@ -8,8 +8,8 @@ from diptych.cli.options import (
     OrderOption,
     SeedOption,
     TaskOption,
-    goal_of,
     order_of,
+    task_of,
 )
 from diptych.cli.output import print_json, progress, table
 from diptych.data.inspection import Inspection, inspect
@@ -29,10 +29,12 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show what DATA holds and what is wrong with it; nothing is written."""
+    goal, own = task_of(task)
     options = Options(
         seed=seed or 0,
         target=label,
-        goal=goal_of(task),
+        goal=goal,
+        task=own,
         order=order_of(order),
         image_size=image_size,
     )

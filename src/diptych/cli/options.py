@@ -8,6 +8,7 @@ from typer import Argument, Option
 from diptych.core.errors import ConfigError
 from diptych.core.text import nearest
 from diptych.core.values import Goal
+from diptych.tasks.own import Task, find
 
 DataArgument = Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")]
 BundleArgument = Annotated[Path, Argument(help="The bundle's folder.", metavar="BUNDLE")]
@@ -19,7 +20,10 @@ RecipeOption = Annotated[
 ]
 LabelOption = Annotated[str | None, Option(help="The label's column, for tables and text.")]
 TaskOption = Annotated[
-    str | None, Option(help="classification, multi-label, ordinal or regression [by the labels].")
+    str | None,
+    Option(
+        help="classification, multi-label, ordinal, regression [by the labels], or file.py:TASK."
+    ),
 ]
 OrderOption = Annotated[
     str | None, Option(help="Ordinal classes from least to most, such as low,medium,high.")
@@ -31,25 +35,30 @@ SkipOption = Annotated[
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON document.")]
 
 
-def goal_of(task: str | None) -> Goal | None:
-    """Read what is to be told of an item.
+def task_of(task: str | None) -> tuple[Goal | None, Task | None]:
+    """Read what is to be told of an item: a goal's name, or a user's own task.
 
     Args:
-        task: A goal's name, if any.
+        task: A goal, an entry point's name, or ``file.py:TASK``, if any.
 
     Returns:
-        The goal.
+        The goal, the user's task.
 
     Raises:
-        ConfigError: If there is no such goal.
+        ConfigError: If there is no such goal or task.
     """
+    if task is None:
+        return None, None
     goals: tuple[Goal, ...] = get_args(Goal)
     for goal in goals:
         if task == goal:
-            return goal
-    if task is None:
-        return None
-    raise ConfigError(f"there is no task {task!r}", nearest(task, goals))
+            return goal, None
+    try:
+        own = find(task)
+    except ConfigError as error:
+        hint = f"{nearest(task, goals)}; {error.hint}"
+        raise ConfigError(error.message, hint) from error
+    return own.goal, own
 
 
 def order_of(order: str | None) -> tuple[str, ...] | None:

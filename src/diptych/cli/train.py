@@ -15,8 +15,8 @@ from diptych.cli.options import (
     SkipOption,
     TaskOption,
     TimeLimitOption,
-    goal_of,
     order_of,
+    task_of,
 )
 from diptych.cli.output import note, print_json, progress
 from diptych.core.progress import stop_on_interrupt
@@ -42,10 +42,12 @@ def command(
 ) -> None:
     """Train one model and keep it in a bundle; no compression, no budget."""
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
+        goal, own = task_of(task)
         settings = Settings(
             recipe=read_recipe(recipe) if recipe else None,
             label=label,
-            goal=goal_of(task),
+            goal=goal,
+            task=own,
             order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, dataclass_transform
 from msgspec import Meta, Struct, field
 
 Side = Annotated[int, Meta(ge=1, le=4096)]
+Dtype = Literal["uint8", "int16", "int32", "int64", "float32"]
 Name = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
@@ -24,7 +25,7 @@ class TensorSpec(Value):
     """One input or output of a program; `None` in the shape is the free batch axis."""
 
     name: str
-    dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
+    dtype: Dtype
     shape: tuple[int | None, ...]
 
     @property
@@ -131,4 +132,20 @@ class TableSpec(Value, tag="table"):
         return TensorSpec(name="columns", dtype="float32", shape=(None, len(self.columns)))
 
 
-InputSpec = ImageSpec | AudioSpec | TextSpec | TableSpec
+class OwnSpec(Value, tag="own"):
+    """What an item of a user's own task is turned into; the task of that name decodes it."""
+
+    task: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
+    dtype: Dtype
+    shape: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1, max_length=8)]
+
+    def tensor(self) -> TensorSpec:
+        """Give the graph's input.
+
+        Returns:
+            (N, ...) named ``values``.
+        """
+        return TensorSpec(name="values", dtype=self.dtype, shape=(None, *self.shape))
+
+
+InputSpec = ImageSpec | AudioSpec | TextSpec | TableSpec | OwnSpec

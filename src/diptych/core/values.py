@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from diptych.core.specs import InputSpec, TensorSpec, Value
+from diptych.core.specs import InputSpec, OwnSpec, TensorSpec, Value
 
 Goal = Literal["classification", "multi-label", "ordinal", "regression"]
 Precision = Literal["fp32", "int8"]
@@ -34,9 +34,9 @@ def task_name(spec: InputSpec, goal: Goal) -> str:
         goal: What comes out.
 
     Returns:
-        Such as ``image-classification``.
+        Such as ``image-classification``; a user's own task has its own name.
     """
-    return f"{spec.__struct_config__.tag}-{goal}"
+    return spec.task if isinstance(spec, OwnSpec) else f"{spec.__struct_config__.tag}-{goal}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,8 @@ class DataRecord(Value):
 class Dataset:
     """Labelled data, decoded and split; `labels[k]` is what output k stands for.
 
-    These are the names of classes, or for regression the one name of what is told.
+    These are the names of classes, or for regression the one name of what is told. `own` is the
+    user's own task, where it is one.
     """
 
     goal: Goal
@@ -95,6 +96,7 @@ class Dataset:
     test: Split
     record: DataRecord
     assets: Assets = attribute(default_factory=dict)
+    own: object | None = None
 
     @property
     def task(self) -> str:

@@ -10,10 +10,12 @@ from diptych.data.assemble import assemble
 from diptych.data.builtin import read_builtin
 from diptych.data.folders import read_folders
 from diptych.data.idx import read_idx
+from diptych.data.own import read_own
 from diptych.data.parquet import read_parquet
 from diptych.data.raw import RawData
 from diptych.data.reading import Options
 from diptych.data.sources import recognize
+from diptych.data.tables import read_tables
 
 OPTIONS = Options()
 READERS: dict[str, Callable[[Path, str | None], RawData]] = {
@@ -21,6 +23,7 @@ READERS: dict[str, Callable[[Path, str | None], RawData]] = {
     "folders": read_folders,
     "idx": read_idx,
     "parquet": read_parquet,
+    "table": read_tables,
 }
 
 
@@ -59,6 +62,8 @@ def read_with_facts(
         DataError: If the data cannot be used.
     """
     try:
+        if options.task is not None:
+            return assemble(read_own(Path(source), options.task), options, report)
         kind, path = recognize(source)
         return assemble(READERS[kind](path, options.target), options, report)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["image", "audio", "text", "table"]
+Kind = Literal["image", "audio", "text", "table", "own"]
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
     "train": "train",

@@ -10,6 +10,7 @@ from diptych.core.progress import Reporter
 from diptych.core.specs import InputSpec
 from diptych.core.values import Assets, Goal, Skipped
 from diptych.data.raw import RawSplit
+from diptych.tasks.own import Task
 
 LEAST_SIDE, MOST_SIDE = 4, 1024
 
@@ -21,7 +22,7 @@ class Options:
     `target` is the label's column; `goal` what is to be told, inferred by default, and `order` the
     classes of an ordinal goal from least to most. `spec` with `assets`, as from a bundle, say what
     to prepare items for; by default they are learned, pictures with `image_size` as their side in
-    pixels, from 4 to 1,024, if given.
+    pixels, from 4 to 1,024, if given. A `task` of the user reads and prepares its own items.
     """
 
     seed: int = 0
@@ -32,6 +33,7 @@ class Options:
     spec: InputSpec | None = None
     assets: Assets = field(default_factory=dict)
     skip_unreadable: bool = False
+    task: Task | None = None
 
     def __post_init__(self) -> None:
         """Check the range of the size.

@@ -164,7 +164,7 @@ def _teacher_summary(outcome: Outcome) -> ModelSummary:
     evidence = outcome.evidence
     return ModelSummary(
         name=teacher.name,
-        scores=scores(evidence.goal, evidence.teacher_outputs, evidence.targets),
+        scores=scores(evidence.kind, evidence.teacher_outputs, evidence.targets),
         parameters=teacher.parameters,
         flops=teacher.flops,
     )
@@ -175,7 +175,7 @@ def _model_summary(outcome: Outcome, chosen: Trial) -> ModelSummary:
     peaks = evidence.memory_bytes
     return ModelSummary(
         name=chosen.model.name,
-        scores=scores(evidence.goal, evidence.outputs, evidence.targets),
+        scores=scores(evidence.kind, evidence.outputs, evidence.targets),
         drop=drop(evidence.teacher_scores, evidence.item_scores),
         parameters=chosen.model.parameters,
         flops=chosen.model.flops,

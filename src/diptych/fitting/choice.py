@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from msgspec.structs import replace
 
 from diptych.core.values import Candidate, Estimate, Outcome, Relaxation, Verdict
-from diptych.fitting.budget import Budget, Term
+from diptych.fitting.budget import MAIN_SCORE, Budget, Term
 from diptych.fitting.verdicts import millijoules
 from diptych.measure.decisions import decide, exact
 
@@ -35,6 +35,8 @@ def measured(candidate: Candidate, name: str) -> Estimate | None:
     Returns:
         The number with its interval; None where it is not known yet.
     """
+    if name == MAIN_SCORE:
+        return candidate.score
     if name in candidate.scores:
         return candidate.scores[name]
     read = MEASURED.get(name)
@@ -86,7 +88,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
         where one cannot be told, the main score where the budget limits no score and no drop, cost
         per prediction.
     """
-    quality = {"drop", *candidates[0].scores}
+    quality = {"drop", MAIN_SCORE, *candidates[0].scores}
     open_quality = not any(term.name in quality for term in budget.terms)
 
     def rank(candidate: Candidate) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from diptych.data.reading import Options
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
 from diptych.tasks.classification import confusion
-from diptych.tasks.goals import GOALS
+from diptych.tasks.goals import goal_kind
 
 BATCH = 64
 
@@ -74,7 +74,7 @@ def evaluate(
         targets = _translate(targets, dataset.labels, model.labels)
     outputs = _run(model, split.inputs, report)
     matrix = _matrix(model, outputs, targets)
-    metrics = GOALS[model.manifest.goal].metrics
+    metrics = goal_kind(model.manifest.goal, model.task).metrics
     return Evaluation(
         n=len(targets),
         score=model.manifest.score_name,
@@ -103,6 +103,7 @@ def _read(
         spec=manifest.input,
         assets=model.assets(),
         skip_unreadable=skip_unreadable,
+        task=model.task,
     )
     return read(data, options, report)
 

@@ -14,6 +14,7 @@ from diptych.measure.cost import usd_per_million
 from diptych.measure.energy import modelled
 from diptych.measure.process import probe
 from diptych.measure.timing import interleave
+from diptych.tasks.goals import kind_of
 
 COLD_RUNS = 6
 COLD_TIMEOUT_S = 60.0
@@ -48,7 +49,7 @@ def gather_evidence(
         {trial.name: lambda: trial.session.run(one)}, samples=calls, time_limit_s=seconds
     )[trial.name]
     return Evidence(
-        goal=dataset.goal,
+        kind=kind_of(dataset),
         targets=test.targets,
         teacher_outputs=teacher_outputs,
         outputs=run_all(trial.session, test.inputs),

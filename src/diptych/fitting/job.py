@@ -7,10 +7,11 @@ from diptych.core.manifest import Machine
 from diptych.core.progress import Step
 from diptych.core.values import Dataset
 from diptych.data import read
-from diptych.fitting.budget import Budget
+from diptych.fitting.budget import Budget, check_terms
 from diptych.fitting.settings import Settings
 from diptych.inference import store
 from diptych.measure.machine import describe
+from diptych.tasks.goals import kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ def open_job(
     if out is not None:
         store.check_destination(Path(out))
     dataset = data if isinstance(data, Dataset) else _read(data, seed, settings)
+    check_terms(budget, kind_of(dataset))
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
     return Job(dataset=dataset, budget=budget, machine=describe(), destination=destination)

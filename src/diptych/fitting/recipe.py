@@ -17,7 +17,7 @@ from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
-from diptych.training.models import NETWORKS, NetworkConfig
+from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.variation import BATCHES
 
@@ -65,7 +65,7 @@ class FitRecipe(Value):
             raise ConfigError(f"models share a name: {', '.join(names)}")
 
 
-KINDS = (FitRecipe, ModelPlan, ProgramPlan, TrainingRecipe, Replan, *NETWORKS, *BATCHES)
+KINDS = (FitRecipe, ModelPlan, ProgramPlan, TrainingRecipe, Replan, OwnConfig, *NETWORKS, *BATCHES)
 FIELDS = {field.name for kind in KINDS for field in structs.fields(kind)}
 
 

@@ -8,6 +8,7 @@ from diptych.core.progress import Reporter, StopRequest, silent
 from diptych.core.values import Goal
 from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe
+from diptych.tasks.own import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +18,8 @@ class Settings:
     `target` is a kind of hardware; `recipe` replays a fit; `label` names the label's column;
     `goal` is what is told of an item, inferred by default, with the `order` of classes from least
     to most where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
-    `skip_unreadable` leaves damaged items out and counts them; `clock` gives seconds, and a time
-    limit counts from `started`, or else from the call.
+    `skip_unreadable` leaves damaged items out and counts them; `task` is a user's own; `clock`
+    gives seconds, and a time limit counts from `started`, or else from the call.
     """
 
     target: str = "cpu"
@@ -28,6 +29,7 @@ class Settings:
     order: tuple[str, ...] | None = None
     image_size: int | None = None
     skip_unreadable: bool = False
+    task: Task | None = None
     report: Reporter = silent
     stop: StopRequest = field(default_factory=StopRequest)
     clock: Callable[[], float] = time.monotonic
@@ -57,6 +59,7 @@ class Settings:
             order=self.order,
             image_size=self.image_size,
             skip_unreadable=self.skip_unreadable,
+            task=self.task,
         )
 
     def seed(self, given: int | None) -> int:

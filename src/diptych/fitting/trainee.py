@@ -3,7 +3,9 @@
 Shapes: N items, K outputs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,17 +14,28 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.compression.distill import distillation, running
+from diptych.core.errors import ConfigError
 from diptych.core.specs import InputSpec
 from diptych.core.values import Dataset
 from diptych.fitting.recipe import ModelPlan
+from diptych.tasks.own import task_of
 from diptych.training.loop import RunControl, TrainedNetwork, initialize, train_network
-from diptych.training.models import NETWORKS
+from diptych.training.models import NETWORKS, OwnConfig
 from diptych.training.models.rescaled import Rescaled
-from diptych.training.objectives import Objective, learn_labels, mixed
+from diptych.training.objectives import Objective, learn, learn_labels, mixed
 from diptych.training.recipe import TrainingRecipe
 
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
+
+
+@runtime_checkable
+class Scaled(Protocol):
+    """A network that scales its inputs inside the graph."""
+
+    def learn_scaling(self, inputs: Tensor) -> None:
+        """Learn the scale of raw training inputs (N, ...)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +103,17 @@ def objective_of(dataset: Dataset, recipe: TrainingRecipe, teacher: Trainee | No
         The loss of a batch.
     """
     scale = target_scale(dataset)[1]
-    labels = learn_labels(
-        dataset.goal,
-        torch.from_numpy(dataset.train.targets),
-        label_smoothing=recipe.label_smoothing,
-        class_weights=class_weights(dataset) if recipe.balance else None,
-        scale=scale,
-    )
+    targets, own = torch.from_numpy(dataset.train.targets), task_of(dataset)
+    if own is not None and own.loss is not None:
+        labels = learn(own.loss, targets)
+    else:
+        labels = learn_labels(
+            dataset.goal,
+            targets,
+            label_smoothing=recipe.label_smoothing,
+            class_weights=class_weights(dataset) if recipe.balance else None,
+            scale=scale,
+        )
     if teacher is None:
         return labels
     answers = running(teacher.network, bf16=recipe.bf16)
@@ -145,15 +162,35 @@ def build(plan: ModelPlan, dataset: Dataset, seed: int) -> nn.Module:
     Returns:
         The network.
     """
-    kind = NETWORKS[type(plan.network)]
-    outputs = len(dataset.labels)
-    network: nn.Module = initialize(
-        lambda: kind(plan.network, dataset.spec, outputs), seed, plan.name
-    )
-    network.learn_scaling(torch.from_numpy(dataset.train.inputs))  # type: ignore[operator]
-    if dataset.goal == "regression":
+    make = network_maker(plan, dataset)
+    network = initialize(make, seed, plan.name)
+    if isinstance(network, Scaled):
+        network.learn_scaling(torch.from_numpy(dataset.train.inputs))
+    if dataset.goal == "regression" and task_of(dataset) is None:
         return Rescaled(network, *target_scale(dataset))
     return network
+
+
+def network_maker(plan: ModelPlan, dataset: Dataset) -> Callable[[], nn.Module]:
+    """Give what builds a planned network.
+
+    Args:
+        plan: The network.
+        dataset: The data; a user's own task builds its own networks.
+
+    Returns:
+        A function without arguments.
+
+    Raises:
+        ConfigError: If the plan is of a user's own task, and the data is not.
+    """
+    config, spec, outputs = plan.network, dataset.spec, len(dataset.labels)
+    if not isinstance(config, OwnConfig):
+        return lambda: NETWORKS[type(config)](config, spec, outputs)
+    own = task_of(dataset)
+    if own is None:
+        raise ConfigError(f"{plan.name} is of a task of its own", "hand the task over")
+    return lambda: own.network(own.spec, outputs, config.width)
 
 
 def forward_flops(network: nn.Module, spec: InputSpec) -> int:

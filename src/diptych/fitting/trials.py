@@ -22,7 +22,7 @@ from diptych.measure.scores import drop
 from diptych.measure.timing import Timing, interleave
 from diptych.targets.lower import LoweredProgram
 from diptych.targets.parity import check
-from diptych.tasks.goals import GOALS
+from diptych.tasks.goals import kind_of
 from diptych.training.loop import compute_outputs
 
 BATCH = 64
@@ -166,16 +166,16 @@ def as_candidate(
     Returns:
         The candidate.
     """
-    targets, goal = dataset.validation.targets, GOALS[dataset.goal]
-    right = goal.item_scores(trial.outputs, targets)
+    targets, kind = dataset.validation.targets, kind_of(dataset)
+    right = kind.item_scores(trial.outputs, targets)
     return Candidate(
         name=trial.name,
         model=trial.model.name,
         runtime=trial.program.runtime,
         precision=trial.program.precision,
         threads=THREADS,
-        scores=scores(dataset.goal, trial.outputs, targets),
-        drop=drop(goal.item_scores(teacher_outputs, targets), right),
+        scores=scores(kind, trial.outputs, targets),
+        drop=drop(kind.item_scores(teacher_outputs, targets), right),
         p50_ms=quantile(timing.latencies_ms, 0.5),
         p99_ms=quantile(timing.latencies_ms, 0.99),
         size_bytes=trial.size_bytes,

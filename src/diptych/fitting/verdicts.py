@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
-from diptych.core.values import Energy, Estimate, Goal, Outcome, Verdict
-from diptych.fitting.budget import Budget, Term
+from diptych.core.values import Energy, Estimate, Outcome, Verdict
+from diptych.fitting.budget import MAIN_SCORE, Budget, Term
 from diptych.measure.decisions import decide, exact
 from diptych.measure.quantiles import quantile, samples_for_quantile
 from diptych.measure.scores import drop, samples_for_drop, samples_for_score
-from diptych.tasks.goals import GOALS
+from diptych.tasks.goals import GoalKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Evidence:
     `memory_bytes` are of new processes.
     """
 
-    goal: Goal
+    kind: GoalKind
     targets: np.ndarray
     teacher_outputs: np.ndarray
     outputs: np.ndarray
@@ -37,12 +37,12 @@ class Evidence:
     @cached_property
     def item_scores(self) -> np.ndarray:
         """How well each test item was told, (N,); the mean is the main score."""
-        return GOALS[self.goal].item_scores(self.outputs, self.targets)
+        return self.kind.item_scores(self.outputs, self.targets)
 
     @cached_property
     def teacher_scores(self) -> np.ndarray:
         """The same of the teacher."""
-        return GOALS[self.goal].item_scores(self.teacher_outputs, self.targets)
+        return self.kind.item_scores(self.teacher_outputs, self.targets)
 
 
 def give_verdicts(budget: Budget, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -94,7 +94,8 @@ def _verdict(term: Term, evidence: Evidence) -> Verdict:
 
 
 def _estimate(term: Term, evidence: Evidence) -> Estimate:
-    metric = GOALS[evidence.goal].metrics.get(term.name)
+    name = evidence.kind.score if term.name == MAIN_SCORE else term.name
+    metric = evidence.kind.metrics.get(name)
     if metric is not None:
         return metric(evidence.outputs, evidence.targets)
     return ESTIMATES[term.name](evidence)
@@ -105,7 +106,7 @@ def _label(term: Term, evidence: Evidence) -> str | None:
 
 
 def _samples_needed(term: Term, evidence: Evidence) -> int | None:
-    if term.name == GOALS[evidence.goal].score:
+    if term.name in {MAIN_SCORE, evidence.kind.score}:
         return samples_for_score(evidence.item_scores, term.limit)
     match term.name:
         case "drop":
@@ -120,18 +121,18 @@ def _samples_needed(term: Term, evidence: Evidence) -> int | None:
             return None
 
 
-def scores(goal: Goal, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Estimate]:
+def scores(kind: GoalKind, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Estimate]:
     """Estimate every score of a goal.
 
     Args:
-        goal: What was told.
+        kind: The goal.
         outputs: float32 (N, K).
         targets: (N, ...).
 
     Returns:
         The scores by name, the main one first.
     """
-    return {name: metric(outputs, targets) for name, metric in GOALS[goal].metrics.items()}
+    return {name: metric(outputs, targets) for name, metric in kind.metrics.items()}
 
 
 def cold(evidence: Evidence) -> Estimate:

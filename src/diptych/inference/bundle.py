@@ -18,14 +18,16 @@ from msgspec import structs
 from diptych.core.errors import BundleError, ConfigError, DataError, MissingExtraError
 from diptych.core.files import safe_join
 from diptych.core.manifest import Manifest
+from diptych.core.specs import OwnSpec
 from diptych.core.text import nearest
 from diptych.core.values import Candidate, Program
 from diptych.inference import golden as goldens
 from diptych.inference import store
-from diptych.inference.inputs import files_in, name_of
+from diptych.inference.inputs import Named, content_of, files_in, name_of
 from diptych.inference.runtimes import RUNTIMES, Session, available, open_session
 from diptych.tasks import FILE_SUFFIXES, Item, Preparer, preparer
 from diptych.tasks.goals import GOALS
+from diptych.tasks.own import OwnPreparer, Task
 from diptych.tasks.prediction import Prediction
 
 GoldenMode = Literal["check", "warn", "skip"]
@@ -111,12 +113,12 @@ class Bundle:
         return x.ndim == 4 or x.shape[1:] == self._tensor.shape[1:]
 
     def predict_each(
-        self, items: Iterable[Item], unreadable: Unreadable | None = None
+        self, items: Iterable[Item | Named], unreadable: Unreadable | None = None
     ) -> Iterator[Prediction]:
         """Predict inputs one after another, holding only a few of them in memory.
 
         Args:
-            items: As :func:`predict` takes one of.
+            items: As :func:`predict` takes one of; a `Named` one is called so in its answer.
             unreadable: Told the name and the error of each input that cannot be read, which is
                 then left out; without it the error is raised.
 
@@ -132,7 +134,7 @@ class Bundle:
             for index, item in chunk:
                 name = name_of(item, index)
                 try:
-                    inputs.append(self._prepare(item))
+                    inputs.append(self._prepare(content_of(item)))
                     names.append(name)
                 except DataError as error:
                     if unreadable is None:
@@ -165,6 +167,11 @@ class Bundle:
         if outputs.shape != (len(array), len(self.labels)):
             raise BundleError(f"program {self.program.name!r} gives outputs {outputs.shape}")
         return outputs
+
+    @property
+    def task(self) -> Task | None:
+        """The user's own task that this bundle is of; ConfigError where it cannot be found."""
+        return self._prepare.task if isinstance(self._prepare, OwnPreparer) else None
 
     def golden(self) -> goldens.Golden:
         """Read the golden examples.
@@ -227,6 +234,7 @@ def load(
     runtime: str | None = None,
     golden: GoldenMode = "check",
     threads: int | None = None,
+    task: Task | None = None,
 ) -> Bundle:
     """Open a bundle: check its files, open a program, re-run its golden examples.
 
@@ -236,6 +244,8 @@ def load(
         golden: What to do where this machine computes something else: ``check`` refuses,
             ``warn`` logs a warning, ``skip`` does not look.
         threads: Threads of one call; by default what the bundle was measured with.
+        task: The user's own task that the bundle is of; by default it is found among the entry
+            points of installed packages.
 
     Returns:
         The bundle.
@@ -261,7 +271,10 @@ def load(
             session.close()
             raise
         logger.warning("%s", error.message)
-    prepare = preparer(manifest.input, _read_assets(folder, manifest))
+    if isinstance(manifest.input, OwnSpec):
+        prepare: Preparer = OwnPreparer(manifest.input, task)
+    else:
+        prepare = preparer(manifest.input, _read_assets(folder, manifest))
     opened = structs.replace(program, threads=workers)
     return Bundle(folder, manifest, opened, session, prepare)
 

@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     try:
         runtime = arguments[1] if len(arguments) > 1 else None
         with load(Path(arguments[0]), runtime=runtime) as bundle:
-            bundle.predict(bundle.golden().inputs[0])
+            bundle.run(bundle.golden().inputs[:1])
     except DiptychError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code

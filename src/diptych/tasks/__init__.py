@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core.specs import ImageSpec, InputSpec
+from diptych.core.specs import ImageSpec, InputSpec, TableSpec
 from diptych.core.values import Assets
-from diptych.tasks import image
+from diptych.tasks import image, table
 
 Item = bytes | str | Path | np.ndarray | Mapping[str, object]
 Preparer = Callable[[Any], np.ndarray]
 
 PREPARERS: dict[type, Callable[[Any, Assets], Preparer]] = {
     ImageSpec: image.preparer,
+    TableSpec: table.preparer,
 }
 FILE_SUFFIXES: dict[type, tuple[str, ...]] = {
     ImageSpec: image.SUFFIXES,
@@ -24,6 +25,8 @@ FILE_SUFFIXES: dict[type, tuple[str, ...]] = {
 
 def preparer(spec: InputSpec, assets: Assets) -> Preparer:
     """Make what turns one input into what the graph takes; training and inference both use it.
+
+    Items of a user's own task are prepared by the task, see `diptych.tasks.own`.
 
     Args:
         spec: What the model was trained on.

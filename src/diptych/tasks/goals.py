@@ -4,12 +4,14 @@ Shapes: N items, K outputs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from diptych.core.values import Estimate
+from diptych.core.values import Dataset, Estimate, Goal
+from diptych.measure.scores import score
 from diptych.tasks import classification, multi_label, ordinal, regression
+from diptych.tasks.own import Task, task_of
 from diptych.tasks.prediction import Prediction
 
 Metric = Callable[[np.ndarray, np.ndarray], Estimate]
@@ -41,7 +43,7 @@ UNITS = {
     "rmse": "target",
 }
 """The unit of each metric; ``target`` is that of the values told."""
-GOALS: dict[str, GoalKind] = {
+GOALS: dict[Goal, GoalKind] = {
     "classification": GoalKind(
         score="accuracy",
         item_scores=classification.right,
@@ -79,3 +81,49 @@ GOALS: dict[str, GoalKind] = {
         answer=regression.answer,
     ),
 }
+
+
+def goal_kind(goal: Goal, own: Task | None = None) -> GoalKind:
+    """Look up what a goal means.
+
+    Args:
+        goal: The goal.
+        own: A user's own task, whose score comes first if it has one.
+
+    Returns:
+        The goal's scores and answer.
+    """
+    kind = GOALS[goal]
+    if own is None or own.score is None:
+        return kind
+    name, item_scores = own.score
+
+    def main(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
+        return score(item_scores(outputs, targets))
+
+    metrics = {name: main} | {key: kind.metrics[key] for key in kind.metrics if key != name}
+    return replace(kind, score=name, item_scores=item_scores, metrics=metrics)
+
+
+def kind_of(dataset: Dataset) -> GoalKind:
+    """Look up what the goal of a data set means.
+
+    Args:
+        dataset: Any data set.
+
+    Returns:
+        The goal's scores and answer.
+    """
+    return goal_kind(dataset.goal, task_of(dataset))
+
+
+def unit_of(name: str) -> str:
+    """Give the unit of a score.
+
+    Args:
+        name: A metric's name, or that of a user's own score.
+
+    Returns:
+        ``fraction``, or ``target`` for the unit of the values told.
+    """
+    return UNITS.get(name, "fraction")

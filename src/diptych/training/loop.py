@@ -20,7 +20,7 @@ from diptych.core.errors import TrainingError
 from diptych.core.progress import Reporter, Step, StopRequest, silent
 from diptych.core.seeds import derive
 from diptych.core.values import CurvePoint, Dataset
-from diptych.tasks.goals import GOALS
+from diptych.tasks.goals import kind_of
 from diptych.training.objectives import Objective
 from diptych.training.optimizer import WeightAverage, optimizer_of
 from diptych.training.recipe import Replan, TrainingRecipe
@@ -287,4 +287,4 @@ def _score(network: nn.Module, dataset: Dataset, recipe: TrainingRecipe) -> floa
     if not len(split):
         return None
     outputs = compute_outputs(network, split.inputs, recipe)
-    return float(GOALS[dataset.goal].item_scores(outputs, split.targets).mean())
+    return float(kind_of(dataset).item_scores(outputs, split.targets).mean())

@@ -48,7 +48,19 @@ def learn_labels(
         "ordinal": lambda: ordered_cross_entropy(label_smoothing, class_weights),
         "regression": lambda: squared_error(scale),
     }
-    loss = losses[goal]()
+    return learn(losses[goal](), targets)
+
+
+def learn(loss: Loss, targets: Tensor) -> Objective:
+    """Make the objective of lowering a loss.
+
+    Args:
+        loss: Of a batch's outputs and what is wanted of them.
+        targets: Those of the training split, (N, ...).
+
+    Returns:
+        The loss of a batch, the mean over the members too where outputs are an ensemble's.
+    """
 
     def objective(inputs: Tensor, outputs: Tensor, chosen: Tensor) -> Tensor:
         return over_members(loss, outputs, targets[chosen])

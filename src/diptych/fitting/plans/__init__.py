@@ -7,10 +7,10 @@ time limit shortens runs while they run, and what was done is recorded in the re
 from typing import Protocol
 
 from diptych.core.manifest import Machine
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import ImageSpec, OwnSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
-from diptych.fitting.plans import image
+from diptych.fitting.plans import image, own
 from diptych.fitting.recipe import FitRecipe
 
 
@@ -24,7 +24,7 @@ class Planner(Protocol):
         ...
 
 
-PLANS: dict[type, Planner] = {ImageSpec: image.plan}
+PLANS: dict[type, Planner] = {ImageSpec: image.plan, OwnSpec: own.plan}
 
 
 def plan_fit(

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from diptych.training.models.own import OwnConfig
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 
-__all__ = ["NETWORKS", "NetworkConfig", "ResidualNet", "ResidualNetConfig"]
+__all__ = ["NETWORKS", "NetworkConfig", "OwnConfig", "ResidualNet", "ResidualNetConfig"]
 
-NetworkConfig = ResidualNetConfig
+NetworkConfig = ResidualNetConfig | OwnConfig
 NETWORKS: dict[type, Any] = {ResidualNetConfig: ResidualNet}
-"""The class of each config, made from the config, an input's spec and the number of outputs."""
+"""The class of each config, made from the config, an input's spec and the number of outputs.
+
+The networks of a user's own task are built by the task.
+"""

@@ -1,0 +1,108 @@
+"""Data of a user's own task: class folders of any files, or what the task's reader lists."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diptych.core.errors import DataError
+from diptych.core.progress import Reporter, Step
+from diptych.core.specs import InputSpec
+from diptych.core.values import Assets, Skipped
+from diptych.data.folders import subfolders
+from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
+from diptych.data.reading import Decoded, Learned, Modality, Options
+from diptych.tasks.own import OwnPreparer, Task
+
+REPORT_EVERY = 200
+
+
+def read_own(source: Path, task: Task) -> RawData:
+    """Read a source as a user's task says.
+
+    Args:
+        source: Whatever the task's reader takes, or a tree of class folders.
+        task: The task.
+
+    Returns:
+        Its splits.
+
+    Raises:
+        DataError: If there is no training split, or nothing in it.
+    """
+    listed = _class_files(source) if task.read is None else task.read(source)
+    splits = {name: _raw_split(name, list(pairs)) for name, pairs in listed.items()}
+    if "train" not in splits or not splits["train"].items:
+        raise DataError(f"{source} gives no training items", f"as read for task {task.name!r}")
+    return RawData(name=source.resolve().name, kind="own", splits=splits)
+
+
+def modality(task: Task) -> Modality:
+    """Describe a user's task as a kind of input.
+
+    Args:
+        task: The task.
+
+    Returns:
+        How its items are prepared.
+    """
+    return Modality(noun="items", learn=partial(_learn, task), decode=partial(_decode, task))
+
+
+def _learn(
+    task: Task, splits: Mapping[str, RawSplit], options: Options, report: Reporter
+) -> Learned:
+    return Learned(spec=task.spec)
+
+
+def _decode(
+    task: Task, name: str, split: RawSplit, spec: InputSpec, assets: Assets, report: Reporter
+) -> Decoded:
+    prepare = OwnPreparer(task.spec, task)
+    inputs = np.zeros((len(split.items), *task.shape), dtype=task.dtype)
+    kept, skipped = [], []
+    for row, item in enumerate(_contents(split)):
+        try:
+            inputs[row] = prepare(item)
+            kept.append(row)
+        except DataError as error:
+            skipped.append(Skipped(item=split.items[row], reason=error.message))
+        if row % REPORT_EVERY == 0:
+            report(Step(stage=f"decode {name}", done=row, total=len(split.items)))
+    rows = np.array(kept, dtype=np.int64)
+    return inputs[rows], rows, skipped
+
+
+def _class_files(root: Path) -> dict[str, list[tuple[Path, str]]]:
+    if not root.is_dir():
+        raise DataError(f"{str(root)!r} is not a folder", "a folder of class folders is needed")
+    folders = {SPLIT_NAMES.get(each.name.lower(), ""): each for each in subfolders(root)}
+    splits = folders if "train" in folders else {"train": root}
+    return {name: _labelled(folder) for name, folder in splits.items() if name}
+
+
+def _labelled(folder: Path) -> list[tuple[Path, str]]:
+    return [
+        (file, each.name)
+        for each in subfolders(folder)
+        for file in sorted(each.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+    ]
+
+
+def _contents(split: RawSplit) -> Sequence[Any]:
+    return split.contents if isinstance(split.contents, list) else []
+
+
+def _raw_split(name: str, pairs: Sequence[tuple[Any, object]]) -> RawSplit:
+    items = [
+        str(item) if isinstance(item, str | Path) else f"{name}#{row}"
+        for row, (item, _) in enumerate(pairs)
+    ]
+    return RawSplit(
+        items=items,
+        labels=[label for _, label in pairs],
+        contents=[item for item, _ in pairs],
+    )
