@@ -8,10 +8,10 @@ from diptych.core.errors import DataError
 
 SUPPORTED = (
     "known: a built-in name (digits), a folder of class folders of pictures, a folder of idx "
-    "files, Parquet with pictures and labels"
+    "files, CSV, TSV, JSON lines, Parquet"
 )
 OTHER_KINDS = {
-    "tables and text": (".csv", ".tsv", ".json", ".jsonl", ".txt", ".xlsx", ".arrow"),
+    "tables and text of other formats": (".txt", ".xlsx", ".xls", ".ods", ".arrow", ".feather"),
     "sound": (".wav", ".flac", ".ogg", ".mp3"),
     "archives": (".zip", ".tar", ".gz", ".tgz", ".7z"),
     "pictures of other formats": (".tif", ".tiff", ".heic", ".avif", ".jxl", ".svg"),

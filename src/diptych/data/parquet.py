@@ -49,7 +49,7 @@ def read_parquet(path: Path, target: str | None = None) -> RawData:
     files = [path] if path.is_file() else parquet_files(path)
     by_split: dict[str, list[Path]] = {}
     for file in files:
-        by_split.setdefault(_split_of(file), []).append(file)
+        by_split.setdefault(split_of(file), []).append(file)
     if path.is_file() or set(by_split) == {""}:
         by_split = {"train": files}
     stray = by_split.pop("", [])
@@ -64,7 +64,42 @@ def read_parquet(path: Path, target: str | None = None) -> RawData:
     )
 
 
-def _split_of(file: Path) -> str:
+def holds_rows(file: Path) -> bool:
+    """Say whether a Parquet file is a plain table, without pictures or other files' content.
+
+    Args:
+        file: The file.
+
+    Returns:
+        True if no column is called ``image`` or ``img`` and none holds bytes; False also where it
+        cannot be read.
+    """
+    types = require("pyarrow", "train").types
+    try:
+        with opened(file) as table:
+            schema = table.schema_arrow
+    except DataError:
+        return False
+    kinds = [_content_type(field.type) for field in schema]
+    binary = any(types.is_binary(kind) or types.is_large_binary(kind) for kind in kinds)
+    return not binary and not set(IMAGE_COLUMNS).intersection(schema.names)
+
+
+def _content_type(kind: Any) -> Any:  # noqa: ANN401  a pyarrow.DataType
+    types = require("pyarrow", "train").types
+    has_bytes = types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    return kind.field("bytes").type if has_bytes else kind
+
+
+def split_of(file: Path) -> str:
+    """Tell which split a file belongs to.
+
+    Args:
+        file: The file; only its name is looked at.
+
+    Returns:
+        The split that its name begins with, or an empty string.
+    """
     word = LEADING_WORD.match(file.name)
     return SPLIT_NAMES.get(word[0].lower(), "") if word else ""
 
@@ -73,7 +108,7 @@ def _read_split(files: Sequence[Path], image: str, label: str) -> RawSplit:
     items: list[str] = []
     labels: list[object] = []
     for file in files:
-        with _opened(file) as table:
+        with opened(file) as table:
             for column in (image, label):
                 _pick(file, table.schema_arrow.names, (column,))
             values = table.read(columns=[label]).column(0).to_pylist()
@@ -84,7 +119,7 @@ def _read_split(files: Sequence[Path], image: str, label: str) -> RawSplit:
 
 def _batches(files: Sequence[Path], image: str) -> Iterator[Sequence[bytes]]:
     for file in files:
-        with _opened(file) as table:
+        with opened(file) as table:
             for batch in table.iter_batches(BATCH_ROWS, columns=[image]):
                 yield [_content(value) for value in batch.column(0).to_pylist()]
 
@@ -96,13 +131,11 @@ def _content(value: dict[str, bytes | None] | bytes | None) -> bytes:
 
 def _columns(file: Path, target: str | None) -> tuple[str, str, tuple[str, ...] | None]:
     types = require("pyarrow", "train").types
-    with _opened(file) as table:
+    with opened(file) as table:
         schema = table.schema_arrow
     image = _pick(file, schema.names, IMAGE_COLUMNS)
     label = _pick(file, schema.names, (target,) if target else LABEL_COLUMNS)
-    kind = schema.field(image).type
-    if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        kind = kind.field("bytes").type
+    kind = _content_type(schema.field(image).type)
     if not (types.is_binary(kind) or types.is_large_binary(kind)):
         raise DataError(
             f"column {image!r} of {file} is {schema.field(image).type}, not pictures",
@@ -139,7 +172,19 @@ def class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | N
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def opened(file: Path) -> Iterator[Any]:
+    """Open a Parquet file.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A ``pyarrow.parquet.ParquetFile``.
+
+    Raises:
+        PermissionError: If it may not be read.
+        DataError: If it is damaged, on opening or while it is read.
+    """
     arrow = require("pyarrow", "train")
     parquet = require("pyarrow.parquet", "train")
     try:

@@ -9,7 +9,8 @@ from diptych.data.builtin import BUILTINS
 from diptych.data.folders import subfolders
 from diptych.data.idx import idx_files
 from diptych.data.kinds import SUPPORTED, fail_unknown
-from diptych.data.parquet import parquet_files
+from diptych.data.parquet import holds_rows, parquet_files
+from diptych.data.table_files import LOADERS, table_files
 from diptych.tasks.image import SUFFIXES
 
 
@@ -20,7 +21,8 @@ def recognize(source: str | Path) -> tuple[str, Path]:
         source: A built-in name, a folder or a file; a path is never taken for a built-in name.
 
     Returns:
-        The kind (``builtin``, ``idx``, ``parquet`` or ``folders``) and where it is.
+        The kind (``builtin``, ``idx``, ``parquet`` of pictures, ``table`` or ``folders``) and where
+        it is.
 
     Raises:
         DataError: If it does not exist, is empty, or is of a kind that is not known.
@@ -32,29 +34,36 @@ def recognize(source: str | Path) -> tuple[str, Path]:
         _fail_absent(source)
     if path.is_dir():
         return _recognize_folder(path), path
-    if path.suffix.lower() != ".parquet":
+    if path.suffix.lower() not in LOADERS:
         fail_unknown(path, [path])
-    return "parquet", path
+    return _recognize_table(path), path
 
 
 def _recognize_folder(folder: Path) -> str:
     if idx_files(folder):
         return "idx"
-    if parquet_files(folder):
-        return "parquet"
+    if files := parquet_files(folder):
+        return _recognize_table(files[0])
     files = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
     if not files:
         raise DataError(f"{folder} is empty", SUPPORTED)
     loose = [each for each in files if each.suffix.lower() in SUFFIXES]
     folders = subfolders(folder)
-    if loose and not folders:
+    if loose and not folders and not table_files(folder):
         raise DataError(
             f"{folder} holds {len(loose)} pictures but no class folders",
             f"a folder's name is the label: {folder.name}/CLASS/{loose[0].name}",
         )
+    if table_files(folder) and all(each.name == "data" for each in folders):
+        return "table"
     if not folders:
         fail_unknown(folder, files)
     return "folders"
+
+
+def _recognize_table(file: Path) -> str:
+    is_parquet = file.suffix.lower() == ".parquet"
+    return "parquet" if is_parquet and not holds_rows(file) else "table"
 
 
 def _fail_absent(source: str | Path) -> NoReturn:

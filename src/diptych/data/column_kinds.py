@@ -1,0 +1,138 @@
+"""What a column of a table holds, learned from the training split: numbers, words, dates, nothing.
+
+Shapes: N rows.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from diptych.core.extras import require
+from diptych.core.specs import CategoryColumn, Column, DateColumn, NumberColumn
+from diptych.data.cells import Numbers, converted, is_numeric, is_text, numbers_in, words_in
+from diptych.tasks.dates import FORMS, ISO, example_of
+from diptych.tasks.table import converter, word_of
+
+NUMBERS_SHARE = 0.9
+DATES_SHARE = 0.5
+LOOKED_AT = 2_000
+MOST_VALUES = 4_096
+LEAST_SEEN = 2
+IDENTIFIER_SHARE = 0.9
+IDENTIFIER_ROWS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A column as it will be used, or None if it is not; and what people should know of it."""
+
+    column: Column | None
+    warning: str = ""
+
+
+def find_kind(name: str, cells: Any) -> Found:  # noqa: ANN401  a pyarrow.ChunkedArray
+    """Find out what a column holds.
+
+    Args:
+        name: Its name.
+        cells: (N,) those of the training split.
+
+    Returns:
+        The column: numbers where nine cells in ten are, dates of the form that most of them have,
+        else words, the most frequent first. None, with a warning, where all cells are the same,
+        each word is another, rows are counted, or the type is of no use.
+    """
+    types = require("pyarrow", "train").types
+    if types.is_nested(cells.type) or types.is_binary(cells.type) or types.is_null(cells.type):
+        return Found(column=None, warning=f"{cells.type} cells tell nothing; it is not used")
+    if types.is_date(cells.type) or types.is_timestamp(cells.type):
+        return _varied(DateColumn(name=name, format=ISO), cells)
+    if is_numeric(cells) or is_text(cells):
+        numbers = numbers_in(cells)
+        present = int((~numbers.missing).sum())
+        if present and (~numbers.wrong & ~numbers.missing).sum() >= NUMBERS_SHARE * present:
+            return _numbers(name, numbers)
+        if is_text(cells) and (found := _dates(name, cells)):
+            return found
+    return _words(name, cells)
+
+
+def _numbers(name: str, numbers: Numbers) -> Found:
+    values = numbers.values
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return Found(column=None, warning="no cell holds anything; it is not used")
+    if present.min() == present.max() and len(present) == len(values):
+        return Found(column=None, warning=f"all cells are {present[0]:g}; it is not used")
+    if len(values) >= IDENTIFIER_ROWS and (np.abs(np.diff(values)) == 1).all():
+        return Found(column=None, warning="it counts the rows; it is not used")
+    infinite = int(numbers.infinite.sum())
+    warning = f"{infinite:,} infinite cells are taken as missing" if infinite else ""
+    return Found(column=NumberColumn(name=name), warning=warning)
+
+
+def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401
+    """Find the form of dates that most cells have, if half of them have one."""
+    words = words_in(cells).drop_null()
+    sample = words.slice(0, LOOKED_AT)
+    if not len(sample) or not any(letter.isdecimal() for letter in sample[0].as_py()):
+        return None
+    fitting = {form: _share(form, sample) for form in FORMS}
+    best = max(FORMS, key=lambda form: fitting[form])
+    if fitting[best] < DATES_SHARE:
+        return None
+    same = [form for form in FORMS if fitting[form] == fitting[best] and form != best]
+    warning = ""
+    if same:
+        shown = sample[0].as_py()
+        warning = (
+            f"{shown!r} is read as {example_of(best)!r} is the 31st of January, but "
+            f"{example_of(same[0])!r} would fit too"
+        )
+    return _varied(DateColumn(name=name, format=best), cells, warning)
+
+
+def _share(form: str, sample: Any) -> float:  # noqa: ANN401
+    _, wrong = converted(sample, converter(DateColumn(name="date", format=form)))
+    return 1 - len(wrong) / len(sample)
+
+
+def _varied(column: DateColumn, cells: Any, warning: str = "") -> Found:  # noqa: ANN401
+    values, _ = converted(cells, converter(column))
+    if len(np.unique(values)) < 2:
+        return Found(column=None, warning="all cells are the same; it is not used")
+    return Found(column=column, warning=warning)
+
+
+def _words(name: str, cells: Any) -> Found:  # noqa: ANN401
+    """Count words; the most frequent come first, in alphabetical order where they are equal."""
+    encoded = cells.combine_chunks().dictionary_encode()
+    counted: dict[str, int] = {}
+    tally = np.bincount(
+        encoded.indices.drop_null().to_numpy(), minlength=len(encoded.dictionary)
+    ).tolist()
+    for cell, count in zip(encoded.dictionary.to_pylist(), tally, strict=True):
+        if (word := word_of(cell)) is not None:
+            counted[word] = counted.get(word, 0) + count
+    present = sum(counted.values())
+    if not counted:
+        return Found(column=None, warning="no cell holds anything; it is not used")
+    if len(counted) == 1 and present == len(cells):
+        return Found(column=None, warning=f"all cells are {next(iter(counted))!r}; it is not used")
+    if present >= IDENTIFIER_ROWS and len(counted) >= IDENTIFIER_SHARE * present:
+        return Found(
+            column=None,
+            warning=f"{len(counted):,} different words in {present:,} cells tell "
+            "nothing; it is not used",
+        )
+    ordered = sorted(counted, key=lambda word: (-counted[word], word))
+    kept = [word for word in ordered if counted[word] >= LEAST_SEEN][:MOST_VALUES] or ordered[:1]
+    unknown = sum(counted[word] for word in ordered[len(kept) :])
+    warning = ""
+    if len(kept) == MOST_VALUES:
+        warning = (
+            f"{MOST_VALUES:,} of {len(ordered):,} words are kept; the others, {unknown:,} cells, "
+            "are taken as unseen"
+        )
+    return Found(column=CategoryColumn(name=name, values=tuple(kept)), warning=warning)

@@ -1,0 +1,173 @@
+"""CSV and its kin: header, separator and encoding found out, every cell read as a string."""
+
+import codecs
+import csv
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from diptych.core.errors import DataError
+from diptych.core.extras import require
+from diptych.data.notation import plain_numbers
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+OTHER_SEPARATORS = {":": "colons", "^": "carets", "~": "tildes", " ": "blanks"}
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+HEAD_BYTES = 256 << 10
+HEAD_ROWS = 20
+BLOCK_BYTES = 32 << 20
+NAMED_ROWS = 3
+EXPECTED = "separate cells by commas, semicolons, tabs or bars"
+
+
+def read_delimited(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Read a file of separated cells with a header.
+
+    Args:
+        path: UTF-8 (with or without a mark), UTF-16 with a mark, else taken as Latin-1.
+
+    Returns:
+        A ``pyarrow.Table`` of strings, where missing cells are empty, and warnings.
+
+    Raises:
+        DataError: If it is empty, not text, has no usable header, or rows of unequal length.
+    """
+    head, encoding = _head(path)
+    separator = _separator(path, head)
+    names, warnings = _names(path, _rows(head, separator)[0])
+    table = _read(path, names, separator, encoding)
+    if not table.num_rows:
+        raise DataError(f"{path} has a header and no rows", "add rows")
+    if encoding == "latin-1":
+        warnings.append(f"{path.name} is not UTF-8 and was read as Latin-1")
+    for place, name in enumerate(names):
+        column, warning = plain_numbers(table.column(place), decimal_comma=separator == ";")
+        if warning:
+            table = table.set_column(place, name, column)
+            warnings.append(f"column {name!r} of {path.name}: {warning}")
+    return table, tuple(warnings)
+
+
+def _head(path: Path) -> tuple[str, str]:
+    """Return the beginning of a file, and the encoding of all of it."""
+    with path.open("rb") as file:
+        start = file.read(HEAD_BYTES)
+    if not start.strip():
+        raise DataError(f"{path} is empty", "give a table with a header")
+    encoding = "utf-16" if start.startswith(UTF_16_MARKS) else "utf-8"
+    if encoding == "utf-8" and b"\0" in start:
+        raise DataError(
+            f"{path} is not text (it begins with {start[:8]!r})",
+            "give a table as CSV, or unpack it",
+        )
+    if encoding == "utf-8" and not _is_utf_8(path):
+        encoding = "latin-1"
+    head = start.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="ignore")
+    return head, encoding
+
+
+def _is_utf_8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        try:
+            while block := file.read(HEAD_BYTES):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _rows(head: str, separator: str) -> list[list[str]]:
+    lines = head.splitlines(keepends=True)
+    lines = lines if len(head) < HEAD_BYTES // 4 else lines[:-1] or lines
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        return list(islice((row for row in reader if row), HEAD_ROWS)) or [[""]]
+    except csv.Error:
+        return [[""]]
+
+
+def _separator(path: Path, head: str) -> str:
+    """Find the separator that gives most cells, the same number in nearly every row."""
+    widths = {separator: _width(_rows(head, separator)) for separator in SEPARATORS}
+    best = max(widths, key=lambda separator: widths[separator])
+    if widths[best] > 1:
+        return best
+    for separator, noun in OTHER_SEPARATORS.items():
+        rows = _rows(head, separator)
+        if _width(rows) > 1 and " " not in (rows[0][0], separator):
+            raise DataError(f"{path} seems to be separated by {noun}", EXPECTED)
+    return best
+
+
+def _width(rows: list[list[str]]) -> int:
+    width = len(rows[0])
+    same = sum(len(row) == width for row in rows)
+    return width if same >= max(1, 0.8 * len(rows)) else min(width, 2)
+
+
+def _names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
+    names = [name.strip() for name in header]
+    warnings = [
+        f"column {place} of {path.name} has no name"
+        for place, name in enumerate(names, start=1)
+        if not name
+    ]
+    names = [name or f"column {place}" for place, name in enumerate(names, start=1)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has {names.count(twice)} columns {twice!r}", "rename all but one")
+    if all(name.replace(".", "").replace("-", "").isdecimal() for name in names):
+        raise DataError(
+            f"{path} has no header: its first line is {', '.join(names[:5])}",
+            "put the names of the columns above",
+        )
+    return names, warnings
+
+
+def _read(path: Path, names: list[str], separator: str, encoding: str) -> Any:  # noqa: ANN401
+    arrow = require("pyarrow", "train")
+    try:
+        return _parse(path, names, separator, encoding)
+    except (arrow.ArrowInvalid, UnicodeError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise DataError(f"{path} cannot be read as CSV: {reason}", EXPECTED) from error
+
+
+def _parse(path: Path, names: list[str], separator: str, encoding: str) -> Any:  # noqa: ANN401
+    arrow, files = require("pyarrow", "train"), require("pyarrow.csv", "train")
+    ragged: list[Any] = []
+
+    def note(row: Any) -> str:  # noqa: ANN401  a pyarrow.csv.InvalidRow
+        ragged.append(row)
+        return "skip"
+
+    table = files.read_csv(
+        path,
+        read_options=files.ReadOptions(
+            column_names=names,
+            skip_rows_after_names=1,
+            block_size=BLOCK_BYTES,
+            use_threads=False,
+            encoding=encoding,
+        ),
+        parse_options=files.ParseOptions(
+            delimiter=separator, newlines_in_values=True, invalid_row_handler=note
+        ),
+        convert_options=files.ConvertOptions(
+            column_types=dict.fromkeys(names, arrow.string()), strings_can_be_null=False
+        ),
+    )
+    if ragged:
+        _fail_ragged(path, ragged, len(names))
+    return table
+
+
+def _fail_ragged(path: Path, ragged: list[Any], width: int) -> None:
+    where = ", ".join(f"row {row.number} has {row.actual_columns}" for row in ragged[:NAMED_ROWS])
+    more = f", and {len(ragged) - NAMED_ROWS} more" if len(ragged) > NAMED_ROWS else ""
+    raise DataError(
+        f"{path}: the header has {width} cells, {where}{more}",
+        "put cells that hold the separator in double quotes",
+    )

@@ -1,0 +1,44 @@
+"""Numbers as people write them: with thousands separators, or with a comma before decimals."""
+
+from typing import Any
+
+from diptych.core.extras import require
+from diptych.data.cells import numbers_in, words_in
+
+GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?$"
+GROUPED_BY_POINTS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?$"
+WITH_COMMA = r"^[+-]?[0-9]+,[0-9]+$"
+
+
+def plain_numbers(column: Any, *, decimal_comma: bool) -> tuple[Any, str]:  # noqa: ANN401
+    """Write a column's numbers with points for decimals and nothing between thousands.
+
+    Args:
+        column: (N,) strings.
+        decimal_comma: Whether a comma is before decimals where it could also group thousands.
+
+    Returns:
+        The column, changed if every cell is a number and some are written otherwise; and then a
+        line that says how they were read, else an empty one.
+    """
+    compute = require("pyarrow.compute", "train")
+    numbers = numbers_in(column)
+    if not numbers.wrong.any():
+        return column, ""
+    arrow = require("pyarrow", "train")
+    words = words_in(column).filter(arrow.array(numbers.wrong))
+    for pattern, removed, comma in _notations(decimal_comma):
+        if compute.all(compute.match_substring_regex(words, pattern)).as_py():
+            plain = compute.replace_substring(column, removed, "") if removed else column
+            plain = compute.replace_substring(plain, ",", ".") if comma else plain
+            shown = words[0].as_py()
+            read = shown.replace(removed, "") if removed else shown
+            return plain, f"{shown!r} is read as {read.replace(',', '.')}"
+    return column, ""
+
+
+def _notations(decimal_comma: bool) -> list[tuple[str, str, bool]]:
+    """List patterns, what is taken out, and whether a comma becomes a point; the first fits."""
+    grouped = (GROUPED, ",", False)
+    commas = [(WITH_COMMA, "", True), (GROUPED_BY_POINTS, ".", True)]
+    return [*commas, grouped] if decimal_comma else [grouped, *commas]

@@ -1,0 +1,180 @@
+"""Files of tables: CSV, TSV, JSON rows and Parquet, alone or as splits of a folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diptych.core.errors import DataError
+from diptych.core.extras import require
+from diptych.data.delimited import read_delimited
+from diptych.data.json_rows import read_json_rows
+from diptych.data.parquet import opened, split_of
+
+Table = Any
+"""A ``pyarrow.Table``, which has no types."""
+Loaded = tuple[Table, tuple[str, ...]]
+SHOWN_COLUMNS = 5
+
+
+def read_parquet_table(path: Path) -> Loaded:
+    """Read a Parquet file as a table.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A ``pyarrow.Table`` without dictionaries, and no warnings.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    arrow = require("pyarrow", "train")
+    with opened(path) as file:
+        table = file.read()
+        for place, field in enumerate(table.schema):
+            if arrow.types.is_dictionary(field.type):
+                plain = table.column(place).cast(field.type.value_type)
+                table = table.set_column(place, field.name, plain)
+    return table, ()
+
+
+LOADERS: dict[str, Callable[[Path], Loaded]] = {
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".jsonl": lambda path: (read_json_rows(path), ()),
+    ".ndjson": lambda path: (read_json_rows(path), ()),
+    ".json": lambda path: (read_json_rows(path), ()),
+    ".parquet": read_parquet_table,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitTable:
+    """The rows of one split, their names for people, and the file that came first."""
+
+    table: Table
+    items: tuple[str, ...]
+    file: Path
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Find the files of tables in a folder.
+
+    Args:
+        folder: An existing folder.
+
+    Returns:
+        Those in it, else those of its folder ``data``; Parquet, if there is any, and else others.
+    """
+    for place in (folder, folder / "data"):
+        found = sorted(place.iterdir()) if place.is_dir() else []
+        files = [file for file in found if file.suffix.lower() in LOADERS and file.is_file()]
+        if parquet := [file for file in files if file.suffix.lower() == ".parquet"]:
+            return parquet
+        if files:
+            return files
+    return []
+
+
+def load_table(path: Path) -> Loaded:
+    """Read one file.
+
+    Args:
+        path: Named as one of ``LOADERS``.
+
+    Returns:
+        A ``pyarrow.Table`` and warnings.
+
+    Raises:
+        DataError: If its name says nothing known, or its content cannot be read.
+    """
+    load = LOADERS.get(path.suffix.lower())
+    if load is None:
+        raise DataError(f"{path} is not a table that can be read", f"known: {', '.join(LOADERS)}")
+    return load(path)
+
+
+def read_splits(
+    path: Path, label_of: Callable[[Path, list[str]], str]
+) -> tuple[dict[str, SplitTable], list[str]]:
+    """Read all splits of a source.
+
+    Args:
+        path: A file, which is training data, or a folder of such as ``train.csv`` and ``test.csv``;
+            where no name begins with a split, all files are training data.
+        label_of: From the first training file and its columns to that of the label; another split
+            that lacks only this one is passed over.
+
+    Returns:
+        The splits, ``train`` always among them, and warnings.
+
+    Raises:
+        DataError: If there is no training data, a file cannot be read, or columns differ.
+    """
+    files = [path] if path.is_file() else table_files(path)
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        by_split.setdefault(split_of(file), []).append(file)
+    if path.is_file() or set(by_split) == {""}:
+        by_split = {"train": files}
+    stray = by_split.pop("", [])
+    if "train" not in by_split:
+        raise DataError(f"{path} has no train.csv or the like", "the training split is needed")
+    warnings = [f"{file.name} belongs to no split and was passed over" for file in stray]
+    splits: dict[str, SplitTable] = {}
+    label = ""
+    for name in sorted(by_split, key=lambda split: split != "train"):
+        if loaded := _join(by_split[name], splits.get("train"), label, warnings):
+            splits[name] = loaded
+            label = label or label_of(loaded.file, loaded.table.column_names)
+    return splits, warnings
+
+
+def _join(
+    files: Sequence[Path], train: SplitTable | None, label: str, warnings: list[str]
+) -> SplitTable | None:
+    """Put the files of a split together, with the columns of `train` in their order."""
+    arrow = require("pyarrow", "train")
+    tables, items = [], []
+    first = train
+    for file in files:
+        table, told = load_table(file)
+        warnings += told
+        if train is not None and set(train.table.column_names).difference(table.column_names) == {
+            label
+        }:
+            warnings.append(f"{file.name} has no labels and was passed over")
+            continue
+        first = first or SplitTable(table=table, items=(), file=file)
+        _check_columns(file, table, first)
+        tables.append(table.select(first.table.column_names))
+        items += [f"{file.name}#{row}" for row in range(table.num_rows)]
+    if not tables:
+        return None
+    try:
+        table = arrow.concat_tables(tables, promote_options="permissive")
+    except arrow.ArrowException as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise DataError(f"{files[0].parent}: files differ: {reason}", "write them alike") from error
+    return SplitTable(table=table, items=tuple(items), file=files[0])
+
+
+def _check_columns(file: Path, table: Table, first: SplitTable) -> None:
+    ours, theirs = set(table.column_names), set(first.table.column_names)
+    if ours == theirs:
+        return
+    parts = []
+    if lacking := sorted(theirs - ours):
+        parts.append(f"lacks {_listed(lacking)}")
+    if more := sorted(ours - theirs):
+        parts.append(f"has {_listed(more)} more")
+    raise DataError(
+        f"tables differ: beside {first.file.name}, {file.name} {' and '.join(parts)}",
+        f"name one of them, such as {first.file}, or make their columns the same",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:SHOWN_COLUMNS])
+    return f"{shown} and {len(names) - SHOWN_COLUMNS} more" if len(names) > SHOWN_COLUMNS else shown

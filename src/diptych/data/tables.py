@@ -1,0 +1,157 @@
+"""Tables as a source: which column is the label, and whether the rest is text or a table."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from diptych.core.errors import DataError
+from diptych.core.extras import require
+from diptych.core.text import nearest
+from diptych.data.cells import is_text, numbers_in, words_in
+from diptych.data.parquet import class_names
+from diptych.data.raw import Kind, RawData, RawSplit
+from diptych.data.table_files import SplitTable, read_splits
+from diptych.tasks.table import BLANKS
+
+TARGETS = ("label", "labels", "target", "class", "y")
+TEXTS = ("text", "sentence", "question", "review")
+LOOKED_AT = 10_000
+DISTINCT_SHARE = 0.5
+LONG_TEXT, MANY_WORDS = 15.0, 3.0
+SHOWN_COLUMNS = 12
+NO_LABEL = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+LEADING_ZERO = r"^[+-]?0[0-9]"
+
+
+def read_tables(path: Path, target: str | None = None) -> RawData:
+    """Read tables.
+
+    Args:
+        path: A file, or a folder of ``train.csv``, ``test.csv`` and the like.
+        target: The label's column; by default ``label``, ``labels``, ``target``, ``class`` or
+            ``y``, else the second of two.
+
+    Returns:
+        Text, if one column beside the label is free text and nothing else tells anything; else a
+        table of all columns but the label's.
+
+    Raises:
+        DataError: If a file cannot be read, columns differ, or the label's column is not known.
+    """
+    splits, warnings = read_splits(path, partial(choose_target, target=target))
+    train = splits["train"]
+    label = choose_target(train.file, train.table.column_names, target=target)
+    text = text_column(train.table.drop_columns([label]))
+    kind: Kind = "table" if text is None else "text"
+    return RawData(
+        name=path.resolve().name,
+        kind=kind,
+        splits={name: _raw_split(split, label, text) for name, split in splits.items()},
+        classes=class_names(train.table.schema.metadata or {}, label),
+        target=label,
+        warnings=tuple(warnings),
+    )
+
+
+def choose_target(file: Path, columns: list[str], *, target: str | None) -> str:
+    """Choose the label's column.
+
+    Args:
+        file: The table, for errors.
+        columns: Its columns.
+        target: The one that was asked for.
+
+    Returns:
+        Its name.
+
+    Raises:
+        DataError: If it is absent, not known, or the only column.
+    """
+    if target is not None and target not in columns:
+        raise DataError(f"{file} has no column {target!r}", nearest(target, columns))
+    if len(columns) < 2:
+        raise DataError(
+            f"{file} has one column only, {columns[0]!r}", "a label is needed beside the data"
+        )
+    found = next((name for name in TARGETS if name in columns), None)
+    chosen = target or found or (columns[1] if len(columns) == 2 else None)
+    return chosen or _fail_unnamed(file, columns)
+
+
+def _fail_unnamed(file: Path, columns: list[str]) -> NoReturn:
+    names = ", ".join(columns[:SHOWN_COLUMNS])
+    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
+    raise DataError(
+        f"none of the {len(columns)} columns of {file} is called {', '.join(TARGETS[:-1])} or y",
+        f"say which one is the label, such as --label {columns[-1]!r}; there are {names}{more}",
+    )
+
+
+def text_column(table: Any) -> str | None:  # noqa: ANN401  a pyarrow.Table
+    """Find the column that makes a table text.
+
+    Args:
+        table: A ``pyarrow.Table`` without the label's column.
+
+    Returns:
+        The only column, if it is free text; or one called ``text``, ``sentence``, ``question`` or
+        ``review`` that is, where every other column has another value in each row; else None.
+    """
+    names = table.column_names
+    free = [name for name in names if _is_free_text(table.column(name))]
+    if len(free) != 1 or (len(names) > 1 and free[0].lower() not in TEXTS):
+        return None
+    compute = require("pyarrow.compute", "train")
+    rest = [table.column(name) for name in names if name != free[0]]
+    numbering = all(compute.count_distinct(column).as_py() == table.num_rows for column in rest)
+    return free[0] if numbering else None
+
+
+def _is_free_text(column: Any) -> bool:  # noqa: ANN401  a pyarrow.ChunkedArray
+    if not is_text(column):
+        return False
+    compute = require("pyarrow.compute", "train")
+    words = words_in(column.slice(0, LOOKED_AT)).drop_null()
+    if not len(words) or compute.count_distinct(words).as_py() < DISTINCT_SHARE * len(words):
+        return False
+    blanks = compute.mean(compute.count_substring(words, " ")).as_py()
+    length = compute.mean(compute.utf8_length(words)).as_py()
+    return bool(blanks + 1 >= MANY_WORDS or (length > LONG_TEXT and blanks > 0))
+
+
+def _raw_split(split: SplitTable, label: str, text: str | None) -> RawSplit:
+    labels = label_cells(split.table.column(label))
+    contents = split.table.drop_columns([label]).replace_schema_metadata({"label": label})
+    if text is not None:
+        contents = [words or "" for words in contents.column(text).to_pylist()]
+    return RawSplit(items=split.items, labels=labels, contents=contents)
+
+
+def label_cells(column: Any) -> list[object]:  # noqa: ANN401  a pyarrow.ChunkedArray
+    """Read a column of labels.
+
+    Args:
+        column: (N,) of any type.
+
+    Returns:
+        N cells: strings that all hold numbers as numbers, whole ones if all are written so, and
+        None where they are missing.
+    """
+    if not is_text(column):
+        cells: list[object] = column.to_pylist()
+        return cells
+    arrow, compute = require("pyarrow", "train"), require("pyarrow.compute", "train")
+    numbers = numbers_in(column)
+    words = compute.utf8_trim(column, BLANKS)
+    coded = compute.any(compute.match_substring_regex(words, LEADING_ZERO)).as_py()
+    if coded or numbers.wrong.any() or numbers.infinite.any() or numbers.missing.all():
+        blank = compute.is_in(words, arrow.array(NO_LABEL, words.type))
+        given: list[object] = compute.if_else(blank, None, words).to_pylist()
+        return given
+    measured = compute.any(compute.match_substring_regex(words, "[0-9.][.eE]|[.][0-9]")).as_py()
+    return [
+        None if np.isnan(value) else value if measured else int(value)
+        for value in numbers.values.tolist()
+    ]
