@@ -12,6 +12,7 @@ RECIPE = """
 [teacher]
 name = "teacher"
 [teacher.network]
+name = "residual"
 stem = 8
 widths = [16]
 blocks = [0]
@@ -20,6 +21,7 @@ epochs = 2
 [[students]]
 name = "student"
 [students.network]
+name = "residual"
 stem = 8
 widths = [8]
 blocks = [0]

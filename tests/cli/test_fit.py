@@ -49,7 +49,7 @@ def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_would(tmp_path: P
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(
         'students = []\n[teacher]\nname = "teacher"\n'
-        "[teacher.network]\nstem = 8\nwidths = [16]\nblocks = [0]\n"
+        "[teacher.network]\nname = 'residual'\nstem = 8\nwidths = [16]\nblocks = [0]\n"
         "[teacher.training]\nepochs = 2\n"
         '[[programs]]\nruntime = "onnxruntime"\nprecision = "fp32"\n'
     )

@@ -7,7 +7,7 @@ from diptych.cli.inspect import page
 from diptych.cli.main import run
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Skipped
-from diptych.data.inspection import Inspection, SizeCount
+from diptych.data.inspection import Inspection
 
 FOUND = Inspection(
     name="pets",
@@ -20,8 +20,7 @@ FOUND = Inspection(
         "validation": {"cat": 1, "dog": 1},
         "test": {"cat": 2, "dog": 1},
     },
-    sizes=(SizeCount(height=40, width=50, count=1405),),
-    num_sizes=1,
+    facts=("1,405 of 40 x 50",),
     split_method="test as given",
     seed=0,
     sha256="ab" * 32,
@@ -33,7 +32,8 @@ FOUND = Inspection(
 def test_the_page_shows_counts_and_warnings() -> None:
     assert page(FOUND).splitlines() == [
         "pets: image-classification, 2 classes",
-        "input: 32 x 32 x 3 uint8, from 40 x 50 (1,405)",
+        "input: 32 x 32 x 3 uint8",
+        "1,405 of 40 x 50",
         "splits: test as given",
         f"sha256: {'ab' * 32}",
         "",
@@ -54,7 +54,7 @@ def test_long_lists_are_cut_with_their_count() -> None:
         msgspec.structs.replace(FOUND, labels=names, counts_per_class=counts, skipped=skipped)
     )
     assert "(10 more classes)" in text
-    assert "unreadable: 40 pictures in all" in text
+    assert "unreadable: 40 items in all" in text
     assert text.count("\nunreadable: c") == 10
 
 

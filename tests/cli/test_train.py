@@ -9,6 +9,7 @@ RECIPE = """
 [teacher]
 name = "teacher"
 [teacher.network]
+name = "residual"
 stem = 8
 widths = [16]
 blocks = [0]

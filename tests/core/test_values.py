@@ -73,7 +73,7 @@ def test_a_row_of_the_leaderboard_comes_back_from_json_as_it_was() -> None:
         runtime="openvino",
         precision="int8",
         threads=1,
-        accuracy=number,
+        scores={"accuracy": number},
         drop=number,
         p50_ms=number,
         p99_ms=number,

@@ -25,7 +25,7 @@ def test_every_item_keeps_its_label_and_its_pixels() -> None:
     split = RawSplit(items=[str(n) for n in range(60)], labels=labels, contents=pictures)
     dataset, seen = assemble(RawData(name="n", splits={"train": split}), Options(), silent)
     assert dataset.labels == ("even", "odd")
-    assert seen.sizes == {(2, 2): 60}
+    assert seen == ("60 of 2 x 2",)
     found = []
     for part in (dataset.train, dataset.validation, dataset.test):
         for item, pixels, target in zip(part.items, part.inputs, part.targets, strict=True):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import msgspec
 
-from diptych.data.inspection import Inspection, SizeCount, inspect
+from diptych.data.inspection import Inspection, inspect
 from diptych.data.reading import Options
 
 Tree = Callable[..., Path]
@@ -14,7 +14,7 @@ def test_everything_is_counted(tree: Tree) -> None:
     found = inspect(root)
     assert found.counts == {"train": 32, "validation": 4, "test": 5}
     assert found.counts_per_class["test"] == {"a": 2, "b": 3}
-    assert found.sizes == (SizeCount(height=9, width=10, count=41),)
+    assert found.facts[-1] == "41 of 9 x 10"
     assert (found.input.height, found.input.width, found.input.channels) == (9, 10, 3)
     assert found.split_method.startswith("test as given")
 
@@ -33,9 +33,10 @@ def test_only_the_most_frequent_sizes_are_listed(tree: Tree) -> None:
         for file in root.rglob("0*.png"):
             file.rename(file.with_name(f"size{height}-{file.name}"))
     found = inspect(root)
-    assert found.num_sizes == 15
-    assert len(found.sizes) == 10
-    assert found.sizes[0] == SizeCount(height=8, width=8, count=10)
+    sizes = [fact for fact in found.facts if " x " in fact]
+    assert len(sizes) == 10
+    assert sizes[0] == "10 of 8 x 8"
+    assert found.facts[-1] == "and 5 other sizes"
 
 
 def test_it_survives_a_trip_through_json(tree: Tree) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diptych.data.contents import Survey, choose_spec, decode, survey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.core.progress import Step, silent
 from diptych.core.specs import ImageSpec
+from diptych.data.pictures import Survey, choose_spec, decode, learn, survey
 from diptych.data.raw import RawSplit
+from diptych.data.reading import Options
 from diptych.tasks.image import decode as decode_one
 
 SMALL = ImageSpec(height=4, width=4, channels=3)
@@ -71,7 +72,7 @@ def test_an_inferred_square_is_a_multiple_of_eight_from_32_to_128(
 
 def test_decoding_many_in_threads_is_decoding_each(picture: Callable[..., bytes]) -> None:
     pictures = [picture(seed, 5 + seed % 3, 7) for seed in range(100)]
-    inputs, rows, skipped = decode("train", split_of(pictures, batch=70), SMALL, silent)
+    inputs, rows, skipped = decode("train", split_of(pictures, batch=70), SMALL, {}, silent)
     expected = np.stack([decode_one(content, SMALL) for content in pictures])
     np.testing.assert_array_equal(inputs, expected)
     np.testing.assert_array_equal(rows, np.arange(100))
@@ -80,7 +81,7 @@ def test_decoding_many_in_threads_is_decoding_each(picture: Callable[..., bytes]
 
 def test_what_cannot_be_read_is_left_out_and_named(picture: Callable[..., bytes]) -> None:
     pictures = [b"text", picture(1), picture(2)[:60], picture(3)]
-    inputs, rows, skipped = decode("train", split_of(pictures), SMALL, silent)
+    inputs, rows, skipped = decode("train", split_of(pictures), SMALL, {}, silent)
     assert rows.tolist() == [1, 3]
     np.testing.assert_array_equal(inputs[1], decode_one(pictures[3], SMALL))
     assert [each.item for each in skipped] == ["p0", "p2"]
@@ -91,13 +92,13 @@ def test_files_are_named_as_their_items(tmp_path: Path) -> None:
     file = tmp_path / "x.png"
     file.write_text("text")
     split = RawSplit(items=["cat/x.png"], labels=[0], contents=lambda: iter([[file]]))
-    assert decode("train", split, SMALL, silent)[2][0].reason.startswith("is not")
+    assert decode("train", split, SMALL, {}, silent)[2][0].reason.startswith("is not")
 
 
 def test_an_array_of_the_right_size_is_not_copied() -> None:
     pictures = np.zeros((5, 4, 4), np.uint8)
     inputs, _, _ = decode(
-        "train", split_of(pictures), ImageSpec(height=4, width=4, channels=1), silent
+        "train", split_of(pictures), ImageSpec(height=4, width=4, channels=1), {}, silent
     )
     assert np.shares_memory(inputs, pictures)
     assert inputs.shape == (5, 4, 4, 1)
@@ -106,7 +107,7 @@ def test_an_array_of_the_right_size_is_not_copied() -> None:
 @pytest.mark.parametrize("spec", [ImageSpec(height=8, width=2, channels=1), SMALL])
 def test_an_array_of_another_size_is_resized(spec: ImageSpec) -> None:
     pictures = np.full((5, 4, 4), 7, np.uint8)
-    inputs, rows, _ = decode("train", split_of(pictures), spec, silent)
+    inputs, rows, _ = decode("train", split_of(pictures), spec, {}, silent)
     assert inputs.shape == (5, spec.height, spec.width, spec.channels)
     assert (inputs == 7).all()
     assert len(rows) == 5
@@ -114,7 +115,7 @@ def test_an_array_of_another_size_is_resized(spec: ImageSpec) -> None:
 
 def test_progress_grows_to_the_whole(picture: Callable[..., bytes]) -> None:
     steps: list[Step] = []
-    decode("test", split_of([picture(seed) for seed in range(7)]), SMALL, steps.append)
+    decode("test", split_of([picture(seed) for seed in range(7)]), SMALL, {}, steps.append)
     assert [(step.stage, step.done, step.total) for step in steps] == [
         ("decode test", 3, 7),
         ("decode test", 6, 7),

@@ -10,6 +10,7 @@ import pytest
 from diptych.core.errors import DataError
 from diptych.core.progress import Step
 from diptych.data import READERS, read
+from diptych.data.reading import Options
 
 Tree = Callable[..., Path]
 

@@ -7,35 +7,50 @@ import pytest
 
 from diptych.core.manifest import Machine
 from diptych.core.specs import ImageSpec
-from diptych.core.values import Candidate, DataRecord, Dataset, Energy, Estimate, Split
+from diptych.core.values import Candidate, DataRecord, Dataset, Energy, Estimate, Goal, Split
 
 MakeDataset = Callable[..., Dataset]
 MakeCandidate = Callable[..., Candidate]
 
 
+def as_targets(levels: np.ndarray, goal: Goal, classes: int) -> np.ndarray:
+    """Tell brightness as a goal does: its level, every level up to it, or 100 for each level."""
+    if goal == "multi-label":
+        return (np.arange(classes) <= levels[:, None]).astype(np.float32)
+    return levels.astype(np.float32) * 100 if goal == "regression" else levels
+
+
 @pytest.fixture(scope="session")
 def make_dataset() -> MakeDataset:
-    """Give the maker of random pictures whose brightness tells their class."""
+    """Give the maker of random pictures whose brightness tells their class, label or number."""
 
     def make(
-        *, height: int = 8, width: int = 8, channels: int = 1, items: int = 40, classes: int = 2
+        *,
+        height: int = 8,
+        width: int = 8,
+        channels: int = 1,
+        items: int = 40,
+        classes: int = 2,
+        goal: Goal = "classification",
     ) -> Dataset:
         rng = np.random.default_rng(0)
 
         def split(count: int) -> Split:
-            targets = (np.arange(count) % classes).astype(np.int64)
+            levels = (np.arange(count) % classes).astype(np.int64)
             noise = rng.integers(0, 40, (count, height, width, channels))
-            pixels = noise + (targets * (200 // classes))[:, None, None, None]
+            pixels = noise + (levels * (200 // classes))[:, None, None, None]
             names = tuple(f"item {n}" for n in range(count))
+            targets = as_targets(levels, goal, classes)
             return Split(inputs=pixels.astype(np.uint8), targets=targets, items=names)
 
         record = DataRecord(
             name="made", sha256="0" * 64, counts={"train": items}, split_method="made", seed=0
         )
+        names = tuple(f"class {k}" for k in range(classes))
         return Dataset(
-            task="image-classification",
+            goal=goal,
             spec=ImageSpec(height=height, width=width, channels=1 if channels == 1 else 3),
-            labels=tuple(f"class {k}" for k in range(classes)),
+            labels=("brightness",) if goal == "regression" else names,
             train=split(items),
             validation=split(20),
             test=split(20),
@@ -73,7 +88,7 @@ def make_candidate() -> MakeCandidate:
             runtime="onnxruntime",
             precision="fp32",
             threads=1,
-            accuracy=known["accuracy"],
+            scores={"accuracy": known["accuracy"]},
             drop=known["drop"],
             p50_ms=known["p50"],
             p99_ms=known["p99"],

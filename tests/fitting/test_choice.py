@@ -59,7 +59,7 @@ def decided_by_hand(row: Candidate, budget: Budget) -> list[str]:
     energy = row.energy
     bounds = {
         "drop": (row.drop.low, row.drop.high),
-        "accuracy": (row.accuracy.low, row.accuracy.high),
+        "accuracy": (row.score.low, row.score.high),
         "p99": (row.p99_ms.low, row.p99_ms.high),
         "size": (row.size_bytes, row.size_bytes),
         "energy": (1e3 * energy.low_j, 1e3 * energy.high_j),
@@ -93,8 +93,8 @@ def test_the_choice_is_the_cheapest_that_passes(
         assert chosen in passing
         asks_quality = {"drop", "accuracy"} & {term.name for term in budget.terms}
         if not asks_quality:
-            best = max(c.accuracy.value for c in passing)
-            passing = [c for c in passing if c.accuracy.value == best]
+            best = max(c.score.value for c in passing)
+            passing = [c for c in passing if c.score.value == best]
         assert chosen.cost_usd_per_million == min(c.cost_usd_per_million for c in passing)
     else:
         undecided = [c for c in candidates if "FAIL" not in decided_by_hand(c, budget)]

@@ -5,7 +5,8 @@ import pytest
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Step, silent
-from diptych.core.values import Split
+from diptych.core.specs import ImageSpec
+from diptych.core.values import DataRecord, Dataset, Split
 from diptych.fitting.evidence import COLD_RUNS, gather_evidence, probe_cold_starts
 
 
@@ -33,6 +34,21 @@ class Choice:
         self.session = Brightest()
 
 
+def make_data(n: int) -> Dataset:
+    """Make data whose test split alone has items."""
+    record = DataRecord(name="made", sha256="0" * 64, counts={}, split_method="made", seed=0)
+    empty, spec = make_split(0), ImageSpec(height=2, width=2, channels=1)
+    return Dataset(
+        goal="classification",
+        spec=spec,
+        labels=("left", "right"),
+        train=empty,
+        validation=empty,
+        test=make_split(n),
+        record=record,
+    )
+
+
 def make_split(n: int) -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (n, 2, 2, 1), dtype=np.uint8)
     targets = np.arange(n, dtype=np.int64) % 2
@@ -40,16 +56,19 @@ def make_split(n: int) -> Split:
 
 
 def test_a_choice_is_measured_on_every_item_of_the_test_split() -> None:
-    split, choice = make_split(150), Choice()
-    teacher_right = np.arange(150) % 3 > 0
-    seen = gather_evidence(choice, split, teacher_right, calls=30, seconds=5.0)  # type: ignore[arg-type]
+    data, choice = make_data(150), Choice()
+    split, right = data.test, np.arange(150) % 3 > 0
+    teacher = np.eye(2, dtype=np.float32)[np.where(right, split.targets, 1 - split.targets)]
+    seen = gather_evidence(choice, data, teacher, calls=30, seconds=5.0)  # type: ignore[arg-type]
     by_hand = [
         int(item[0, 1, 0] > item[0, 0, 0]) == t
         for item, t in zip(split.inputs, split.targets, strict=True)
     ]
-    assert seen.right.tolist() == by_hand
-    assert seen.right.dtype == bool
-    assert seen.teacher_right is teacher_right
+    assert seen.item_scores.tolist() == by_hand
+    assert seen.item_scores.dtype == bool
+    assert seen.teacher_scores.tolist() == right.tolist()
+    assert seen.kind.score == "accuracy"
+    assert seen.targets is split.targets
     assert seen.size_bytes == 1234
     assert seen.cold_ms is None
     assert seen.memory_bytes is None
@@ -57,7 +76,13 @@ def test_a_choice_is_measured_on_every_item_of_the_test_split() -> None:
 
 def test_single_predictions_are_timed_as_often_as_asked() -> None:
     choice = Choice()
-    seen = gather_evidence(choice, make_split(10), np.ones(10, bool), calls=30, seconds=60.0)  # type: ignore[arg-type]
+    seen = gather_evidence(
+        choice,  # type: ignore[arg-type]
+        make_data(10),
+        np.zeros((10, 2), np.float32),
+        calls=30,
+        seconds=60.0,
+    )
     assert len(seen.latencies_ms) == 30
     assert choice.session.calls.count(1) >= 30
     assert seen.energy.label == "modelled"

@@ -20,13 +20,14 @@ from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recip
 from diptych.fitting.settings import Settings
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 RUN = [sys.executable, "-m", "diptych"]
 
 
 def quick_recipe(epochs: float = 3.0) -> FitRecipe:
     """Train two tiny networks for a moment."""
-    training = TrainingRecipe(epochs=epochs, batch_size=64, translate=1, cutout=2)
+    training = TrainingRecipe(epochs=epochs, batch_size=64, variation=PictureVariation(translate=1, cutout=2))
     plans = [
         ModelPlan(
             name=name,
@@ -63,7 +64,7 @@ def test_what_the_bundle_claims_is_what_it_does(digits_bundle: Path) -> None:
     test = read("digits", Options(seed=0)).test
     with diptych.load(digits_bundle) as bundle:
         right = bundle.run(test.inputs).argmax(1) == test.targets
-        claimed = bundle.manifest.model.accuracy
+        claimed = bundle.manifest.model.score
         assert (claimed.value, claimed.n) == (pytest.approx(right.mean()), len(test))
         size = sum((digits_bundle / file.path).stat().st_size for file in bundle.program.files)
         verdicts = {term.name: term for term in bundle.manifest.terms}

@@ -5,6 +5,7 @@ import pytest
 from diptych.core.errors import DataError, StorageError
 from diptych.core.progress import Step
 from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import open_job
 from diptych.fitting.settings import Settings
@@ -18,7 +19,7 @@ def test_by_default_a_bundle_is_named_after_its_data(
 
 
 def test_data_that_was_read_before_is_taken_as_it_is(tmp_path: Path) -> None:
-    dataset = read("digits", seed=7)
+    dataset = read("digits", Options(seed=7))
     assert open_job(dataset, Budget(), tmp_path / "a.dip", 0, Settings()).dataset is dataset
 
 

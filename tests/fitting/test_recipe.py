@@ -18,6 +18,7 @@ calibration_items = 64
 [teacher]
 name = "teacher"
 [teacher.network]
+name = "residual"
 stem = 16
 widths = [32, 64]
 blocks = [1, 0]
@@ -28,7 +29,7 @@ replans = [{step = 20, remaining = 5}]
 
 [[students]]
 name = "small_1"
-network = {stem = 8, widths = [], blocks = []}
+network = {name = "residual", stem = 8, widths = [], blocks = []}
 training = {}
 
 [[programs]]
@@ -99,8 +100,9 @@ def test_a_recipe_is_read_from_a_bundle_and_is_the_one_that_was_written(tmp_path
         ("epochs = 3", "epochs = inf", "$.teacher.training.epochs", "compare"),
         ("epochs = 3", "epochs = 0", "$.teacher.training.epochs", "compare"),
         ("stem = 16", "stem = 0", "$.teacher.network.stem", "compare"),
-        ("blocks = [1, 0]", "blocks = [1]", "2 widths and 1 blocks of teacher", "compare"),
-        ("stem = 16", "stem = 16\nname = 'vit'", "there is no network 'vit'", "compare"),
+        ("blocks = [1, 0]", "blocks = [1]", "2 widths and 1 blocks - at `$.teacher.network`", "compare"),
+        ('name = "residual"', 'name = "vit"', "'vit' - at `$.teacher.network.name`", "compare"),
+        ('name = "residual"\n', "", "field `name` - at `$.teacher.network`", "compare"),
         ('"int8"', '"int4"', "$.programs[0].precision", "compare"),
         ('"openvino"', '"tvm"', "$.programs[0].runtime", "compare"),
         ('"small_1"', '"teacher"', "models share a name: teacher, teacher", "compare"),

@@ -14,6 +14,7 @@ from diptych.fitting.settings import Settings
 from diptych.measure.machine import describe
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def recipe() -> FitRecipe:
-    training = TrainingRecipe(epochs=2, batch_size=64, translate=1, cutout=2)
+    training = TrainingRecipe(epochs=2, batch_size=64, variation=PictureVariation(translate=1, cutout=2))
     teacher = ModelPlan(
         name="teacher",
         network=ResidualNetConfig(stem=8, widths=(16,), blocks=(0,)),

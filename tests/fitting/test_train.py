@@ -11,9 +11,10 @@ from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
-TRAINING = TrainingRecipe(epochs=4, batch_size=64, translate=1, cutout=2)
+TRAINING = TrainingRecipe(epochs=4, batch_size=64, variation=PictureVariation(translate=1, cutout=2))
 RECIPE = FitRecipe(teacher=ModelPlan(name="teacher", network=NETWORK, training=TRAINING))
 
 
@@ -35,6 +36,6 @@ def test_a_trained_model_predicts_what_its_manifest_says(tmp_path: Path) -> None
     data = read("digits", Options(seed=3))
     with train(data, out=tmp_path / "a.dip", seed=3, settings=Settings(recipe=RECIPE)) as bundle:
         right = bundle.run(data.test.inputs).argmax(1) == data.test.targets
-        assert bundle.manifest.model.accuracy.value == pytest.approx(np.mean(right))
+        assert bundle.manifest.model.score.value == pytest.approx(np.mean(right))
         assert bundle.manifest.terms == ()
         assert [p.precision for p in bundle.manifest.programs] == ["fp32"]

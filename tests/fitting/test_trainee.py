@@ -10,25 +10,29 @@ from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import build, forward_flops, train_model
-from diptych.training.loop import RunControl, compute_logits
+from diptych.training.loop import RunControl, compute_outputs
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 MakeDataset = Callable[..., Dataset]
 SPEC = ImageSpec(height=8, width=8, channels=1)
+VARIATION = PictureVariation(translate=1, cutout=2)
 
 
 def plan(name: str = "small", stages: int = 1, **training: object) -> ModelPlan:
     return ModelPlan(
         name=name,
         network=ResidualNetConfig(stem=8, widths=(8,) * stages, blocks=(0,) * stages),
-        training=TrainingRecipe(batch_size=20, translate=1, cutout=2, **training),  # type: ignore[arg-type]
+        training=TrainingRecipe(batch_size=20, variation=VARIATION, **training),  # type: ignore[arg-type]
     )
 
 
-def test_the_first_weights_depend_on_seed_and_name_alone() -> None:
+def test_the_first_weights_depend_on_seed_and_name_alone(make_dataset: MakeDataset) -> None:
+    data = make_dataset()
+
     def first(seed: int, name: str) -> torch.Tensor:
-        return next(build(plan(name), SPEC, 2, seed).parameters()).detach()
+        return next(build(plan(name), data, seed).parameters()).detach()
 
     torch.manual_seed(1)
     expected = first(0, "small")
@@ -42,12 +46,12 @@ def test_the_first_weights_depend_on_seed_and_name_alone() -> None:
     ("height", "width", "stages"), [(8, 8, 4), (1, 64, 1), (64, 3, 2), (127, 127, 7)]
 )
 def test_pictures_that_are_too_small_for_the_network_are_refused_before_training(
-    height: int, width: int, stages: int
+    make_dataset: MakeDataset, height: int, width: int, stages: int
 ) -> None:
-    spec = ImageSpec(height=height, width=width, channels=1)
+    data = make_dataset(height=height, width=width)
     with pytest.raises(ConfigError, match=f"cannot be halved {stages} times"):
-        build(plan(stages=stages), spec, 2, 0)
-    build(plan(stages=stages - 1), spec, 2, 0)
+        build(plan(stages=stages), data, 0)
+    build(plan(stages=stages - 1), data, 0)
 
 
 def test_operations_are_counted_as_by_hand() -> None:
@@ -92,7 +96,7 @@ def test_a_student_learns_from_the_teacher_and_its_work_is_counted(
         assert torch.equal(value, weights[name]), f"the teacher's {name} was changed"
 
     answers = [
-        compute_logits(m.network, data.test.inputs, m.plan.training).argmax(1)
+        compute_outputs(m.network, data.test.inputs, m.plan.training).argmax(1)
         for m in (teacher, student)
     ]
     assert np.mean(answers[0] == data.test.targets) > 0.9

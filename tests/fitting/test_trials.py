@@ -1,3 +1,4 @@
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from diptych.core.errors import TargetError
 from diptych.core.progress import Step, silent
 from diptych.core.specs import ImageSpec, TensorSpec
-from diptych.core.values import Dataset, Split
+from diptych.core.values import DataRecord, Dataset, Split
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import (
@@ -33,7 +34,6 @@ from diptych.training.loop import TrainedNetwork
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
-MakeDataset = Callable[..., Dataset]
 SPEC = ImageSpec(height=8, width=8, channels=3)
 WEIGHTS = (10 * np.random.default_rng(0).normal(size=(3, 3))).astype(np.float32)
 PIXELS = np.random.default_rng(1).integers(0, 256, (BATCH + 6, 8, 8, 3), dtype=np.uint8)
@@ -93,14 +93,25 @@ def program(tiny_onnx: Callable[..., object]) -> LoweredProgram:
 
 
 @pytest.fixture
-def split() -> Split:
+def data() -> Dataset:
+    """Give data whose validation split alone has items, told rightly by the tiny model."""
     targets = naive(PIXELS).argmax(1).astype(np.int64)
-    return Split(inputs=PIXELS, targets=targets, items=tuple(map(str, range(len(PIXELS)))))
+    names = tuple(map(str, range(len(PIXELS))))
+    empty = Split(inputs=PIXELS[:0], targets=targets[:0], items=())
+    return Dataset(
+        goal="classification",
+        spec=SPEC,
+        labels=("ant", "bee", "cat"),
+        train=empty,
+        validation=Split(inputs=PIXELS, targets=targets, items=names),
+        test=empty,
+        record=DataRecord(name="made", sha256="0" * 64, counts={}, split_method="made", seed=0),
+    )
 
 
-def trial(program: LoweredProgram, logits: np.ndarray | None = None) -> Trial:
-    shown = naive(PIXELS) if logits is None else logits
-    return Trial(model=trainee(MeanColor()), program=program, session=Recorder(), logits=shown)
+def trial(program: LoweredProgram, outputs: np.ndarray | None = None) -> Trial:
+    shown = naive(PIXELS) if outputs is None else outputs
+    return Trial(model=trainee(MeanColor()), program=program, session=Recorder(), outputs=shown)
 
 
 def test_a_lowered_program_opens_without_being_kept_on_disk(program: LoweredProgram) -> None:
@@ -122,24 +133,33 @@ def test_many_items_are_run_in_batches_or_singly_with_the_same_answers(count: in
 
 
 def test_programs_are_tried_on_the_whole_split_and_reported(
-    program: LoweredProgram, split: Split
+    program: LoweredProgram, data: Dataset
 ) -> None:
     steps: list[Step] = []
-    (tried,) = try_programs(trainee(MeanColor()), iter([program]), split, steps.append)
-    assert tried.logits == pytest.approx(naive(PIXELS), abs=1e-4)
+    (tried,) = try_programs(trainee(MeanColor()), iter([program]), data, steps.append)
+    assert tried.outputs == pytest.approx(naive(PIXELS), abs=1e-4)
     assert tried.name == "tiny onnxruntime fp32"
     assert tried.size_bytes == len(program.contents["tiny.onnx"]) + 3
     assert [(s.stage, s.done, s.total, s.note) for s in steps] == [
         ("try tiny", 1, 1, "tiny-onnxruntime-fp32")
     ]
-    assert try_programs(trainee(MeanColor()), [], split, silent) == []
+    assert try_programs(trainee(MeanColor()), [], data, silent) == []
+
+
+def test_files_that_preparation_needs_count_in_the_size(
+    program: LoweredProgram, data: Dataset
+) -> None:
+    files = {"tokenizer.json": b"12345", "more.json": b"67"}
+    with_files = dataclasses.replace(data, assets=files)
+    (tried,) = try_programs(trainee(MeanColor()), [program], with_files, silent)
+    assert tried.size_bytes == len(program.contents["tiny.onnx"]) + 3 + 7
 
 
 def test_a_program_that_computes_something_else_than_its_network_is_refused(
-    program: LoweredProgram, split: Split
+    program: LoweredProgram, data: Dataset
 ) -> None:
     with pytest.raises(TargetError, match="something else"):
-        try_programs(trainee(MeanColor(sign=-1.0)), [program], split, silent)
+        try_programs(trainee(MeanColor(sign=-1.0)), [program], data, silent)
 
 
 def test_all_trials_are_timed_side_by_side_on_single_items(program: LoweredProgram) -> None:
@@ -153,17 +173,21 @@ def test_all_trials_are_timed_side_by_side_on_single_items(program: LoweredProgr
 
 
 def test_a_row_of_the_leaderboard_holds_what_the_trial_showed(
-    program: LoweredProgram, split: Split
+    program: LoweredProgram, data: Dataset
 ) -> None:
     logits = naive(PIXELS).astype(np.float32)
     logits[:7] = -logits[:7]
     shown = trial(program, logits)
     timing = Timing(latencies_ms=np.linspace(1, 2, 500), cpu_seconds_per_call=1e-3)
+    targets = data.validation.targets
     teacher_right = np.arange(len(PIXELS)) != 3
-    row = as_candidate(shown, timing, split.targets, teacher_right)
-    right = logits.argmax(1) == split.targets
-    assert row.accuracy == proportion(int(right.sum()), len(right))
-    assert row.accuracy.value == pytest.approx(1 - 7 / len(right))
+    teacher = np.eye(3, dtype=np.float32)[np.where(teacher_right, targets, (targets + 1) % 3)]
+    row = as_candidate(shown, timing, data, teacher)
+    right = logits.argmax(1) == targets
+    assert list(row.scores) == ["accuracy", "f1", "auroc"]
+    assert row.score is row.scores["accuracy"]
+    assert row.score == proportion(int(right.sum()), len(right))
+    assert row.score.value == pytest.approx(1 - 7 / len(right))
     assert row.drop == paired_drop(teacher_right, right)
     assert row.drop.value == pytest.approx(6 / len(right))
     assert (row.name, row.model, row.runtime, row.precision) == (

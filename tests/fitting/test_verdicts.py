@@ -5,20 +5,27 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from diptych.core.values import Energy, Verdict
-from diptych.fitting.budget import TERMS, Budget
+from diptych.core.values import Energy, Goal, Verdict
+from diptych.fitting.budget import TERMS, Budget, Term
 from diptych.fitting.verdicts import (
     ESTIMATES,
     Evidence,
-    accuracy,
     cold,
     give_verdicts,
     memory,
     millijoules,
     overall,
+    scores,
 )
+from diptych.measure.decisions import Relation
+from diptych.tasks.goals import GOALS
 
 ENERGY = Energy(value_j=2e-3, low_j=1e-3, high_j=4e-3, label="modelled", method="CPU seconds x 6 W")
+
+
+def answers(right: np.ndarray) -> np.ndarray:
+    """Give the outputs of two classes for items of the first."""
+    return np.stack([right, ~right], axis=1).astype(np.float32)
 
 
 def evidence(
@@ -27,8 +34,10 @@ def evidence(
     """Make evidence from counts of items: both right, only teacher, only student, neither."""
     counts = (both, lost, gained, neither)
     figures: dict[str, object] = {
-        "teacher_right": np.repeat([True, True, False, False], counts),
-        "right": np.repeat([True, False, True, False], counts),
+        "kind": GOALS["classification"],
+        "targets": np.zeros(sum(counts), np.int64),
+        "teacher_outputs": answers(np.repeat([True, True, False, False], counts)),
+        "outputs": answers(np.repeat([True, False, True, False], counts)),
         "latencies_ms": np.linspace(0.5, 1.5, 1001),
         "size_bytes": 1000,
         "energy": ENERGY,
@@ -123,10 +132,12 @@ def replicated(seen: Evidence, items: int, calls: int) -> Evidence:
     def stretch(values: np.ndarray, n: int) -> np.ndarray:
         return np.sort(values)[np.arange(n) * len(values) // n]
 
-    pairs = stretch(2 * seen.teacher_right.astype(int) + seen.right, items)
+    pairs = stretch(2 * seen.teacher_scores.astype(int) + seen.item_scores, items)
     return Evidence(
-        teacher_right=pairs >= 2,
-        right=pairs % 2 == 1,
+        kind=seen.kind,
+        targets=np.zeros(items, np.int64),
+        teacher_outputs=answers(pairs >= 2),
+        outputs=answers(pairs % 2 == 1),
         latencies_ms=stretch(seen.latencies_ms, calls),
         size_bytes=seen.size_bytes,
         energy=seen.energy,
@@ -198,7 +209,6 @@ def test_figures_of_new_processes_are_medians_and_ranges() -> None:
     assert cold(seen).value == 5.0
     largest = memory(seen)
     assert (largest.value, largest.low, largest.high, largest.n) == (20.0, 10.0, 30.0, 3)
-    assert accuracy(seen).value == pytest.approx(0.9)
 
 
 def test_joules_become_millijoules_with_their_bounds() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from diptych.core.errors import BundleError, ConfigError, DataError, MissingExtraError
 from diptych.inference import golden, store
 from diptych.inference.bundle import load
-from diptych.inference.prediction import Prediction
+from diptych.tasks.prediction import Prediction
 
 RUNTIMES = ("onnxruntime", "openvino")
 
@@ -112,7 +112,7 @@ def test_a_stream_holds_only_a_chunk_at_a_time(tiny, tiny_bundle):
             yield tiny.inputs[0]
 
     with load(tiny_bundle) as bundle:
-        stream = bundle.stream(endless())
+        stream = bundle.predict_each(endless())
         for _ in range(40):
             next(stream)
     assert taken <= 64
@@ -124,7 +124,7 @@ def test_unreadable_inputs_are_told_and_left_out_only_when_asked(tiny, tiny_bund
     with load(tiny_bundle) as bundle:
         with pytest.raises(DataError, match="not a JPEG"):
             bundle.predict(items)
-        answers = list(bundle.stream(items, lambda name, error: told.append((name, str(error)))))
+        answers = list(bundle.predict_each(items, lambda name, error: told.append((name, str(error)))))
     assert [answer.input for answer in answers] == ["array#0", "array#2"]
     assert [name for name, _ in told] == ["bytes#1"]
 

@@ -13,8 +13,7 @@ from PIL import Image, ImageOps
 
 from diptych.core.errors import DataError
 from diptych.core.specs import ImageSpec
-from diptych.tasks import prepare
-from diptych.tasks.image import MAX_FILE_BYTES, MAX_PIXELS, decode, probe
+from diptych.tasks.image import MAX_FILE_BYTES, MAX_PIXELS, decode, prepare, preparer, probe
 
 GREY = ImageSpec(height=6, width=8, channels=1)
 RGB = ImageSpec(height=6, width=8, channels=3)

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -7,12 +8,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.core.specs import ImageSpec
-from diptych.core.values import Dataset
+from diptych.core.specs import AudioSpec, ImageSpec
+from diptych.core.values import Dataset, Goal
 from diptych.fitting.budget import Budget
-from diptych.fitting.planner import (
+from diptych.fitting.plans.image import (
     estimated_int8_bytes,
-    plan_fit,
+    pictures_of,
+    plan,
     student_networks,
     teacher_network,
     training_recipe,
@@ -22,6 +24,12 @@ from diptych.training.models import ResidualNet, ResidualNetConfig
 MakeDataset = Callable[..., Dataset]
 NO_BUDGET = Budget()
 SIZES = [*range(1, 18), 28, 31, 32, 47, 48, 49, 63, 64, 96, 97, 100, 127, 128]
+
+
+def flips(dataset: Dataset, machine: Machine) -> bool:
+    variation = training_recipe(dataset, machine, 0, 12).variation
+    assert variation is not None
+    return variation.flip
 
 
 def runs(config: ResidualNetConfig, spec: ImageSpec, num_classes: int) -> None:
@@ -91,7 +99,7 @@ def test_the_same_data_budget_seed_and_machine_give_the_same_plan(
     make_dataset: MakeDataset, machine: Machine
 ) -> None:
     budget = Budget.parse("drop<=1%, size<=100KB")
-    plans = [plan_fit(make_dataset(), budget, machine, 3, timed=True) for _ in range(2)]
+    plans = [plan(make_dataset(), budget, machine, 3, timed=True) for _ in range(2)]
     assert plans[0] == plans[1]
     assert plans[0].seed == 3
     assert plans[0].programs == ()
@@ -99,7 +107,7 @@ def test_the_same_data_budget_seed_and_machine_give_the_same_plan(
 
 def test_a_plan_with_a_time_limit_is_longer(make_dataset: MakeDataset, machine: Machine) -> None:
     data = make_dataset(items=4000)
-    short, long = (plan_fit(data, NO_BUDGET, machine, 0, timed=timed) for timed in (False, True))
+    short, long = (plan(data, NO_BUDGET, machine, 0, timed=timed) for timed in (False, True))
     assert long.teacher.training.epochs >= short.teacher.training.epochs
     assert long.students[0].training.epochs > short.students[0].training.epochs
 
@@ -107,12 +115,12 @@ def test_a_plan_with_a_time_limit_is_longer(make_dataset: MakeDataset, machine: 
 def test_large_data_have_one_student_and_small_ones_two(
     make_dataset: MakeDataset, machine: Machine
 ) -> None:
-    small = plan_fit(make_dataset(), NO_BUDGET, machine, 0, timed=False)
-    large = plan_fit(
+    small = plan(make_dataset(), NO_BUDGET, machine, 0, timed=False)
+    large = plan(
         make_dataset(height=1, width=1, items=20_001), NO_BUDGET, machine, 0, timed=False
     )
     assert (len(small.students), len(large.students)) == (2, 1)
-    assert len({plan.name for plan in (small.teacher, *small.students)}) == 3
+    assert len({model.name for model in (small.teacher, *small.students)}) == 3
 
 
 @pytest.mark.parametrize("items", [4, 9, 63, 64, 500, 5000])
@@ -139,18 +147,35 @@ def test_variations_stay_within_the_picture(
     make_dataset: MakeDataset, machine: Machine, side: int
 ) -> None:
     recipe = training_recipe(make_dataset(height=side, width=2 * side), machine, 0, 12)
-    assert recipe.translate <= max(1, side // 8)
-    assert recipe.cutout <= side // 4
+    assert recipe.variation is not None
+    assert recipe.variation.translate <= max(1, side // 8)
+    assert recipe.variation.cutout <= side // 4
 
 
 def test_pictures_are_mirrored_where_that_keeps_their_class(
     make_dataset: MakeDataset, machine: Machine
 ) -> None:
     data = make_dataset(items=200)
-    assert training_recipe(data, machine, 0, 12).flip
+    assert flips(data, machine)
     left = data.train.inputs.copy()
     left[:] = 0
     left[data.train.targets == 0, :, :4] = 255
     left[data.train.targets == 1, :, 4:] = 255
     data.train.inputs[:] = left
-    assert not training_recipe(data, machine, 0, 12).flip
+    assert not flips(data, machine)
+
+
+@pytest.mark.parametrize("goal", ["multi-label", "regression"])
+def test_pictures_without_classes_are_never_mirrored(
+    make_dataset: MakeDataset, machine: Machine, goal: Goal
+) -> None:
+    assert flips(make_dataset(items=200, goal="ordinal"), machine)
+    assert not flips(make_dataset(items=200, goal=goal), machine)
+
+
+def test_a_plan_is_of_pictures_only(make_dataset: MakeDataset, machine: Machine) -> None:
+    data = make_dataset()
+    assert pictures_of(data) is data.spec
+    sound = dataclasses.replace(data, spec=AudioSpec(sample_rate=8000, samples=8000))
+    with pytest.raises(TypeError, match="audio-classification is not about pictures"):
+        plan(sound, NO_BUDGET, machine, 0, timed=False)

@@ -56,8 +56,14 @@ def simple(dtype: int, num_outputs: int = 1):
 def test_a_model_with_another_signature_is_refused(write):
     with pytest.raises(BundleError, match="one input and one output"):
         open_session("onnxruntime", write(simple(types.UINT8, num_outputs=2)))
-    with pytest.raises(BundleError, match="uint8"):
-        open_session("onnxruntime", write(simple(types.FLOAT)))
+    with pytest.raises(BundleError, match="must take one of tensor"):
+        open_session("onnxruntime", write(simple(types.DOUBLE)))
+
+
+def test_a_batch_of_another_type_than_the_model_takes_is_one_error(write):
+    session = open_session("onnxruntime", write(simple(types.FLOAT)))
+    with pytest.raises(BundleError, match="cannot run"):
+        session.run(np.zeros((1, 8, 8, 3), np.uint8))
 
 
 def test_a_batch_that_the_model_cannot_take_is_one_error(tiny, write):

@@ -65,13 +65,21 @@ def test_weights_that_are_too_short_are_refused(write):
     [
         (b'shape="?,8,8,3"', b'shape="?,8,8,999999999999"'),
         (b'size="36"', b'size="999999999999"'),
-        (b'element_type="u8"', b'element_type="f32"'),
+        (b'element_type="u8"', b'element_type="f64"'),
     ],
 )
 def test_absurd_graphs_are_refused(tiny, write, old, new):
     assert old in tiny.contents["model.xml"]
     with pytest.raises(BundleError):
         open_session("openvino", write(tiny.contents["model.xml"].replace(old, new)))
+
+
+def test_a_batch_of_another_type_than_the_graph_takes_is_one_error(tiny, write):
+    graph = tiny.contents["model.xml"].replace(b'element_type="u8"', b'element_type="f32"')
+    session = open_session("openvino", write(graph))
+    for count in (1, 2):
+        with pytest.raises(BundleError, match="takes float32, not uint8"):
+            session.run(tiny.inputs[:count])
 
 
 def test_entities_are_not_expanded(tiny, write):

@@ -1,8 +1,7 @@
 import numpy as np
 import torch
 
-from diptych.training.augmentation import PictureBatches
-from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation.pictures import PictureBatches, PictureVariation
 
 
 def pictures(count: int = 40, side: int = 9) -> torch.Tensor:
@@ -12,8 +11,8 @@ def pictures(count: int = 40, side: int = 9) -> torch.Tensor:
 
 def batches(pixels: torch.Tensor, seed: int = 0, **settings: object) -> PictureBatches:
     quiet = {"translate": 0, "cutout": 0, "flip": False}
-    recipe = TrainingRecipe(**(quiet | settings))
-    return PictureBatches(pixels, recipe, torch.Generator().manual_seed(seed))
+    variation = PictureVariation(**(quiet | settings))
+    return PictureBatches(pixels, variation, torch.Generator().manual_seed(seed))
 
 
 def test_without_variation_the_chosen_pictures_come_back_unchanged() -> None:
