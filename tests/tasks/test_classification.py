@@ -1,4 +1,4 @@
-"""Classification metrics, against scikit-learn, SciPy and sums done by hand."""
+"""Classification: against scikit-learn, SciPy, sums done by hand, and simulated coverage."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import softmax as scipy_softmax
-from sklearn.metrics import confusion_matrix, precision_score, recall_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from diptych.tasks.classification import (
     accuracy,
+    answer,
     calibration_error,
     confusion,
+    log_odds,
+    macro_f1,
+    mean_auroc,
     precision,
     recall,
     softmax,
@@ -67,3 +77,91 @@ def test_calibration_error_equals_a_loop_over_bins() -> None:
             gap = abs((called == targets)[inside].mean() - confidence[inside].mean())
             expected += inside.mean() * gap
     assert calibration_error(probabilities, targets, num_bins=10) == pytest.approx(expected)
+
+
+def draw(
+    random: np.random.Generator, n: int, shares: list[float], apart: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw targets with given shares, and logits that are further apart than their noise."""
+    targets = random.choice(len(shares), n, p=shares)
+    logits = random.normal(size=(n, len(shares))) + apart * np.eye(len(shares))[targets]
+    return logits.astype(np.float32), targets
+
+
+@settings(deadline=None, max_examples=25)
+@given(CLASS_NUMBERS, CLASS_NUMBERS)
+def test_f1_is_scikit_learns_and_inside_its_interval(
+    called: np.ndarray, targets: np.ndarray
+) -> None:
+    ours = macro_f1(np.eye(NUM_CLASSES, dtype=np.float32)[called], targets)
+    assert ours.value == pytest.approx(f1_score(targets, called, average="macro"))
+    assert 0 <= ours.low <= ours.value <= ours.high <= 1
+    assert ours.low < ours.high
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_the_area_is_scikit_learns(num_classes: int) -> None:
+    shares = [1 / num_classes] * num_classes
+    logits, targets = draw(np.random.default_rng(0), 300, shares, 1.5)
+    p = scipy_softmax(logits.astype(float), axis=1)
+    wanted = roc_auc_score(targets, p[:, 1] if num_classes == 2 else p, multi_class="ovr")
+    assert mean_auroc(logits, targets).value == pytest.approx(wanted)
+
+
+def test_classes_without_items_are_left_out_of_the_area() -> None:
+    logits, targets = draw(np.random.default_rng(0), 100, [0.5, 0.5, 0.0], 1.0)
+    ours = mean_auroc(logits, targets)
+    assert ours.method.startswith("mean over 2 of 3 labels")
+    assert mean_auroc(logits, np.zeros(100, np.int64)).n == 0
+
+
+@given(LOGITS)
+def test_log_odds_are_those_of_the_probabilities(logits: np.ndarray) -> None:
+    p = scipy_softmax(logits.astype(float), axis=1)
+    inner = (p > 1e-12) & (p < 1 - 1e-6)
+    ours = log_odds(logits)
+    assert np.isfinite(ours).all()
+    np.testing.assert_allclose(ours[inner], np.log(p[inner] / (1 - p[inner])), rtol=1e-6, atol=1e-6)
+
+
+def test_log_odds_tell_apart_what_rounds_to_certainty() -> None:
+    ours = log_odds(np.array([[60.0, 0, 0], [80.0, 0, 0]], np.float32))[:, 0]
+    np.testing.assert_allclose(ours, [60 - np.log(2), 80 - np.log(2)])
+
+
+def test_a_perfect_f1_is_no_more_certain_than_the_rarest_class_allows() -> None:
+    many, few = np.repeat([0, 1], 100), np.repeat([0, 1], [190, 10])
+    balanced, unequal = (macro_f1(np.eye(2, dtype=np.float32)[t], t) for t in (many, few))
+    assert balanced.value == balanced.high == unequal.value == unequal.high == 1
+    assert unequal.low < balanced.low < 1
+
+
+def test_the_answer_is_the_likeliest_class_with_all_probabilities() -> None:
+    (one,) = answer(["x"], np.array([[0.0, np.log(3.0)]], np.float32), ("ant", "bee"))
+    assert (one.input, one.label) == ("x", "bee")
+    assert one.score == one.scores["bee"] == pytest.approx(0.75)
+    assert list(one.scores) == ["ant", "bee"]
+    assert (one.labels, one.value) == (None, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [100, 500, 2000])
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.95, 0.05], [0.1] * 10])
+def test_the_interval_covers_f1(shares: list[float], n: int) -> None:
+    truth = macro_f1(*draw(np.random.default_rng(99), 400_000, shares, 2.5)).value
+    hits = 0
+    for seed in range(600):
+        ours = macro_f1(*draw(np.random.default_rng(seed), n, shares, 2.5))
+        hits += ours.low <= truth <= ours.high
+    assert hits / 600 > 0.92
+
+
+@pytest.mark.slow
+def test_the_interval_covers_the_area_of_unequal_classes() -> None:
+    shares = [0.91] + [0.01] * 9
+    truth = mean_auroc(*draw(np.random.default_rng(99), 200_000, shares, 2.5)).value
+    hits = 0
+    for seed in range(300):
+        ours = mean_auroc(*draw(np.random.default_rng(seed), 1000, shares, 2.5))
+        hits += ours.low <= truth <= ours.high
+    assert hits / 300 > 0.92

@@ -5,8 +5,8 @@ ties counting half. DeLong's variance comes from each item's own share of right 
 labels these shares are averaged item by item, so that what labels have in common is counted. Where
 few items are out of order that variance is too small, at worst 0: it is drawn towards Hanley and
 McNeil's, which the area alone decides, and a label without any error has Wilson's interval for as
-many items as its smaller side has. The interval of the others is Wilson's too, for as many items as
-give a share their variance.
+many items as its smaller side has; these additions are taken as independent between labels. The
+interval of the others is Wilson's too, for as many items as give a share their variance.
 
 Shapes: N items, K labels.
 

@@ -116,8 +116,8 @@ def mean_auroc(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
         From 0 to 1 with its interval; of several classes each is told from the rest, and those
         without items, or without items of others, are left out.
     """
-    if np.isnan(outputs).any():
-        return unknown("undefined: an output is not a number")
+    if not np.isfinite(outputs).all():
+        return unknown("undefined: an output is not finite")
     if outputs.shape[1] == 2:
         return auroc.auroc(outputs[:, 1:] - outputs[:, :1], (targets == 1)[:, None])
     return auroc.auroc(log_odds(outputs), targets[:, None] == np.arange(outputs.shape[1]))

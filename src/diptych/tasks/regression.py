@@ -28,12 +28,14 @@ def item_scores(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (N,); where no R2 can be had for want of different targets, 1 for a right answer
-        and 0 for any other.
+        and 0 for any other; NaN for all where an output is not finite.
     """
     squares = squared_errors(outputs, targets)
-    total, left = _spread(targets)
     if not has_r2(targets):
         return np.asarray(squares == 0, np.float64)
+    if not np.isfinite(squares).all():
+        return np.full(len(targets), np.nan)
+    total, left = _spread(targets)
     pseudo = (len(targets) - 1) * (squares.sum() - squares) / left
     return np.asarray(1 - squares.sum() / total + pseudo - pseudo.mean())
 
