@@ -72,7 +72,13 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
     manifest = _manifest(job, outcome, chosen, programs)
     contents["README.md"] = render_card(manifest).encode()
     if with_page and installed("altair", "vl_convert", "jinja2"):
-        page = render_page(manifest, examples, expected[chosen.program.name])
+        page = render_page(
+            manifest,
+            examples,
+            expected[chosen.program.name],
+            assets=job.dataset.assets,
+            run=chosen.session.run,
+        )
         contents["report.html"] = page.encode()
     unlisted = {file.path for program in programs for file in program.files} | FOR_PEOPLE
     files = tuple(store.record(n, data) for n, data in contents.items() if n not in unlisted)
