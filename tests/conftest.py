@@ -12,7 +12,18 @@ from hypothesis import settings
 from msgspec import structs
 
 from diptych.core.manifest import FORMAT_VERSION, Machine, Manifest, Provenance
-from diptych.core.specs import ImageSpec, TensorSpec
+from diptych.core.progress import silent
+from diptych.core.specs import (
+    AudioSpec,
+    CategoryColumn,
+    DateColumn,
+    ImageSpec,
+    InputSpec,
+    NumberColumn,
+    TableSpec,
+    TensorSpec,
+    TextSpec,
+)
 from diptych.core.values import (
     Candidate,
     DataRecord,
@@ -121,6 +132,118 @@ def tiny_bundle(tiny: Tiny, tmp_path: Path) -> Path:
     """Write the tiny bundle and give its folder; each test may spoil its own copy."""
     store.write(tmp_path / "tiny.dip", tiny.manifest, tiny.contents)
     return tmp_path / "tiny.dip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A bundle of some kind of input: `outputs` are prepared inputs, flat, times `weights`."""
+
+    path: Path
+    spec: InputSpec
+    labels: tuple[str, ...]
+    assets: dict[str, bytes]
+    inputs: np.ndarray
+    weights: np.ndarray
+
+    def outputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Compute in NumPy what the program computes; NaN counts as 0."""
+        flat = np.nan_to_num(inputs.reshape(len(inputs), -1).astype(np.float64))
+        return flat @ self.weights
+
+
+@pytest.fixture(scope="session")
+def kind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Kind]:
+    """Give the maker of a bundle for a kind of input (audio, text, table) and a goal."""
+    made: dict[tuple[str, str], Kind] = {}
+
+    def make(kind: str, goal: str = "classification") -> Kind:
+        if (kind, goal) not in made:
+            made[kind, goal] = _kind(tmp_path_factory.mktemp(kind) / f"{kind}.dip", kind, goal)
+        return made[kind, goal]
+
+    return make
+
+
+def _kind(path: Path, kind: str, goal: str) -> Kind:
+    spec, assets = _spec(kind)
+    labels = ("price",) if goal == "regression" else LABELS
+    tensor = spec.tensor()
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 3, (4, *tensor.shape[1:])).astype(tensor.dtype)
+    if kind == "audio":
+        inputs = rng.integers(-9000, 9000, inputs.shape, np.int16)
+    size = inputs[0].size
+    weights = rng.normal(size=(size, len(labels))) / np.abs(inputs).mean() / size**0.5
+    weights = weights.astype(np.float32)
+    contents = {"model.onnx": _flat_onnx(tensor, weights), **assets}
+    program = Program(
+        name="fp32",
+        runtime="onnxruntime",
+        precision="fp32",
+        files=(store.record("model.onnx", contents["model.onnx"]),),
+        input=tensor,
+        output=TensorSpec(name="logits", dtype="float32", shape=(None, len(labels))),
+        tolerance=1e-3,
+    )
+    flat = inputs.reshape(len(inputs), -1).astype(np.float32)
+    contents["golden.npz"] = golden.build(inputs, {"fp32": flat @ weights})
+    manifest = structs.replace(
+        _manifest((program,), contents["golden.npz"]),
+        name=kind,
+        goal=goal,
+        labels=labels,
+        input=spec,
+        assets=tuple(assets),
+        files=tuple(store.record(n, contents[n]) for n in contents if n != "model.onnx"),
+    )
+    store.write(path, manifest, contents)
+    return Kind(path=path, spec=spec, labels=labels, assets=assets, inputs=inputs, weights=weights)
+
+
+def _spec(kind: str) -> tuple[InputSpec, dict[str, bytes]]:
+    if kind == "audio":
+        return AudioSpec(sample_rate=8000, samples=2048), {}
+    if kind == "text":
+        from diptych.data import texts
+        from diptych.data.raw import RawSplit
+        from diptych.data.reading import Options
+
+        said = ["a good film", "a bad film", "not so bad", "so good"] * 3
+        split = RawSplit(
+            items=tuple(map(str, range(12))), labels=("bad",) * 12, contents=tuple(said)
+        )
+        learned = texts.learn({"train": split}, Options(), silent)
+        assert isinstance(learned.spec, TextSpec)
+        return learned.spec, learned.assets
+    columns = (
+        NumberColumn(name="age"),
+        CategoryColumn(name="color", values=("red", "green")),
+        DateColumn(name="day", format="iso"),
+    )
+    return TableSpec(columns=columns, ignored=("price",)), {}
+
+
+def _flat_onnx(tensor: TensorSpec, weights: np.ndarray) -> bytes:
+    """Make a model: its input as floats, NaN as 0, flat, times weights."""
+    onnx = pytest.importorskip("onnx")
+    make, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        make.make_node("Cast", [tensor.name], ["floats"], to=types.FLOAT),
+        make.make_node("IsNaN", ["floats"], ["absent"]),
+        make.make_node("Where", ["absent", "zero", "floats"], ["known"]),
+        make.make_node("Flatten", ["known"], ["flat"]),
+        make.make_node("Gemm", ["flat", "weights"], ["logits"]),
+    ]
+    constants = [
+        make.make_tensor("zero", types.FLOAT, [], [0.0]),
+        onnx.numpy_helper.from_array(weights, "weights"),
+    ]
+    code = make.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    taken = make.make_tensor_value_info(tensor.name, code, ["N", *tensor.shape[1:]])
+    given = make.make_tensor_value_info("logits", types.FLOAT, ["N", weights.shape[1]])
+    graph = make.make_graph(nodes, "flat", [taken], [given], constants)
+    opsets = [make.make_opsetid("", 18)]
+    return make.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
 
 
 def _program(runtime: str, names: tuple[str, ...], contents: dict[str, bytes]) -> Program:

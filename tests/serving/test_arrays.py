@@ -19,7 +19,7 @@ shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 def test_integers_are_read_as_pythons_parser_reads_them(shape, random, indent):
     array = np.array([random.randrange(256) for _ in range(np.prod(shape))]).reshape(shape)
     text = json.dumps(array.tolist(), indent=indent)
-    parsed = parse_array(text.encode(), TENSORS)
+    parsed = parse_array(text.encode(), TENSORS["uint8"], "uint8")
     assert parsed.dtype == np.uint8
     np.testing.assert_array_equal(parsed, np.array(json.loads(text)))
 

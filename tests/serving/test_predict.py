@@ -9,7 +9,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from diptych.core.errors import DataError
-from diptych.serving.predict import check_items, is_batch
+from diptych.serving.bodies import is_batch
+from diptych.serving.predict import check_items
 
 EMPTY = np.zeros((4, 6, 3), np.uint8)
 

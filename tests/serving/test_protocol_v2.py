@@ -127,7 +127,7 @@ def test_a_tensor_that_lies_is_refused(change, message):
         ("AAAA", "array of numbers"),
         (None, "array of numbers"),
         ([], "length >= 1"),
-        ([[[[[[0]]]]]], "1 to 4 levels"),
+        ([[[[[[[[[[0]]]]]]]]]], "1 to 9 levels"),
     ],
 )
 def test_data_that_are_not_the_tensor_are_refused(data, message):

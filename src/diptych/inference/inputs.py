@@ -3,9 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
 from diptych.core.errors import DataError
 
 LONGEST_NAME = 256
+
+
+class Named(Struct, frozen=True):
+    """An input with a name of its own, such as the row of a file."""
+
+    name: str
+    item: object
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
@@ -35,14 +44,28 @@ def name_of(item: object, index: int | None = None) -> str:
     """Name an input for people.
 
     Args:
-        item: A path, a text, encoded content, an array, or a row.
+        item: A path, a text, encoded content, an array, a row, or what has a name.
         index: Its place in the list it came in.
 
     Returns:
         The path or the beginning of the text, or such as ``bytes``, ``row#7`` or ``array#3``.
     """
+    if isinstance(item, Named):
+        return item.name
     if isinstance(item, str | Path):
         name = str(item)
         return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
     kind = "bytes" if isinstance(item, bytes) else "row" if isinstance(item, Mapping) else "array"
     return kind if index is None else f"{kind}#{index}"
+
+
+def content_of(item: object) -> object:
+    """Give an input without its name.
+
+    Args:
+        item: Any input.
+
+    Returns:
+        What is named, or the item itself.
+    """
+    return item.item if isinstance(item, Named) else item

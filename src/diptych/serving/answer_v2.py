@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2, over REST: what the server says.
 
-Shapes: N batch, H height, W width, C channels, K classes.
+Shapes: N batch, K outputs.
 """
 
 import struct
@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from diptych.core.specs import TensorSpec
 from diptych.serving.messages import BINARY, Response
-from diptych.serving.protocol_v2 import DATATYPE, InferRequest, OutputChoice
+from diptych.serving.protocol_v2 import DATATYPES, InferRequest, OutputChoice
 
 MODEL_VERSION = "1"
 EXTENSIONS = ("binary_tensor_data", "classification")
@@ -45,7 +45,7 @@ def server_metadata() -> dict[str, object]:
 
 
 def model_metadata(
-    name: str, runtime: str, spec: TensorSpec, offered: Sequence[str], num_classes: int
+    name: str, runtime: str, spec: TensorSpec, offered: Sequence[str], num_outputs: int
 ) -> dict[str, object]:
     """Describe a model.
 
@@ -54,13 +54,13 @@ def model_metadata(
         runtime: The runtime that runs it.
         spec: The tensor that it takes.
         offered: The names of the tensors that it gives.
-        num_classes: K.
+        num_outputs: K.
 
     Returns:
         The document of ``GET /v2/models/NAME``.
     """
-    taken = {"name": spec.name, "datatype": DATATYPE, "shape": (-1, *spec.shape[1:])}
-    given = [{"name": item, "datatype": "FP32", "shape": (-1, num_classes)} for item in offered]
+    taken = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": (-1, *spec.shape[1:])}
+    given = [{"name": item, "datatype": "FP32", "shape": (-1, num_outputs)} for item in offered]
     return {
         "name": name,
         "versions": [MODEL_VERSION],
@@ -79,7 +79,7 @@ def encode(
         asked: The request.
         name: The model's name.
         tensors: Each output that may be asked for, float32 (N, K).
-        labels: The names of the classes.
+        labels: The names of the outputs.
 
     Returns:
         JSON, or a JSON header and then the tensors' bytes where any was asked for as binary.

@@ -1,16 +1,26 @@
 """Answer the Open Inference Protocol, version 2, with a bundle."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from diptych.core.values import Goal
 from diptych.inference.bundle import Bundle
 from diptych.serving import answer_v2, protocol_v2
 from diptych.serving.messages import Request, Response
 from diptych.serving.predict import PART_ITEMS
+from diptych.serving.ranges import check_range
 from diptych.tasks.classification import softmax
+from diptych.tasks.multi_label import sigmoid
 
 SCORES = "scores"
+SCORERS: Mapping[Goal, Callable[[np.ndarray], np.ndarray]] = {
+    "classification": softmax,
+    "ordinal": softmax,
+    "multi-label": sigmoid,
+}
+"""From logits to probabilities; a number told has none."""
 
 
 async def infer(request: Request, name: str, bundle: Bundle) -> Response:
@@ -26,10 +36,11 @@ async def infer(request: Request, name: str, bundle: Bundle) -> Response:
     """
     length = request.headers.get(answer_v2.LENGTH_HEADER)
     asked = protocol_v2.parse(request.body, length, bundle.program.input, offered(bundle))
-    logits = await _run(bundle, asked.batch)
-    tensors = {bundle.program.output.name: logits}
+    check_range(asked.batch, bundle.manifest.input)
+    outputs = await _run(bundle, asked.batch)
+    tensors = {bundle.program.output.name: outputs}
     if any(choice.name == SCORES for choice in asked.outputs):
-        tensors[SCORES] = softmax(logits).astype(np.float32)
+        tensors[SCORES] = SCORERS[bundle.manifest.goal](outputs).astype(np.float32)
     return answer_v2.encode(asked, name, tensors, bundle.labels)
 
 
@@ -40,9 +51,10 @@ def offered(bundle: Bundle) -> tuple[str, ...]:
         bundle: The model.
 
     Returns:
-        The program's own output, and the scores that are made of it.
+        The program's own output, and the scores that are made of it where there are any.
     """
-    return (bundle.program.output.name, SCORES)
+    output = bundle.program.output.name
+    return (output, SCORES) if bundle.manifest.goal in SCORERS else (output,)
 
 
 def metadata(name: str, bundle: Bundle) -> dict[str, object]:

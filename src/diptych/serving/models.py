@@ -68,4 +68,4 @@ def warm_up(bundle: Bundle) -> None:
     """
     sides = [side or 1 for side in bundle.program.input.shape[1:]]
     for num_items in (1, 1, PART_ITEMS):
-        bundle.run(np.zeros((num_items, *sides), np.uint8))
+        bundle.run(np.zeros((num_items, *sides), bundle.program.input.dtype))

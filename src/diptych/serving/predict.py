@@ -1,20 +1,19 @@
-"""The simple protocol: a picture or an array of pixels in, a label and its scores out.
+"""The simple protocol: an item or a list of items in, an answer or a list of answers out.
 
 The model runs inside the event loop, a few items at a time: for the small models that bundles hold
 this was as fast as any queue of batches, and other requests get their turn between the parts.
-Shapes: N batch, H height, W width, C channels, K classes.
 """
 
 import asyncio
-
-import numpy as np
-from msgspec import Struct
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from diptych.core.errors import DataError
+from diptych.core.values import Goal
 from diptych.inference.bundle import Bundle
-from diptych.serving.arrays import PICTURES, parse_array
+from diptych.inference.inputs import Named
+from diptych.serving.bodies import BODIES
 from diptych.serving.messages import (
-    BINARY,
     JSON,
     ContentError,
     MediaTypeError,
@@ -27,19 +26,19 @@ from diptych.tasks.prediction import Prediction
 
 PART_ITEMS = 16
 MAX_ITEMS = 1024
-CHANNELS = (1, 2, 3, 4)
-EXPECTED = (
-    "send a picture with its content-type, such as image/png, or pixels as application/json: an "
-    "array (H, W), (H, W, C) or (N, H, W, C) of integers 0 to 255 or floats 0 to 1"
-)
+Answer = dict[str, object]
 
 
-class Answer(Struct, frozen=True):
-    """One prediction as it goes over the wire."""
+def _class(given: Prediction) -> Answer:
+    return {"label": given.label, "score": given.score, "scores": given.scores}
 
-    label: str
-    score: float
-    scores: dict[str, float]
+
+ANSWERS: Mapping[Goal, Callable[[Prediction], Answer]] = {
+    "classification": _class,
+    "ordinal": _class,
+    "multi-label": lambda given: {"labels": given.labels, "scores": given.scores},
+    "regression": lambda given: {"value": given.value},
+}
 
 
 async def predict(request: Request, bundle: Bundle) -> Response:
@@ -50,36 +49,30 @@ async def predict(request: Request, bundle: Bundle) -> Response:
         bundle: The model.
 
     Returns:
-        ``{"label", "score", "scores"}``, or a list of these for a batch.
+        ``{"label", "score", "scores"}``, ``{"labels", "scores"}`` or ``{"value"}``, or a list of
+        these for a list.
 
     Raises:
         RequestError: If the body cannot be read.
-        MediaTypeError: If it is neither a picture nor JSON.
+        MediaTypeError: If it is of a kind that the model does not take.
         ContentError: If it can be read, but is not an input of the model.
     """
-    media = request.headers.get(b"content-type", BINARY).split(b";")[0].strip().lower()
+    kind = BODIES[type(bundle.manifest.input)]
+    media = request.headers.get(b"content-type", kind.default).split(b";")[0].strip().lower()
+    answer = ANSWERS[bundle.manifest.goal]
     try:
-        if media == JSON:
-            return json_response(await _predict_array(request.body, bundle))
-        if media == BINARY or media.startswith(b"image/"):
-            return json_response(_answer(bundle.predict(request.body)))
+        if media == JSON and kind.parse is not None:
+            items, many = kind.parse(request.body)
+            if many:
+                return json_response(await _predict_each(items, bundle))
+            return json_response(answer(bundle.predict(items[0])))
+        if media.startswith(kind.media):
+            return json_response(answer(bundle.predict(request.body)))
     except RequestError:
         raise
     except DataError as error:
-        raise ContentError(error.message, error.hint or EXPECTED) from error
-    raise MediaTypeError(f"the content-type is {media[:80].decode('latin-1')!r}", EXPECTED)
-
-
-def is_batch(shape: tuple[int, ...]) -> bool:
-    """Tell a batch from one picture.
-
-    Args:
-        shape: (H, W), (H, W, C), (N, H, W) or (N, H, W, C).
-
-    Returns:
-        True for (N, H, W, C), and for (N, H, W) unless its last axis is 1 to 4: that is C.
-    """
-    return len(shape) == 4 or (len(shape) == 3 and shape[-1] not in CHANNELS)
+        raise ContentError(error.message, error.hint or kind.expected) from error
+    raise MediaTypeError(f"the content-type is {media[:80].decode('latin-1')!r}", kind.expected)
 
 
 def check_items(num_items: int) -> None:
@@ -98,22 +91,17 @@ def check_items(num_items: int) -> None:
         )
 
 
-async def _predict_array(body: bytes, bundle: Bundle) -> Answer | list[Answer]:
-    pixels = parse_array(body, PICTURES)
-    if not is_batch(pixels.shape):
-        return _answer(bundle.predict([pixels])[0])
-    check_items(len(pixels))
-    return await _predict_batch(pixels, bundle)
-
-
-async def _predict_batch(pixels: np.ndarray, bundle: Bundle) -> list[Answer]:
+async def _predict_each(items: list[Any], bundle: Bundle) -> list[Answer]:
+    check_items(len(items))
+    answer = ANSWERS[bundle.manifest.goal]
     answers: list[Answer] = []
-    for start in range(0, len(pixels), PART_ITEMS):
-        part = bundle.predict(list(pixels[start : start + PART_ITEMS]))
-        answers += [_answer(prediction) for prediction in part]
+    for start in range(0, len(items), PART_ITEMS):
+        part = items[start : start + PART_ITEMS]
+        named = [Named(f"item {place}", item) for place, item in enumerate(part, start)]
+        answers += map(answer, bundle.predict_each(named, _refuse))
         await asyncio.sleep(0)
     return answers
 
 
-def _answer(prediction: Prediction) -> Answer:
-    return Answer(prediction.label, prediction.score, prediction.scores)
+def _refuse(name: str, error: DataError) -> NoReturn:
+    raise DataError(f"{name}: {error.message}", error.hint)

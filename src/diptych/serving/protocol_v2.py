@@ -2,13 +2,13 @@
 
 A request is JSON; with the binary tensor extension the JSON is only the beginning of the body, and
 the tensors' bytes follow it in the order of the tensors.
-Shapes: N batch, H height, W width, C channels, K classes.
+Shapes: N batch, K outputs.
 Source: the Open Inference Protocol's REST description, and the binary tensor data and
 classification extensions of the Triton Inference Server.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,7 +22,13 @@ from diptych.core.text import nearest
 from diptych.serving.arrays import TENSORS, parse_array
 from diptych.serving.predict import check_items
 
-DATATYPE = "UINT8"
+DATATYPES: Mapping[str, str] = {
+    "uint8": "UINT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float32": "FP32",
+}
 MAX_DIGITS = 12
 HINT = "GET /v2/models/NAME says which tensors the model takes and gives"
 
@@ -74,7 +80,7 @@ class OutputChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class InferRequest:
-    """What is asked: uint8 (N, H, W, C) in, and the outputs that are wanted."""
+    """What is asked: prepared items (N, ...) in, and the outputs that are wanted."""
 
     batch: np.ndarray
     outputs: tuple[OutputChoice, ...]
@@ -108,7 +114,7 @@ def parse(
     tensor = envelope.inputs[0]
     _check_tensor(tensor, spec)
     return InferRequest(
-        batch=_pixels(tensor, memoryview(body)[split:]),
+        batch=_values(tensor, memoryview(body)[split:], spec.dtype),
         outputs=_outputs(envelope, offered),
         id=envelope.id,
     )
@@ -129,9 +135,10 @@ def _split_at(header_length: bytes | None, body_length: int) -> int:
 def _check_tensor(tensor: _Input, spec: TensorSpec) -> None:
     if tensor.name != spec.name:
         raise DataError(f"there is no input {tensor.name[:80]!r}, only {spec.name!r}", HINT)
-    if tensor.datatype != DATATYPE:
+    datatype = DATATYPES[spec.dtype]
+    if tensor.datatype != datatype:
         raise DataError(
-            f"the input {spec.name!r} is {tensor.datatype[:80]!r}, it must be {DATATYPE!r}", HINT
+            f"the input {spec.name!r} is {tensor.datatype[:80]!r}, it must be {datatype!r}", HINT
         )
     if tuple(tensor.shape[1:]) != spec.shape[1:] or not tensor.shape:
         wanted = ", ".join(["N", *map(str, spec.shape[1:])])
@@ -139,27 +146,29 @@ def _check_tensor(tensor: _Input, spec: TensorSpec) -> None:
     check_items(tensor.shape[0])
 
 
-def _pixels(tensor: _Input, binary: memoryview) -> np.ndarray:
+def _values(tensor: _Input, binary: memoryview, dtype: str) -> np.ndarray:
     announced = tensor.parameters.binary_data_size
     if len(binary) != (announced or 0):
         raise DataError(
             f"binary_data_size is {announced or 0}, but {len(binary)} bytes follow the JSON header"
         )
     if announced is None:
-        return _pixels_of_json(tensor)
+        return _values_of_json(tensor, dtype)
     if bytes(tensor.data):
         raise DataError("the input has both data and binary_data_size", "send one of them")
-    expected = math.prod(tensor.shape)
+    little_endian = np.dtype(dtype).newbyteorder("<")
+    expected = math.prod(tensor.shape) * little_endian.itemsize
     if announced != expected:
         raise DataError(f"shape {tensor.shape} needs {expected} bytes, {announced} were sent")
-    return np.frombuffer(binary, np.uint8).reshape(tensor.shape)
+    values = np.frombuffer(binary, little_endian).reshape(tensor.shape)
+    return values.astype(dtype, copy=False)
 
 
-def _pixels_of_json(tensor: _Input) -> np.ndarray:
-    pixels = parse_array(bytes(tensor.data), TENSORS)
-    if pixels.shape not in ((math.prod(tensor.shape),), tuple(tensor.shape)):
-        raise DataError(f"shape {tensor.shape} does not fit data of shape {list(pixels.shape)}")
-    return pixels.reshape(tensor.shape)
+def _values_of_json(tensor: _Input, dtype: str) -> np.ndarray:
+    values = parse_array(bytes(tensor.data), TENSORS[dtype], dtype)
+    if values.shape not in ((math.prod(tensor.shape),), tuple(tensor.shape)):
+        raise DataError(f"shape {tensor.shape} does not fit data of shape {list(values.shape)}")
+    return values.reshape(tensor.shape)
 
 
 def _outputs(envelope: _Envelope, offered: Sequence[str]) -> tuple[OutputChoice, ...]:

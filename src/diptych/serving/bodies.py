@@ -1,0 +1,169 @@
+"""What a request's body may be, for each kind of input: one item as it is, or items in JSON.
+
+Shapes: N batch, H height, W width, C channels, T samples of sound.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from diptych.core.errors import DataError
+from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec, TextSpec
+from diptych.serving.arrays import PICTURES, SOUNDS, nesting, parse_array, parse_lists
+from diptych.serving.messages import BINARY, JSON, RequestError
+
+CHANNELS = (1, 2, 3, 4)
+Parsed = tuple[list[Any], bool]
+"""Items, and whether they came as a list, so that a list is the answer."""
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bodies:
+    """How items of one kind are sent.
+
+    `media` are the content-types (or how they begin) of a body that is one item; the first is
+    taken where none is said. `parse` reads JSON; without it, JSON is an item as it is.
+    """
+
+    media: tuple[bytes, ...]
+    parse: Callable[[bytes], Parsed] | None
+    expected: str
+
+    @property
+    def default(self) -> bytes:
+        """The content-type of a body that does not say."""
+        return self.media[0] if self.media else JSON
+
+
+def is_batch(shape: tuple[int, ...]) -> bool:
+    """Tell a batch from one picture.
+
+    Args:
+        shape: (H, W), (H, W, C), (N, H, W) or (N, H, W, C).
+
+    Returns:
+        True for (N, H, W, C), and for (N, H, W) unless its last axis is 1 to 4: that is C.
+    """
+    return len(shape) == 4 or (len(shape) == 3 and shape[-1] not in CHANNELS)
+
+
+def parse_pictures(body: bytes) -> Parsed:
+    """Read pixels.
+
+    Args:
+        body: JSON: an array (H, W), (H, W, C), (N, H, W) or (N, H, W, C).
+
+    Returns:
+        uint8 where all numbers are whole, else float64.
+    """
+    pixels = parse_array(body, PICTURES)
+    if pixels.dtype.kind == "i":
+        pixels = pixels.astype(np.uint8)
+    return (list(pixels), True) if is_batch(pixels.shape) else ([pixels], False)
+
+
+def parse_sounds(body: bytes) -> Parsed:
+    """Read samples of sound.
+
+    Args:
+        body: JSON: an array (T,), or a list of these, of any lengths.
+
+    Returns:
+        int64 or float64 arrays (T,).
+    """
+    lists = parse_lists(body, SOUNDS)
+    if nesting(body) == 1:
+        return [np.array(lists)], False
+    return [np.array(samples) for samples in lists], True
+
+
+class _Text(Struct, forbid_unknown_fields=True):
+    text: str
+
+
+Cell = str | int | float | bool | None
+Text = str | _Text
+TEXTS: Decoder[Text | list[Text]] = Decoder(Text | list[Text])
+ROWS: Decoder[dict[str, Cell] | list[dict[str, Cell]]] = Decoder(
+    dict[str, Cell] | list[dict[str, Cell]]
+)
+
+
+def parse_texts(body: bytes) -> Parsed:
+    """Read texts.
+
+    Args:
+        body: JSON: a string, an object with the key ``text``, or a list of these.
+
+    Returns:
+        The texts.
+    """
+    found = _decode(TEXTS, body)
+    texts = found if isinstance(found, list) else [found]
+    return [text if isinstance(text, str) else text.text for text in texts], texts is found
+
+
+def parse_rows(body: bytes) -> Parsed:
+    """Read rows.
+
+    Args:
+        body: JSON: an object of column names to cells, or a list of these.
+
+    Returns:
+        The rows.
+    """
+    found = _decode(ROWS, body)
+    return (found, True) if isinstance(found, list) else ([found], False)
+
+
+def _decode(decoder: Decoder[Kind], body: bytes) -> Kind:
+    try:
+        found = decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise DataError(f"the body cannot be used: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RequestError(
+            f"the body is not JSON: {error}", "check its quotes and commas"
+        ) from error
+    if found == []:
+        raise DataError("the list is empty")
+    return found
+
+
+BODIES: Mapping[type, Bodies] = {
+    ImageSpec: Bodies(
+        media=(BINARY, b"image/"),
+        parse=parse_pictures,
+        expected="send a picture with its content-type, such as image/png, or pixels as "
+        "application/json: an array (H, W), (H, W, C) or (N, H, W, C) of integers 0 to 255 or "
+        "floats 0 to 1",
+    ),
+    AudioSpec: Bodies(
+        media=(BINARY, b"audio/"),
+        parse=parse_sounds,
+        expected="send a sound with its content-type, such as audio/wav, or samples at the model's "
+        "rate as application/json: an array (T,), or a list of these, of integers of 16 bits or "
+        "floats -1 to 1",
+    ),
+    TextSpec: Bodies(
+        media=(b"text/plain",),
+        parse=parse_texts,
+        expected='send a text as text/plain in UTF-8, or as application/json: "a text", '
+        '{"text": "a text"}, or a list of these',
+    ),
+    TableSpec: Bodies(
+        media=(),
+        parse=parse_rows,
+        expected="send a row as application/json: an object of column names to cells, or a list of "
+        "these",
+    ),
+    OwnSpec: Bodies(
+        media=(BINARY, b""), parse=None, expected="send the content of one file of the task's kind"
+    ),
+}
