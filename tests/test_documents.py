@@ -54,6 +54,25 @@ def test_the_python_of_the_readme_runs(code: str, folder: Path) -> None:
     assert done.stdout.startswith("0\nPASS")
 
 
+@pytest.mark.slow
+def test_the_task_of_the_page_on_own_tasks_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "own-task.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    file = tmp_path / "gesture.txt"
+    file.write_text("0 1 2\n" * 64)
+    check = (
+        "import torch\n"
+        "array = TASK.decode('gesture.txt')\n"
+        "assert array.shape == TASK.shape and array.dtype == TASK.dtype\n"
+        "outputs = TASK.network(TASK.spec, 4, 0.5)(torch.from_numpy(array[None]))\n"
+        "assert outputs.shape == (1, 4)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_first_screen_comes_to_the_point() -> None:
     before = README.split("```")[0]
     assert len(before.split()) <= 140

@@ -6,12 +6,14 @@ time limit shortens runs while they run, and what was done is recorded in the re
 
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from diptych.core.manifest import Machine
 from diptych.core.specs import ImageSpec, OwnSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.plans import image, own
-from diptych.fitting.recipe import FitRecipe
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 
 
 class Planner(Protocol):
@@ -40,6 +42,18 @@ def plan_fit(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, students and no programs yet.
+        The recipe, with a teacher, students and no programs yet. A budget that limits f1 asks for
+        every class alike, so each counts as much as the others.
     """
-    return PLANS[type(dataset.spec)](dataset, budget, machine, seed, timed=timed)
+    recipe = PLANS[type(dataset.spec)](dataset, budget, machine, seed, timed=timed)
+    if budget.limit("f1") is None or dataset.goal not in {"classification", "ordinal"}:
+        return recipe
+    return replace(
+        recipe,
+        teacher=_balanced(recipe.teacher),
+        students=tuple(_balanced(student) for student in recipe.students),
+    )
+
+
+def _balanced(plan: ModelPlan) -> ModelPlan:
+    return replace(plan, training=replace(plan.training, balance=True))

@@ -1,0 +1,80 @@
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diptych.core.errors import DataError
+from diptych.data import read
+from diptych.data.reading import Options
+from diptych.tasks.own import Task
+
+
+def decode(item: Path) -> np.ndarray:
+    numbers = np.array([float(word) for word in item.read_text().split()], dtype=np.float32)
+    if len(numbers) != 2:
+        raise ValueError(f"{len(numbers)} numbers, not 2")
+    return numbers
+
+
+TASK = Task(name="pairs", shape=(2,), decode=decode, network=lambda spec, outputs, width: None)
+
+
+def write(folder: Path, counts: Mapping[str, int]) -> Path:
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            (folder / name / f"{number}.txt").write_text(f"{number} {len(name)}")
+    return folder
+
+
+def test_class_folders_of_any_files_are_read(tmp_path: Path) -> None:
+    data = read(write(tmp_path / "pairs", {"up": 20, "down": 20}), Options(task=TASK))
+    assert data.labels == ("down", "up")
+    assert data.task == "pairs"
+    assert data.own is TASK
+    assert data.train.inputs.dtype == np.float32
+    for split in (data.train, data.validation, data.test):
+        np.testing.assert_array_equal(split.inputs[:, 1] == 2, split.targets == 1)
+
+
+def test_given_splits_are_kept(tmp_path: Path) -> None:
+    counts = {"train/up": 9, "train/down": 9, "test/up": 4, "test/down": 4}
+    data = read(write(tmp_path / "pairs", counts), Options(task=TASK))
+    assert data.record.counts["test"] == 8
+    assert data.record.given_splits == ("test", "train") or set(data.record.given_splits) == {
+        "train",
+        "test",
+    }
+
+
+def test_an_item_that_cannot_be_decoded_is_named_or_left_out(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pairs", {"up": 20, "down": 20})
+    (folder / "up" / "3.txt").write_text("1")
+    with pytest.raises(DataError, match=r"1 of 40 items cannot be read.*1 numbers, not 2"):
+        read(folder, Options(task=TASK))
+    data = read(folder, Options(task=TASK, skip_unreadable=True))
+    assert [skipped.item for skipped in data.record.skipped] == [str(folder / "up" / "3.txt")]
+
+
+def test_a_reader_of_the_task_lists_items_and_labels(tmp_path: Path) -> None:
+    def listed(source: Path) -> dict[str, list[tuple[object, object]]]:
+        return {"train": [((number, 1.0), number / 3) for number in range(50)]}
+
+    task = Task(
+        name="rows",
+        shape=(2,),
+        goal="regression",
+        decode=lambda item: np.array(item, dtype=np.float32),
+        network=lambda spec, outputs, width: None,
+        read=listed,
+    )
+    data = read(tmp_path, Options(task=task, goal="regression"))
+    np.testing.assert_allclose(data.test.targets, data.test.inputs[:, 0] / 3, rtol=1e-6)
+
+
+def test_a_source_without_training_items_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gives no training items"):
+        read(tmp_path, Options(task=TASK))
+    with pytest.raises(DataError, match="is not a folder"):
+        read(tmp_path / "absent", Options(task=TASK))
