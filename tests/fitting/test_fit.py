@@ -27,7 +27,9 @@ RUN = [sys.executable, "-m", "diptych"]
 
 def quick_recipe(epochs: float = 3.0) -> FitRecipe:
     """Train two tiny networks for a moment."""
-    training = TrainingRecipe(epochs=epochs, batch_size=64, variation=PictureVariation(translate=1, cutout=2))
+    training = TrainingRecipe(
+        epochs=epochs, batch_size=64, variation=PictureVariation(translate=1, cutout=2)
+    )
     plans = [
         ModelPlan(
             name=name,

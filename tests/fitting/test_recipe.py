@@ -86,7 +86,7 @@ def test_a_recipe_is_read_from_a_bundle_and_is_the_one_that_was_written(tmp_path
 @pytest.mark.parametrize(
     ("old", "new", "place", "hint"),
     [
-        ("stem = 16", "stem = 16\nwidht = [3]", "$.teacher.network", "did you mean 'widths'?"),
+        ("stem = 16", "stem = 16\nwidhts = [3]", "$.teacher.network", "did you mean 'widths'?"),
         ("epochs = 3", "epoch = 3", "$.teacher.training", "did you mean 'epochs'?"),
         ("seed = 7", "sed = 7", "unknown field `sed`", "did you mean 'seed'?"),
         (
@@ -100,7 +100,12 @@ def test_a_recipe_is_read_from_a_bundle_and_is_the_one_that_was_written(tmp_path
         ("epochs = 3", "epochs = inf", "$.teacher.training.epochs", "compare"),
         ("epochs = 3", "epochs = 0", "$.teacher.training.epochs", "compare"),
         ("stem = 16", "stem = 0", "$.teacher.network.stem", "compare"),
-        ("blocks = [1, 0]", "blocks = [1]", "2 widths and 1 blocks - at `$.teacher.network`", "compare"),
+        (
+            "blocks = [1, 0]",
+            "blocks = [1]",
+            "2 widths and 1 blocks - at `$.teacher.network`",
+            "compare",
+        ),
         ('name = "residual"', 'name = "vit"', "'vit' - at `$.teacher.network.name`", "compare"),
         ('name = "residual"\n', "", "field `name` - at `$.teacher.network`", "compare"),
         ('"int8"', '"int4"', "$.programs[0].precision", "compare"),

@@ -26,7 +26,9 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def recipe() -> FitRecipe:
-    training = TrainingRecipe(epochs=2, batch_size=64, variation=PictureVariation(translate=1, cutout=2))
+    training = TrainingRecipe(
+        epochs=2, batch_size=64, variation=PictureVariation(translate=1, cutout=2)
+    )
     teacher = ModelPlan(
         name="teacher",
         network=ResidualNetConfig(stem=8, widths=(16,), blocks=(0,)),

@@ -14,7 +14,9 @@ from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
 
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
-TRAINING = TrainingRecipe(epochs=4, batch_size=64, variation=PictureVariation(translate=1, cutout=2))
+TRAINING = TrainingRecipe(
+    epochs=4, batch_size=64, variation=PictureVariation(translate=1, cutout=2)
+)
 RECIPE = FitRecipe(teacher=ModelPlan(name="teacher", network=NETWORK, training=TRAINING))
 
 

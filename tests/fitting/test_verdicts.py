@@ -1,4 +1,5 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from diptych.core.values import Energy, Goal, Verdict
-from diptych.fitting.budget import TERMS, Budget, Term
+from diptych.fitting.budget import MAIN_SCORE, TERMS, Budget
 from diptych.fitting.verdicts import (
     ESTIMATES,
     Evidence,
@@ -17,7 +18,6 @@ from diptych.fitting.verdicts import (
     overall,
     scores,
 )
-from diptych.measure.decisions import Relation
 from diptych.tasks.goals import GOALS
 
 ENERGY = Energy(value_j=2e-3, low_j=1e-3, high_j=4e-3, label="modelled", method="CPU seconds x 6 W")
@@ -49,6 +49,37 @@ def evidence(
 def decide(budget: str, seen: Evidence) -> Verdict:
     (verdict,) = give_verdicts(Budget.parse(budget), seen)
     return verdict
+
+
+def classes_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    targets = rng.integers(0, 3, 200)
+    return targets, np.eye(3, dtype=np.float32)[targets]
+
+
+def labels_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    targets = (rng.random((200, 3)) < 0.5).astype(np.float32)
+    return targets, targets - np.float32(0.5)
+
+
+def numbers_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    targets = rng.normal(20, 2, 200).astype(np.float32)
+    return targets, targets[:, None]
+
+
+MAKERS = {"multi-label": labels_of, "regression": numbers_of}
+
+
+def told(goal: Goal, noise: float = 0.5) -> Evidence:
+    """Make evidence of 200 items of a goal; the teacher is always right, the answers are noisy."""
+    rng = np.random.default_rng(0)
+    targets, sure = MAKERS.get(goal, classes_of)(rng)
+    outputs = sure + noise * rng.normal(size=sure.shape)
+    return evidence(
+        kind=GOALS[goal],
+        targets=targets,
+        teacher_outputs=sure,
+        outputs=outputs.astype(np.float32),
+    )
 
 
 COLD = {"cold_ms": np.arange(300.0, 310.0), "memory_bytes": np.arange(50, 60) * 10**6}
@@ -114,9 +145,14 @@ def test_a_verdict_is_given_for_each_term_in_the_budgets_order() -> None:
 
 
 def test_every_term_of_the_grammar_can_be_estimated() -> None:
-    assert set(ESTIMATES) == set(TERMS)
+    scores_of_any = {name for kind in GOALS.values() for name in kind.metrics}
+    assert set(ESTIMATES) | scores_of_any | {MAIN_SCORE} == set(TERMS)
     for estimate in ESTIMATES.values():
         assert estimate(evidence(**COLD)).n > 0
+    for goal in get_args(Goal):
+        for name in {MAIN_SCORE, *GOALS[goal].metrics}:
+            term = f"{name}{TERMS[name].relation}0.5"
+            assert decide(term, told(goal)).n == 200
 
 
 def test_energy_and_cost_carry_the_label_of_how_they_were_had() -> None:
@@ -214,3 +250,90 @@ def test_figures_of_new_processes_are_medians_and_ranges() -> None:
 def test_joules_become_millijoules_with_their_bounds() -> None:
     energy = millijoules(ENERGY, 7)
     assert (energy.value, energy.low, energy.high, energy.n) == (2.0, 1.0, 4.0, 7)
+
+
+def by_hand(goal: Goal, seen: Evidence) -> dict[str, float]:
+    """Compute scores with scikit-learn."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    outputs, targets = seen.outputs, seen.targets
+    if goal == "regression":
+        return {
+            "r2": metrics.r2_score(targets, outputs[:, 0]),
+            "mae": metrics.mean_absolute_error(targets, outputs[:, 0]),
+            "rmse": metrics.root_mean_squared_error(targets, outputs[:, 0]),
+        }
+    if goal == "multi-label":
+        given = outputs >= 0
+        return {
+            "f1": metrics.f1_score(targets, given, average="samples", zero_division=1.0),
+            "accuracy": metrics.accuracy_score(targets, given),
+            "auroc": metrics.roc_auc_score(targets, outputs),
+        }
+    given = outputs.argmax(1)
+    return {
+        "accuracy": metrics.accuracy_score(targets, given),
+        "f1": metrics.f1_score(targets, given, average="macro"),
+        "mae": metrics.mean_absolute_error(targets, given),
+    }
+
+
+@pytest.mark.parametrize("goal", get_args(Goal))
+def test_scores_of_every_goal_are_those_of_scikit_learn(goal: Goal) -> None:
+    seen = told(goal)
+    found = scores(seen.kind, seen.outputs, seen.targets)
+    assert next(iter(found)) == seen.kind.score
+    for name, value in by_hand(goal, seen).items():
+        if name in found:
+            assert found[name].value == pytest.approx(value, rel=1e-5), name
+            assert found[name].low <= value <= found[name].high
+
+
+@pytest.mark.parametrize("goal", get_args(Goal))
+@pytest.mark.parametrize("margin", [-0.5, 0.5])
+def test_a_term_on_any_score_is_decided_by_its_interval(goal: Goal, margin: float) -> None:
+    seen = told(goal)
+    for name, value in by_hand(goal, seen).items():
+        if name not in seen.kind.metrics:
+            continue
+        relation = TERMS[name].relation
+        limit = value * (1 + margin) if relation == "<=" else min(1.0, value * (1 - margin))
+        verdict = decide(f"{name}{relation}{limit:.6f}", seen)
+        if relation == ">=" and limit == 1.0:
+            assert verdict.verdict in {"FAIL", "CANNOT TELL"}
+        else:
+            assert verdict.verdict == ("PASS" if margin > 0 else "FAIL")
+        assert verdict.unit == TERMS[name].unit
+        main = decide(f"score>={min(limit, 1):.6f}", seen) if name == seen.kind.score else None
+        assert main is None or (main.value, main.verdict) == (verdict.value, verdict.verdict)
+
+
+@pytest.mark.parametrize("goal", ["multi-label", "regression"])
+def test_as_many_items_as_are_said_to_be_needed_decide_a_mean(goal: Goal) -> None:
+    seen = told(goal)
+    limit = seen.item_scores.mean() - 1e-3
+    verdict = decide(f"score>={limit:.6f}", seen)
+    assert verdict.verdict == "CANNOT TELL"
+    assert verdict.samples_needed is not None
+    copies = math.ceil(1.05 * verdict.samples_needed / verdict.n)
+    many = {
+        name: np.concatenate([getattr(seen, name)] * copies)
+        for name in ("targets", "teacher_outputs", "outputs")
+    }
+    more = evidence(kind=seen.kind, **many)
+    assert decide(f"score>={limit:.6f}", more).verdict == "PASS"
+
+
+@pytest.mark.parametrize("goal", get_args(Goal))
+def test_a_drop_is_the_loss_of_the_main_score_on_the_same_items(goal: Goal) -> None:
+    seen = told(goal)
+    verdict = decide("drop<=100%", seen)
+    lost = seen.teacher_scores.mean() - by_hand(goal, seen)[seen.kind.score]
+    assert verdict.value == pytest.approx(lost, abs=1e-6)
+    assert decide("drop<=0.00001%", seen).verdict in {"FAIL", "CANNOT TELL"}
+    same = evidence(
+        kind=seen.kind,
+        targets=seen.targets,
+        teacher_outputs=seen.teacher_outputs,
+        outputs=seen.teacher_outputs,
+    )
+    assert decide("drop<=0", same).value == 0.0

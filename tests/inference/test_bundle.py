@@ -124,7 +124,9 @@ def test_unreadable_inputs_are_told_and_left_out_only_when_asked(tiny, tiny_bund
     with load(tiny_bundle) as bundle:
         with pytest.raises(DataError, match="not a JPEG"):
             bundle.predict(items)
-        answers = list(bundle.predict_each(items, lambda name, error: told.append((name, str(error)))))
+        answers = list(
+            bundle.predict_each(items, lambda name, error: told.append((name, str(error))))
+        )
     assert [answer.input for answer in answers] == ["array#0", "array#2"]
     assert [name for name, _ in told] == ["bytes#1"]
 

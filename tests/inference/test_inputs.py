@@ -19,7 +19,9 @@ def test_pictures_are_found_sorted_and_without_hidden_ones(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
-    found = [str(path.relative_to(tmp_path)) for path in files_in(tmp_path, (".png", ".jpg", ".webp"))]
+    found = [
+        str(path.relative_to(tmp_path)) for path in files_in(tmp_path, (".png", ".jpg", ".webp"))
+    ]
     assert found == ["a.jpg", "b.PNG", "deep/c.webp"]
 
 

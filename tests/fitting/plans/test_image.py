@@ -116,9 +116,7 @@ def test_large_data_have_one_student_and_small_ones_two(
     make_dataset: MakeDataset, machine: Machine
 ) -> None:
     small = plan(make_dataset(), NO_BUDGET, machine, 0, timed=False)
-    large = plan(
-        make_dataset(height=1, width=1, items=20_001), NO_BUDGET, machine, 0, timed=False
-    )
+    large = plan(make_dataset(height=1, width=1, items=20_001), NO_BUDGET, machine, 0, timed=False)
     assert (len(small.students), len(large.students)) == (2, 1)
     assert len({model.name for model in (small.teacher, *small.students)}) == 3
 

@@ -132,12 +132,12 @@ def test_endless_parts_and_depth_are_refused_quickly():
         attribute = b"\x32" + _length(deep) + deep
         node = b"\x2a" + _length(attribute) + attribute
         deep = b"\x0a" + _length(node) + node
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BundleError, match="too many parts"):
         refuse_external_data(b"\x08\x01" * 20_000_000)
     with pytest.raises(BundleError, match="nested too deeply"):
         refuse_external_data(b"\x3a" + _length(deep) + deep)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def _length(data: bytes) -> bytes:
