@@ -1,0 +1,178 @@
+"""Texts of a source: learning a vocabulary of word pieces, and turning them all into tokens.
+
+Pieces are learned by byte-pair encoding on the training split: frequent words stay whole, rare
+ones are spelled, so that only signs that were not seen in such a place are unknown.
+
+Shapes: N texts, L tokens.
+
+Source: R. Sennrich, B. Haddow and A. Birch, "Neural machine translation of rare words with
+subword units", 2016.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from diptych.core.errors import DataError
+from diptych.core.extras import require
+from diptych.core.progress import Reporter, Step
+from diptych.core.specs import InputSpec, TextSpec
+from diptych.core.values import Assets
+from diptych.data.raw import RawSplit
+from diptych.data.reading import Decoded, Learned, Options
+from diptych.tasks.text import (
+    CHARACTERS_PER_TOKEN,
+    CONTINUES,
+    PADDING,
+    TOKENIZER,
+    UNKNOWN,
+    encode,
+    load,
+)
+
+MOST_TOKENS, TOKENS_STEP = 256, 8
+COVERED = 0.99
+MOST_PIECES = 32_768
+MOST_LETTERS = 8_192
+LEAST_COUNT = 2
+MOST_LEARNED = 200_000
+BATCH_TEXTS = 4_096
+
+
+def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) -> Learned:
+    """Learn a vocabulary and the usual length from the training split.
+
+    Args:
+        splits: The splits as read.
+        options: Not used.
+        report: Told how far it is.
+
+    Returns:
+        The spec, the tokenizer, and what was seen.
+
+    Raises:
+        DataError: If no training text holds a letter.
+    """
+    texts = _texts(splits["train"])
+    seen = texts[:: -(-len(texts) // MOST_LEARNED) or 1]
+    report(Step(stage="learn words", done=0, total=1))
+    tokenizer = _train(seen)
+    if tokenizer.get_vocab_size() <= 2:
+        raise DataError("no training text holds a letter or a sign", "check the text's column")
+    widest = TextSpec(tokens=MOST_TOKENS, vocabulary=tokenizer.get_vocab_size())
+    assets = {TOKENIZER: _written(tokenizer)}
+    lengths = _lengths(seen, widest, assets)
+    report(Step(stage="learn words", done=1, total=1))
+    usual = int(np.quantile(lengths, COVERED, method="higher"))
+    tokens = min(max(TOKENS_STEP, -(-usual // TOKENS_STEP) * TOKENS_STEP), MOST_TOKENS)
+    return Learned(
+        spec=TextSpec(tokens=tokens, vocabulary=widest.vocabulary),
+        assets=assets,
+        facts=_facts(lengths, tokens, widest.vocabulary),
+        warnings=tuple(_warnings(splits, lengths, tokens)),
+    )
+
+
+def decode(
+    name: str, split: RawSplit, spec: InputSpec, assets: Assets, report: Reporter
+) -> Decoded:
+    """Turn a split's texts into tokens.
+
+    Args:
+        name: The split's name.
+        split: The split as read.
+        spec: How many tokens, of which vocabulary.
+        assets: Holds the tokenizer.
+        report: Told how far it is.
+
+    Returns:
+        int32 (N, L), the numbers of all texts (N,), and nothing that cannot be read.
+
+    Raises:
+        DataError: If the spec is not one of texts.
+    """
+    if not isinstance(spec, TextSpec):
+        raise DataError(f"{name} holds texts, and the model takes something else", "check the data")
+    texts, tokenizer = _texts(split), load(spec, assets)
+    inputs = np.empty((len(texts), spec.tokens), dtype=np.int32)
+    for start in range(0, len(texts), BATCH_TEXTS):
+        batch = texts[start : start + BATCH_TEXTS]
+        inputs[start : start + len(batch)] = encode(tokenizer, batch, spec)
+        report(Step(stage=f"read {name}", done=start + len(batch), total=len(texts)))
+    return inputs, np.arange(len(texts)), []
+
+
+def _texts(split: RawSplit) -> Sequence[str]:
+    if callable(split.contents) or isinstance(split.contents, np.ndarray):
+        raise DataError("this source holds no texts", "check the data")
+    texts: Sequence[str] = split.contents
+    return texts
+
+
+def _train(texts: Sequence[str]) -> Any:  # noqa: ANN401  an untyped library's object
+    library = require("tokenizers", "text")
+    normalizers = require("tokenizers.normalizers", "text")
+    tokenizer = library.Tokenizer(
+        require("tokenizers.models", "text").BPE(
+            unk_token=UNKNOWN, continuing_subword_prefix=CONTINUES, fuse_unk=True
+        )
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
+    )
+    tokenizer.pre_tokenizer = require("tokenizers.pre_tokenizers", "text").BertPreTokenizer()
+    trainer = require("tokenizers.trainers", "text").BpeTrainer(
+        vocab_size=MOST_PIECES,
+        min_frequency=LEAST_COUNT,
+        limit_alphabet=MOST_LETTERS,
+        special_tokens=[PADDING, UNKNOWN],
+        continuing_subword_prefix=CONTINUES,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_beginnings(texts), trainer)
+    return tokenizer
+
+
+def _beginnings(texts: Sequence[str]) -> Iterator[str]:
+    for text in texts:
+        yield text[: CHARACTERS_PER_TOKEN * MOST_TOKENS].encode("utf-8", "replace").decode()
+
+
+def _written(tokenizer: Any) -> bytes:  # noqa: ANN401
+    """Return the tokenizer's file, in which padding has no spelling that a text could hold."""
+    content = msgspec.json.decode(tokenizer.to_str())
+    return msgspec.json.encode(content | {"added_tokens": []})
+
+
+def _lengths(texts: Sequence[str], widest: TextSpec, assets: Assets) -> np.ndarray:
+    tokenizer = load(widest, assets)
+    parts = [
+        np.count_nonzero(encode(tokenizer, texts[start : start + BATCH_TEXTS], widest), axis=1)
+        for start in range(0, len(texts), BATCH_TEXTS)
+    ]
+    return np.concatenate(parts)
+
+
+def _facts(lengths: np.ndarray, tokens: int, vocabulary: int) -> tuple[str, ...]:
+    low, middle, high = np.quantile(lengths, (0, 0.5, 1), method="nearest").tolist()
+    more = " or more" if high == MOST_TOKENS else ""
+    return (
+        f"texts of {low} to {high}{more} word pieces, {middle} in the middle",
+        f"{vocabulary:,} different pieces; the first {tokens} of a text are used",
+    )
+
+
+def _warnings(splits: Mapping[str, RawSplit], lengths: np.ndarray, tokens: int) -> Iterator[str]:
+    if cut := int((lengths > tokens).sum()) if tokens == MOST_TOKENS else 0:
+        yield f"{cut:,} training texts are longer than {tokens} word pieces and are cut"
+    for name, split in splits.items():
+        if empty := sum(not text.strip() for text in _texts(split)):
+            yield f"{empty:,} {name} texts are empty"
+    train = splits["train"]
+    labels: dict[str, set[str]] = {}
+    for text, label in zip(_texts(train), train.labels, strict=True):
+        labels.setdefault(text, set()).add(str(label))
+    if doubtful := sum(len(given) > 1 for given in labels.values()):
+        yield f"{doubtful:,} training texts occur with different labels"
