@@ -13,7 +13,7 @@ def targets(*counts: int) -> np.ndarray:
 
 
 def split(numbers: np.ndarray, start: int = 0) -> Split:
-    inputs = np.arange(start, start + len(numbers), dtype=np.int64).view(np.uint8)
+    inputs = np.arange(start + 1, start + 1 + len(numbers), dtype=np.int64).view(np.uint8)
     return Split(inputs=inputs.reshape(-1, 8), targets=numbers, items=("",) * len(numbers))
 
 
@@ -124,6 +124,12 @@ def test_few_items_imbalance_and_absence_are_told() -> None:
         "classes are unequal: 'bee' has 300 training items, 'ant' 9",
         "classes absent from test: 2 ('ant', 'cat')",
     ]
+
+
+def test_items_of_one_value_all_over_are_counted() -> None:
+    splits = three(targets(50, 50), targets(50, 50), targets(50, 50))
+    splits["test"].inputs[3] = 7
+    assert find_warnings(NAMES[:2], splits) == ["1 of 100 test items are blank or silent"]
 
 
 def test_items_in_two_splits_are_counted() -> None:

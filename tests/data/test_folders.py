@@ -66,13 +66,32 @@ def test_hidden_folders_are_no_classes(tree: Tree) -> None:
 
 
 def test_folders_without_pictures_are_refused_with_what_is_expected(tree: Tree) -> None:
-    with pytest.raises(DataError, match="holds no pictures in class folders") as caught:
+    with pytest.raises(DataError, match="holds no pictures or sounds in class folders") as caught:
         read_folders(tree({"a": 0}))
     assert "CLASS/PICTURE.png" in caught.value.hint
 
 
-def test_folders_of_sound_are_refused_as_such(tree: Tree) -> None:
+def test_folders_of_sounds_of_other_formats_are_refused_as_such(tree: Tree) -> None:
     root = tree({"one": 0})
-    (root / "one" / "a.wav").write_bytes(b"RIFF")
-    with pytest.raises(DataError, match=r"sound \(\.wav\) cannot be read yet"):
+    (root / "one" / "a.mp3").write_bytes(b"ID3")
+    with pytest.raises(DataError, match=r"sound of other formats \(\.mp3\) cannot be read yet"):
+        read_folders(root)
+
+
+def test_folders_of_sounds_are_sounds(tree: Tree) -> None:
+    root = tree({"train/one": 0, "train/two": 0, "test/one": 0})
+    for name in ("train/one/a.wav", "train/two/b.FLAC", "test/one/c.ogg"):
+        (root / name).write_bytes(b"")
+    data = read_folders(root)
+    assert data.kind == "audio"
+    assert {name: list(split.items) for name, split in data.splits.items()} == {
+        "train": ["train/one/a.wav", "train/two/b.FLAC"],
+        "test": ["test/one/c.ogg"],
+    }
+
+
+def test_pictures_and_sounds_in_one_tree_are_refused_with_their_counts(tree: Tree) -> None:
+    root = tree({"train/a": 2, "test/a": 1})
+    (root / "test" / "a" / "b.wav").write_bytes(b"")
+    with pytest.raises(DataError, match="holds 3 pictures and 1 sounds in its class folders"):
         read_folders(root)

@@ -10,7 +10,7 @@ from diptych.data.kinds import fail_unknown
     ("name", "kind"),
     [
         ("a.csv", r"tables and text \(\.csv\)"),
-        ("a.WAV", "sound"),
+        ("a.MP3", "sound of other formats"),
         ("a.zip", "archives"),
         ("a.tif", "pictures of other formats"),
     ],

@@ -115,7 +115,7 @@ def find_warnings(
 
     Returns:
         Warnings, one line each: few items, imbalance, absent classes or labels, numbers far out,
-        items in two splits.
+        items of one value all over, items in two splits.
     """
     if goal == "regression":
         warnings = _doubtful_numbers(labels[0], splits)
@@ -123,9 +123,20 @@ def find_warnings(
         counts = {name: _count(splits[name].targets, len(labels)) for name in SPLITS}
         warnings = _doubtful_classes(labels, counts, "label" if goal == "multi-label" else "class")
     ordered = {name: splits[name] for name in SPLITS}
+    for name, split in ordered.items():
+        if blank := _count_blank(split.inputs):
+            warnings.append(f"{blank:,} of {len(split):,} {name} items are blank or silent")
     for (earlier, later), count in count_shared(ordered).items():
         warnings.append(f"{count:,} of {len(splits[later]):,} {later} items are also in {earlier}")
     return warnings
+
+
+def _count_blank(inputs: np.ndarray) -> int:
+    """Count items (N, ...) of whole numbers that are the same number all over."""
+    if inputs.dtype.kind == "f" or inputs.ndim < 2 or not inputs.size:
+        return 0
+    axes = tuple(range(1, inputs.ndim))
+    return int(np.count_nonzero(inputs.min(axes) == inputs.max(axes)))
 
 
 def _count(targets: np.ndarray, num_labels: int) -> np.ndarray:

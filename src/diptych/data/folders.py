@@ -7,10 +7,14 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.data.kinds import fail_unknown
-from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
-from diptych.tasks.image import SUFFIXES
+from diptych.data.raw import SPLIT_NAMES, Kind, RawData, RawSplit
+from diptych.tasks import audio, image
 
 BATCH_ITEMS = 256
+NOUNS: dict[Kind, str] = {"image": "pictures", "audio": "sounds"}
+SUFFIXES: dict[Kind, tuple[str, ...]] = {"image": image.SUFFIXES, "audio": audio.SUFFIXES}
+
+Tree = dict[str, list[Path]]
 
 
 def read_folders(root: Path, target: str | None = None) -> RawData:
@@ -21,19 +25,20 @@ def read_folders(root: Path, target: str | None = None) -> RawData:
         target: Not used: the folder is the label.
 
     Returns:
-        Its splits, pictures sorted by path.
+        Its splits, pictures or sounds sorted by path.
 
     Raises:
-        DataError: If it holds no pictures in class folders.
+        DataError: If it holds no pictures or sounds in class folders, or both.
     """
     folders = subfolders(root)
     splits = {SPLIT_NAMES[each.name.lower()]: each for each in folders if _is_split(each)}
     if "train" not in splits:
         splits = {"train": root}
     trees = {split: _tree(folder) for split, folder in splits.items()}
-    raw = {split: _raw_split(root, splits[split], tree) for split, tree in trees.items()}
-    warnings = tuple(warning for tree in trees.values() for warning in _doubts(tree))
-    return RawData(name=root.resolve().name, splits=raw, warnings=warnings)
+    kind = _kind(root, trees)
+    raw = {split: _raw_split(root, splits[split], tree, kind) for split, tree in trees.items()}
+    warnings = tuple(warning for tree in trees.values() for warning in _doubts(tree, kind))
+    return RawData(name=root.resolve().name, kind=kind, splits=raw, warnings=warnings)
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -56,22 +61,35 @@ def _is_split(folder: Path) -> bool:
     return folder.name.lower() in SPLIT_NAMES and bool(subfolders(folder))
 
 
-def _tree(folder: Path) -> dict[str, list[Path]]:
+def _tree(folder: Path) -> Tree:
     return {each.name: sorted(_walk(each)) for each in subfolders(folder)}
 
 
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES
+def _kind(root: Path, trees: dict[str, Tree]) -> Kind:
+    """Tell from the suffixes what the items are; pictures where there are none."""
+    files = [file for tree in trees.values() for each in tree.values() for file in each]
+    counts = {kind: sum(_is(kind, file) for file in files) for kind in SUFFIXES}
+    found = [kind for kind, count in counts.items() if count]
+    if len(found) > 1:
+        seen = " and ".join(f"{counts[kind]:,} {NOUNS[kind]}" for kind in found)
+        raise DataError(
+            f"{root} holds {seen} in its class folders", "a data set is of one kind: part them"
+        )
+    return found[0] if found else "image"
 
 
-def _raw_split(root: Path, folder: Path, tree: dict[str, list[Path]]) -> RawSplit:
-    pairs = [(file, label) for label in tree for file in tree[label] if _is_picture(file)]
+def _is(kind: Kind, file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES[kind]
+
+
+def _raw_split(root: Path, folder: Path, tree: Tree, kind: Kind) -> RawSplit:
+    pairs = [(file, label) for label in tree for file in tree[label] if _is(kind, file)]
     if not pairs and any(tree.values()):
         fail_unknown(folder, [file for files in tree.values() for file in files])
     if not pairs:
         raise DataError(
-            f"{folder} holds no pictures in class folders",
-            f"expected such as {folder.name}/CLASS/PICTURE.png ({', '.join(SUFFIXES)})",
+            f"{folder} holds no pictures or sounds in class folders",
+            f"expected such as {folder.name}/CLASS/PICTURE.png or {folder.name}/CLASS/SOUND.wav",
         )
     files = [file for file, _ in pairs]
     items = [file.relative_to(root).as_posix() for file in files]
@@ -80,14 +98,15 @@ def _raw_split(root: Path, folder: Path, tree: dict[str, list[Path]]) -> RawSpli
     )
 
 
-def _doubts(tree: dict[str, list[Path]]) -> Iterator[str]:
+def _doubts(tree: Tree, kind: Kind) -> Iterator[str]:
+    noun = NOUNS[kind]
     for label, files in tree.items():
-        if not any(_is_picture(file) for file in files):
-            yield f"folder {label!r} holds no pictures and is no class"
-    others = [file for files in tree.values() for file in files if not _is_picture(file)]
+        if not any(_is(kind, file) for file in files):
+            yield f"folder {label!r} holds no {noun} and is no class"
+    others = [file for files in tree.values() for file in files if not _is(kind, file)]
     if others:
-        kinds = sorted({file.suffix.lower() or "no suffix" for file in others})
-        yield f"files passed over that are not pictures: {len(others)} ({', '.join(kinds[:5])})"
+        suffixes = sorted({file.suffix.lower() or "no suffix" for file in others})
+        yield f"files passed over that are not {noun}: {len(others)} ({', '.join(suffixes[:5])})"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

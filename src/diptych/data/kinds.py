@@ -7,12 +7,12 @@ from typing import NoReturn
 from diptych.core.errors import DataError
 
 SUPPORTED = (
-    "known: a built-in name (digits), a folder of class folders of pictures, a folder of idx "
-    "files, CSV, TSV, JSON lines, Parquet"
+    "known: a built-in name (digits), a folder of class folders of pictures or sounds, a folder of "
+    "idx files, CSV, TSV, JSON lines, Parquet"
 )
 OTHER_KINDS = {
     "tables and text of other formats": (".txt", ".xlsx", ".xls", ".ods", ".arrow", ".feather"),
-    "sound": (".wav", ".flac", ".ogg", ".mp3"),
+    "sound of other formats": (".mp3", ".m4a", ".aac", ".opus", ".aiff"),
     "archives": (".zip", ".tar", ".gz", ".tgz", ".7z"),
     "pictures of other formats": (".tif", ".tiff", ".heic", ".avif", ".jxl", ".svg"),
 }

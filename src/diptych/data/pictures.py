@@ -3,30 +3,25 @@
 Shapes: N items, H height, W width, C channels.
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeVar
 
 import numpy as np
 
 from diptych.core.errors import DataError
-from diptych.core.progress import Reporter, Step
+from diptych.core.progress import Reporter
 from diptych.core.specs import ImageSpec, InputSpec
-from diptych.core.values import Assets, Skipped
+from diptych.core.values import Assets
+from diptych.data.decoding import decode_each, each
 from diptych.data.raw import Content, RawSplit
 from diptych.data.reading import Decoded, Learned, Options
 from diptych.tasks.image import decode as decode_picture
 from diptych.tasks.image import prepare, probe, read_file
 
-Result = TypeVar("Result")
 LARGEST_COMMON_SIDE = 256
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 32, 128, 8
-MAX_THREADS = 8
-CHUNK_ITEMS = 32
 MOST_SIZES = 10
 
 
@@ -77,7 +72,7 @@ def survey(splits: Mapping[str, RawSplit], report: Reporter) -> Survey:
             height, width = split.contents.shape[1:3]
             sizes[height, width] += len(split.contents)
             continue
-        for found in _each(split, _probe, f"look at {name}", report):
+        for found in each(split, _probe, f"look at {name}", report):
             if not isinstance(found, DataError):
                 sizes[found[:2]] += 1
                 channels = max(channels, found[2])
@@ -128,26 +123,16 @@ def decode(
     if not isinstance(spec, ImageSpec):
         raise DataError(f"{split.items[0]} is a picture, and something else is wanted")
     shape = (len(split.items), spec.height, spec.width, spec.channels)
-    rows = np.arange(len(split.items))
     if isinstance(split.contents, np.ndarray) and split.contents.size == np.prod(shape):
-        return split.contents.reshape(shape), rows, []
-    inputs, readable = np.empty(shape, dtype=np.uint8), np.ones(len(rows), dtype=bool)
-    skipped = []
-
-    def make(picture: Content, item: str) -> np.ndarray:
-        if isinstance(picture, np.ndarray):
-            return prepare(picture, spec)
-        content = picture if isinstance(picture, bytes) else read_file(picture, item)
-        return decode_picture(content, spec, item)
-
-    for row, pixels in enumerate(_each(split, make, f"decode {name}", report)):
-        if isinstance(pixels, DataError):
-            reason = pixels.message.removeprefix(split.items[row]).strip()
-            skipped.append(Skipped(item=split.items[row], reason=reason))
-            readable[row] = False
-        else:
-            inputs[row] = pixels
-    return (inputs[readable], rows[readable], skipped) if skipped else (inputs, rows, skipped)
+        return split.contents.reshape(shape), np.arange(len(split.items)), []
+    known: ImageSpec = spec
+    return decode_each(
+        split,
+        spec.tensor(),
+        lambda picture, item: _prepare(picture, known, item),
+        f"decode {name}",
+        report,
+    )
 
 
 def _probe(picture: Content, item: str) -> tuple[int, int, int]:
@@ -156,29 +141,8 @@ def _probe(picture: Content, item: str) -> tuple[int, int, int]:
     return probe(picture, item)
 
 
-def _each(
-    split: RawSplit, work: Callable[[Content, str], Result], stage: str, report: Reporter
-) -> Iterator[Result | DataError]:
-    """Work on every picture in a few threads; give results, or the error, in order."""
-
-    def attempt(pairs: Sequence[tuple[Content, str]]) -> list[Result | DataError]:
-        return [_caught(work, picture, item) for picture, item in pairs]
-
-    done, total = 0, len(split.items)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS)) as pool:
-        for batch in split.batches():
-            pairs = list(zip(batch, split.items[done : done + len(batch)], strict=True))
-            chunks = [pairs[at : at + CHUNK_ITEMS] for at in range(0, len(pairs), CHUNK_ITEMS)]
-            for results in pool.map(attempt, chunks):
-                yield from results
-            done += len(batch)
-            report(Step(stage=stage, done=done, total=total))
-
-
-def _caught(
-    work: Callable[[Content, str], Result], picture: Content, item: str
-) -> Result | DataError:
-    try:
-        return work(picture, item)
-    except DataError as error:
-        return error
+def _prepare(picture: Content, spec: ImageSpec, item: str) -> np.ndarray:
+    if isinstance(picture, np.ndarray):
+        return prepare(picture, spec)
+    content = picture if isinstance(picture, bytes) else read_file(picture, item)
+    return decode_picture(content, spec, item)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from diptych.training.variation.pictures import PictureBatches, PictureVariation
+from diptych.training.variation.sounds import SoundBatches, SoundVariation
 
-__all__ = ["BATCHES", "Batches", "PictureVariation", "Variation", "batches_of"]
+__all__ = ["BATCHES", "Batches", "PictureVariation", "SoundVariation", "Variation", "batches_of"]
 
-Variation = PictureVariation
+Variation = PictureVariation | SoundVariation
 
 
 class Batches(Protocol):
@@ -54,6 +55,7 @@ class PlainBatches:
 
 BATCHES: dict[type, Callable[[Tensor, Any, torch.Generator], Batches]] = {
     PictureVariation: PictureBatches,
+    SoundVariation: SoundBatches,
 }
 
 
