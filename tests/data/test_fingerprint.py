@@ -30,6 +30,16 @@ def test_the_hash_tells_every_change_apart() -> None:
     assert len({sha256_of_splits(*variant) for variant in variants}) == len(variants)
 
 
+def test_the_hash_tells_numbers_apart_that_round_to_the_same() -> None:
+    def numbers(*targets: float) -> Split:
+        return Split(
+            inputs=make([1, 2]).inputs, targets=np.array(targets, np.float32), items=("", "")
+        )
+
+    first, second = numbers(0.25, 0.5), numbers(0.25, 0.75)
+    assert sha256_of_splits(("a",), {"train": first}) != sha256_of_splits(("a",), {"train": second})
+
+
 def test_the_hash_sees_through_the_layout_of_memory() -> None:
     split = make([1, 2, 3])
     turned = Split(inputs=np.asfortranarray(split.inputs), targets=split.targets, items=split.items)

@@ -25,7 +25,8 @@ def sha256_of_splits(labels: Sequence[str], splits: Mapping[str, Split]) -> str:
         inputs = np.ascontiguousarray(split.inputs)
         digest.update(f"{name} {inputs.dtype.str} {inputs.shape}".encode())
         digest.update(inputs.data)
-        digest.update(np.ascontiguousarray(split.targets, dtype="<i8").data)
+        exact = "<i8" if split.targets.dtype.kind in "iu" else "<f4"
+        digest.update(np.ascontiguousarray(split.targets, dtype=exact).data)
     return digest.hexdigest()
 
 
