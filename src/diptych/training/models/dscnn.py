@@ -20,6 +20,7 @@ from diptych.training.models.logmel import LogMel, LogMelConfig
 from diptych.training.models.masking import mask
 
 LOGIT_SCALE = 0.25
+STEM_KERNEL, KERNEL = 5, 3
 
 Width = Annotated[int, Meta(ge=1, le=1024)]
 Stride = Annotated[int, Meta(ge=1, le=4)]
@@ -116,12 +117,15 @@ class DepthwiseNet(nn.Module):
 
 def stem(width: int) -> nn.Sequential:
     """Make the first convolution: (N, 1, M, F) to (N, C, M / 2, F / 2)."""
-    return _normed(nn.Conv2d(1, width, 5, stride=2, padding=2, bias=False))
+    return _normed(nn.Conv2d(1, width, STEM_KERNEL, stride=2, padding=STEM_KERNEL // 2, bias=False))
 
 
 def depthwise(width: int, stride: int) -> nn.Sequential:
     """Make a convolution 3 x 3 of each channel for itself, thinned by the stride."""
-    return _normed(nn.Conv2d(width, width, 3, stride=stride, padding=1, groups=width, bias=False))
+    convolution = nn.Conv2d(
+        width, width, KERNEL, stride=stride, padding=KERNEL // 2, groups=width, bias=False
+    )
+    return _normed(convolution)
 
 
 def pointwise(inputs: int, width: int) -> nn.Sequential:

@@ -11,6 +11,7 @@ Source: J. Cooley and J. Tukey, "An algorithm for the machine calculation of com
 series", 1965; mel scale of the Hidden Markov Model Toolkit, triangles of height 1.
 """
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
+from diptych.core.errors import ConfigError
 from diptych.core.specs import AudioSpec, Value
 from diptych.tasks.audio import FULL_SCALE, hop_samples
 
@@ -45,6 +47,9 @@ class LogMel(nn.Module):
     Args:
         config: What to keep.
         spec: The sounds it takes.
+
+    Raises:
+        ConfigError: If the sounds are shorter than a frame.
     """
 
     window: Tensor
@@ -60,6 +65,12 @@ class LogMel(nn.Module):
         self.hop, self.hops = hop_samples(spec.sample_rate), config.hops
         self.chunks = spec.samples // self.hop
         self.frames = self.chunks - config.hops + 1
+        if self.frames < 1:
+            raise ConfigError(
+                f"sounds of {spec.samples} samples are shorter than a frame of "
+                f"{config.hops * self.hop}",
+                "take longer sounds, or fewer hops per frame",
+            )
         self.floor = config.floor
         size = config.hops * self.hop
         constants = fourier_factors(ROWS, size // ROWS)
@@ -179,8 +190,9 @@ def mel_bank(config: LogMelConfig, sample_rate: int, size: int) -> np.ndarray:
         (M, S / 2): each triangle rises from its lower neighbour's middle to 1 at its own, and
         falls to its upper neighbour's.
     """
-    ends = 2595 * np.log10(1 + np.array([config.lowest_hz, sample_rate / 2]) / 700)
-    edges = 700 * (10 ** (np.linspace(*ends, config.bands + 2) / 2595) - 1)
+    half = sample_rate / 2
+    lowest, highest = (2595 * math.log10(1 + hz / 700) for hz in (config.lowest_hz, half))
+    edges = 700 * (10 ** (np.linspace(lowest, highest, config.bands + 2) / 2595) - 1)
     frequencies = np.arange(size // 2) * sample_rate / size
     slopes = (frequencies - edges[:, None]) / np.diff(edges, append=np.inf)[:, None]
     bank: np.ndarray = np.minimum(slopes[:-2], 1 - slopes[1:-1]).clip(0)

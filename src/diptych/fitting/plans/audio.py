@@ -1,0 +1,131 @@
+"""The plan of a fit on sounds: a wide network teaches narrower ones that fit the size limit."""
+
+import math
+
+from diptych.core.manifest import Machine
+from diptych.core.specs import AudioSpec
+from diptych.core.values import Dataset
+from diptych.fitting.budget import Budget
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.tasks.audio import hop_samples
+from diptych.training.models import DepthwiseNetConfig
+from diptych.training.models.dscnn import KERNEL, STEM_KERNEL
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import SoundVariation
+
+TEACHER_EPOCHS, STUDENT_EPOCHS = 20, 30
+TIMED_TEACHER_EPOCHS, TIMED_STUDENT_EPOCHS = 40, 80
+USUAL_STEPS, MOST_EPOCHS = 800, 200
+BATCH_SIZE = 64
+
+TEACHER = DepthwiseNetConfig(stem=48, widths=(96, 128, 192, 256))
+STUDENT = DepthwiseNetConfig()
+STUDENT_SCALES = (1.5, 1.25, 1.0, 0.75, 0.5, 0.25)
+NUM_STUDENTS = 2
+CONTAINER_BYTES = 58_000
+FEATURE_BYTES_PER_HOP_SAMPLE = 105
+
+
+def plan(
+    dataset: Dataset, budget: Budget, machine: Machine, seed: int, *, timed: bool
+) -> FitRecipe:
+    """Plan a fit.
+
+    Args:
+        dataset: The data.
+        budget: The limits; its size limit bounds the students.
+        machine: Where it will run.
+        seed: The root seed.
+        timed: Whether a time limit will end the runs; then they are planned long.
+
+    Returns:
+        The recipe, with a teacher, one or two students and no programs yet.
+    """
+    teacher_epochs = TIMED_TEACHER_EPOCHS if timed else TEACHER_EPOCHS
+    teacher = ModelPlan(
+        name="teacher",
+        network=TEACHER,
+        training=training_recipe(dataset, machine, teacher_epochs),
+    )
+    training = training_recipe(dataset, machine, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS)
+    students = tuple(
+        ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
+        for network in student_networks(dataset, budget)[:NUM_STUDENTS]
+    )
+    return FitRecipe(teacher=teacher, students=students, seed=seed)
+
+
+def student_networks(dataset: Dataset, budget: Budget) -> tuple[DepthwiseNetConfig, ...]:
+    """List the students' shapes that can keep the size limit in 8 bits, the widest first.
+
+    Args:
+        dataset: Of sounds.
+        budget: The limits.
+
+    Returns:
+        At least one shape.
+    """
+    limit = budget.limit("size") or math.inf
+    shapes = [STUDENT.scaled(scale) for scale in STUDENT_SCALES]
+    spec, outputs = sounds_of(dataset), len(dataset.labels)
+    fitting = [s for s in shapes if estimated_int8_bytes(s, spec, outputs) <= limit]
+    return tuple(fitting or shapes[-1:])
+
+
+def sounds_of(dataset: Dataset) -> AudioSpec:
+    """Give the sounds' spec.
+
+    Args:
+        dataset: Of sounds.
+
+    Returns:
+        Its spec.
+
+    Raises:
+        TypeError: If it is of something else.
+    """
+    if not isinstance(dataset.spec, AudioSpec):
+        raise TypeError(f"{dataset.task} is not about sounds")
+    return dataset.spec
+
+
+def training_recipe(dataset: Dataset, machine: Machine, epochs: float) -> TrainingRecipe:
+    """Fit the usual recipe to the data and the machine.
+
+    Args:
+        dataset: The data.
+        machine: Where it will run.
+        epochs: How many for a large data set; a small one gets more.
+
+    Returns:
+        The recipe of one run.
+    """
+    items = len(dataset.train)
+    batch_size = min(BATCH_SIZE, 2 ** int(math.log2(max(8, items / 8))))
+    few = USUAL_STEPS * batch_size / items
+    return TrainingRecipe(
+        epochs=float(min(MOST_EPOCHS, max(epochs, round(few)))),
+        batch_size=batch_size,
+        learning_rate=0.1,
+        variation=SoundVariation(),
+        threads=machine.cores,
+    )
+
+
+def estimated_int8_bytes(config: DepthwiseNetConfig, spec: AudioSpec, outputs: int) -> float:
+    """Estimate the size of a network's program in 8 bits, before there is one.
+
+    Args:
+        config: The network's shape.
+        spec: The sounds.
+        outputs: How many labels.
+
+    Returns:
+        Bytes, of the larger of the runtimes' containers and the constants of the features too.
+    """
+    parameters, channels = STEM_KERNEL**2 * config.stem, config.stem
+    for width in config.widths:
+        parameters += KERNEL**2 * channels + channels * width
+        channels = width
+    features = FEATURE_BYTES_PER_HOP_SAMPLE * hop_samples(spec.sample_rate)
+    return parameters + outputs * channels + features + CONTAINER_BYTES
