@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 from msgspec import structs
 
-from diptych.core.errors import BundleError, ConfigError, DataError, MissingExtraError
+from diptych.core.errors import BundleError, ConfigError, DataError
 from diptych.core.files import safe_join
 from diptych.core.manifest import Manifest
 from diptych.core.specs import OwnSpec
@@ -24,7 +24,9 @@ from diptych.core.values import Candidate, Program
 from diptych.inference import golden as goldens
 from diptych.inference import store
 from diptych.inference.inputs import Named, content_of, files_in, name_of
-from diptych.inference.runtimes import RUNTIMES, Session, available, open_session
+from diptych.inference.programs import choose
+from diptych.inference.runtimes import Session, open_session
+from diptych.inference.stream import Stream
 from diptych.tasks import FILE_SUFFIXES, Item, Preparer, preparer
 from diptych.tasks.goals import GOALS
 from diptych.tasks.own import OwnPreparer, Task
@@ -173,13 +175,33 @@ class Bundle:
         """The user's own task that this bundle is of; ConfigError where it cannot be found."""
         return self._prepare.task if isinstance(self._prepare, OwnPreparer) else None
 
+    def stream(
+        self, *, hop_s: float = 0.1, rate: int | None = None, threshold: float = 0.8
+    ) -> Stream:
+        """Listen to sound as it comes.
+
+        Args:
+            hop_s: Seconds from one decision to the next.
+            rate: Samples per second of what will be fed; by default the bundle's own.
+            threshold: The least score of what counts as detected.
+
+        Returns:
+            A stream; ConfigError where the bundle does not take sound.
+        """
+        spec, answer = self.manifest.input, self._answer
+
+        def hear(window: np.ndarray) -> Prediction:
+            return answer(["sound"], self.run(window[None]), self.labels)[0]
+
+        return Stream(spec, hear, hop_s=hop_s, rate=rate, threshold=threshold)
+
     def golden(self) -> goldens.Golden:
         """Read the golden examples.
 
         Returns:
             Real inputs, with the outputs each program gave where the bundle was made.
         """
-        return _read_golden(self.path, self.manifest)
+        return goldens.read(self.path, self.manifest)
 
     def assets(self) -> dict[str, bytes]:
         """Read the files that preparation needs beside the input's spec.
@@ -187,7 +209,7 @@ class Bundle:
         Returns:
             Their content by name.
         """
-        return _read_assets(self.path, self.manifest)
+        return store.read_assets(self.path, self.manifest)
 
     def leaderboard(self) -> list[Candidate]:
         """List the candidates that were measured, the chosen one first, then by latency.
@@ -253,13 +275,12 @@ def load(
     Raises:
         BundleError: If it is damaged, hostile, of another version, or disagrees with this machine.
         ConfigError: If an argument has an impossible value.
-        MissingExtraError: If no runtime that it needs is installed.
     """
     if golden not in ("check", "warn", "skip"):
         raise ConfigError(f"golden is {golden!r}", nearest(str(golden), ("check", "warn", "skip")))
     manifest, folder = store.read(Path(path))
-    program = _choose(manifest, runtime)
-    examples = _read_golden(folder, manifest)
+    program = choose(manifest, runtime)
+    examples = goldens.read(folder, manifest)
     paths = [safe_join(folder, file.path) for file in program.files]
     workers = min(program.threads, os.cpu_count() or 1) if threads is None else threads
     session = open_session(program.runtime, paths, workers)
@@ -274,41 +295,6 @@ def load(
     if isinstance(manifest.input, OwnSpec):
         prepare: Preparer = OwnPreparer(manifest.input, task)
     else:
-        prepare = preparer(manifest.input, _read_assets(folder, manifest))
+        prepare = preparer(manifest.input, store.read_assets(folder, manifest))
     opened = structs.replace(program, threads=workers)
     return Bundle(folder, manifest, opened, session, prepare)
-
-
-def _read_assets(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    return {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
-
-
-def _read_golden(folder: Path, manifest: Manifest) -> goldens.Golden:
-    if goldens.FILE_NAME not in {file.path for file in manifest.files}:
-        raise BundleError("the bundle has no golden examples", "make the bundle again")
-    return goldens.parse(safe_join(folder, goldens.FILE_NAME).read_bytes(), manifest)
-
-
-def _choose(manifest: Manifest, runtime: str | None) -> Program:
-    if runtime is not None and runtime not in RUNTIMES:
-        raise ConfigError(f"unknown runtime {runtime!r}", nearest(runtime, RUNTIMES))
-    fitting = [item for item in manifest.programs if runtime in (None, item.runtime)]
-    if not fitting:
-        known = ", ".join(sorted({item.runtime for item in manifest.programs}))
-        raise BundleError(f"the bundle has no program for {runtime!r}", f"it has: {known}")
-    usable = [item for item in fitting if available(item.runtime)]
-    if not usable:
-        wanted = fitting[0].runtime
-        extra = f"pip install 'diptych[{wanted}]'"
-        raise MissingExtraError(
-            f"this bundle needs the runtime {wanted!r}, which is not installed",
-            extra if wanted in RUNTIMES else "pip install --upgrade diptych",
-        )
-    if usable[0] is not fitting[0]:
-        logger.warning(
-            "%s is not installed: using %r in place of %r, which was the one measured and chosen",
-            fitting[0].runtime,
-            usable[0].name,
-            fitting[0].name,
-        )
-    return usable[0]

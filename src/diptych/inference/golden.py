@@ -6,10 +6,12 @@ Shapes: N examples, K outputs.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from diptych.core.errors import BundleError
+from diptych.core.files import safe_join
 from diptych.core.manifest import Manifest
 from diptych.core.values import Program
 from diptych.inference.npz import read_arrays, write_arrays
@@ -42,6 +44,24 @@ def build(inputs: np.ndarray, expected: Mapping[str, np.ndarray]) -> bytes:
     kept = max(1, min(MAX_EXAMPLES, MAX_INPUT_BYTES // inputs[0].nbytes))
     arrays = {INPUTS: inputs, **expected}
     return write_arrays({name: array[:kept] for name, array in arrays.items()})
+
+
+def read(folder: Path, manifest: Manifest) -> Golden:
+    """Read a bundle's golden examples.
+
+    Args:
+        folder: The bundle.
+        manifest: What is in it.
+
+    Returns:
+        The examples.
+
+    Raises:
+        BundleError: If there are none, or they are not as the manifest says.
+    """
+    if FILE_NAME not in {file.path for file in manifest.files}:
+        raise BundleError("the bundle has no golden examples", "make the bundle again")
+    return parse(safe_join(folder, FILE_NAME).read_bytes(), manifest)
 
 
 def parse(data: bytes, manifest: Manifest) -> Golden:

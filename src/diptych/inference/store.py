@@ -43,6 +43,19 @@ def record(path: str, data: bytes) -> FileRecord:
     return FileRecord(path=path, sha256=sha256_of_bytes(data), size_bytes=len(data))
 
 
+def read_assets(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Read the files that preparation needs beside the input's spec.
+
+    Args:
+        folder: The bundle.
+        manifest: What is in it.
+
+    Returns:
+        Their content by name.
+    """
+    return {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
+
+
 def check_destination(path: Path) -> None:
     """Check that a bundle may be written here: nothing is there, or an empty folder, or a bundle.
 

@@ -100,7 +100,7 @@ def prepare(value: bytes | str | Path | np.ndarray, spec: AudioSpec) -> np.ndarr
     if isinstance(value, np.ndarray):
         if value.dtype == np.int16 and value.shape == (spec.samples,):
             return value
-        return _finish(_from_array(value, spec.sample_rate), spec.sample_rate, spec)
+        return fit(_from_array(value, spec.sample_rate), spec.sample_rate, spec)
     if isinstance(value, bytes):
         return decode(value, spec)
     if isinstance(value, str | Path):
@@ -128,7 +128,7 @@ def decode(data: bytes, spec: AudioSpec, name: str = "input") -> np.ndarray:
         samples = read_samples(file, read_header(file, len(data), name))
     else:
         samples = _read_compressed(file, header, name)
-    return _finish(_checked(samples, name), header.sample_rate, spec)
+    return fit(_checked(samples, name), header.sample_rate, spec)
 
 
 def probe(data: bytes | Path, name: str = "input") -> SoundHeader:
@@ -255,8 +255,17 @@ def _checked(samples: np.ndarray, name: str) -> np.ndarray:
     return samples
 
 
-def _finish(samples: np.ndarray, rate: int, spec: AudioSpec) -> np.ndarray:
-    """Mix (T, C), take the loudest part, resample, and put it in the middle."""
+def fit(samples: np.ndarray, rate: int, spec: AudioSpec) -> np.ndarray:
+    """Mix sound, take the loudest part, resample it, and put it in the middle.
+
+    Args:
+        samples: int16 or float (T, C), T at least 1; floats are -1 to 1.
+        rate: Of the samples, per second.
+        spec: The rate and length wanted.
+
+    Returns:
+        int16 (T,) of the wanted length.
+    """
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if samples.dtype.kind == "f":
         mono = mono.astype(np.float64) * FULL_SCALE

@@ -1,0 +1,50 @@
+"""Which of a bundle's programs is opened: the first whose runtime is installed."""
+
+import logging
+
+from diptych.core.errors import BundleError, ConfigError, MissingExtraError
+from diptych.core.manifest import Manifest
+from diptych.core.text import nearest
+from diptych.core.values import Program
+from diptych.inference.runtimes import RUNTIMES, available
+
+logger = logging.getLogger(__name__)
+
+
+def choose(manifest: Manifest, runtime: str | None) -> Program:
+    """Choose a program that can run here.
+
+    Args:
+        manifest: The bundle.
+        runtime: The runtime to use; None for any.
+
+    Returns:
+        The first that fits; a warning is logged where one before it cannot run.
+
+    Raises:
+        ConfigError: If there is no such runtime.
+        BundleError: If the bundle has no program for it.
+        MissingExtraError: If no runtime that would do is installed.
+    """
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ConfigError(f"unknown runtime {runtime!r}", nearest(runtime, RUNTIMES))
+    fitting = [item for item in manifest.programs if runtime in (None, item.runtime)]
+    if not fitting:
+        known = ", ".join(sorted({item.runtime for item in manifest.programs}))
+        raise BundleError(f"the bundle has no program for {runtime!r}", f"it has: {known}")
+    usable = [item for item in fitting if available(item.runtime)]
+    if not usable:
+        wanted = fitting[0].runtime
+        extra = f"pip install 'diptych[{wanted}]'"
+        raise MissingExtraError(
+            f"this bundle needs the runtime {wanted!r}, which is not installed",
+            extra if wanted in RUNTIMES else "pip install --upgrade diptych",
+        )
+    if usable[0] is not fitting[0]:
+        logger.warning(
+            "%s is not installed: using %r in place of %r, which was the one measured and chosen",
+            fitting[0].runtime,
+            usable[0].name,
+            fitting[0].name,
+        )
+    return usable[0]
