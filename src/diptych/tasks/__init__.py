@@ -6,19 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core.specs import ImageSpec, InputSpec, TableSpec
+from diptych.core.specs import AudioSpec, ImageSpec, InputSpec, TableSpec, TextSpec
 from diptych.core.values import Assets
-from diptych.tasks import image, table
+from diptych.tasks import audio, image, table, text
 
 Item = bytes | str | Path | np.ndarray | Mapping[str, object]
 Preparer = Callable[[Any], np.ndarray]
 
 PREPARERS: dict[type, Callable[[Any, Assets], Preparer]] = {
     ImageSpec: image.preparer,
+    AudioSpec: audio.preparer,
+    TextSpec: text.preparer,
     TableSpec: table.preparer,
 }
 FILE_SUFFIXES: dict[type, tuple[str, ...]] = {
     ImageSpec: image.SUFFIXES,
+    AudioSpec: audio.SUFFIXES,
 }
 """Inputs that are files, and how their names end; a string is then a path."""
 
