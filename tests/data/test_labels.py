@@ -45,7 +45,8 @@ def test_missing_labels_are_counted_and_the_first_is_placed(
         (["1.5", "2.5"], "classification"),
         ([*range(20)], "classification"),
         ([*range(21)], "regression"),
-        ([*range(1000)] * 10, "classification"),
+        ([*range(1, 11)] * 2, "classification"),
+        ([*range(18, 91)] * 1000, "regression"),
         ([*range(999)] * 5, "regression"),
         ([1000 * n for n in range(50)] * 100, "regression"),
         ([1, 2.5], "regression"),
@@ -58,6 +59,11 @@ def test_the_goal_is_inferred_from_how_labels_are_written(column: list[object], 
     found, reason = infer_goal(column, has_classes=False)
     assert found == goal
     assert bool(reason) == (goal != "classification")
+
+
+def test_many_class_numbers_are_classes_but_that_is_said() -> None:
+    goal, reason = infer_goal([*range(1000)] * 10, has_classes=False)
+    assert (goal, reason) == ("classification", "labels are 1,000 whole numbers from 0 to 999")
 
 
 def test_numbers_that_stand_for_names_are_classes() -> None:

@@ -25,6 +25,7 @@ from diptych.data.encodings import (
 MOST_NUMBERED_CLASSES = 20
 MOST_CLASSES_SHARE = 0.1
 LEAST_CLASS_DENSITY = 0.1
+CLASS_NUMBERS_FROM = (0, 1)
 Columns = Mapping[str, Sequence[object]]
 
 
@@ -34,7 +35,7 @@ class Encoded:
 
     `targets` are int64 (N,) class numbers, float32 (N, K) of 0 and 1 for several labels, or
     float32 (N,) numbers, of which the one label is the column's name. `reason` says in words what
-    a goal other than plain classes was inferred from.
+    the goal was inferred from, where that could be doubted.
     """
 
     goal: Goal
@@ -91,9 +92,9 @@ def infer_goal(column: Sequence[object], has_classes: bool) -> tuple[Goal, str]:
 
     Returns:
         Several labels where there are lists; numbers where some are not whole, or where there are
-        more than 20 different ones that are too many (over a tenth of the items) or too far apart
-        (under a tenth of their range) for classes; else classes.
-        And why, in words, where it is not classes.
+        more than 20 that are no class numbers: too many (over a tenth of the items), too far apart
+        (under a tenth of their range), or not counted from 0 or 1; else classes. And why, in
+        words, where it could be doubted.
     """
     if any(isinstance(value, list | tuple) for value in column):
         return "multi-label", "labels are lists"
@@ -103,12 +104,14 @@ def infer_goal(column: Sequence[object], has_classes: bool) -> tuple[Goal, str]:
     if any(isinstance(value, float) and not value.is_integer() for value in numbers):
         return "regression", "labels are numbers that are not whole"
     distinct = set(numbers)
-    share = len(distinct) / len(numbers)
-    density = len(distinct) / (max(distinct) - min(distinct) + 1)
-    many = len(distinct) > MOST_NUMBERED_CLASSES
-    if many and (share > MOST_CLASSES_SHARE or density < LEAST_CLASS_DENSITY):
-        return "regression", f"labels are {len(distinct):,} different numbers"
-    return "classification", ""
+    if len(distinct) <= MOST_NUMBERED_CLASSES:
+        return "classification", ""
+    least, most = int(min(distinct)), int(max(distinct))
+    seen = f"labels are {len(distinct):,} whole numbers from {least:,} to {most:,}"
+    crowded = len(distinct) > MOST_CLASSES_SHARE * len(numbers)
+    apart = len(distinct) < LEAST_CLASS_DENSITY * (most - least + 1)
+    numbered = least in CLASS_NUMBERS_FROM
+    return "regression" if crowded or apart or not numbered else "classification", seen
 
 
 def _goal_of(

@@ -63,13 +63,15 @@ def components(scores: np.ndarray, positives: np.ndarray) -> tuple[float, np.nda
     Returns:
         The area, and (N,) deviations whose squares sum to DeLong's variance.
     """
-    above, below = scores[positives], scores[~positives]
-    share_above = _beaten(above, np.sort(below)) / len(below)
-    share_below = 1 - _beaten(below, np.sort(above)) / len(above)
+    order = np.argsort(scores)
+    has = positives[order]
+    above, below = scores[order[has]], scores[order[~has]]
+    share_above = _beaten(above, below) / len(below)
+    share_below = 1 - _beaten(below, above) / len(above)
     area = float(share_above.mean())
     own = np.zeros(len(scores))
-    own[positives] = _deviations(share_above - area)
-    own[~positives] = _deviations(share_below - area)
+    own[order[has]] = _deviations(share_above - area)
+    own[order[~has]] = _deviations(share_below - area)
     own[np.abs(own) < 1e-15] = 0.0
     return area, own
 
