@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diptych.core.errors import DataError
 from diptych.core.progress import Step, silent
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import AudioSpec, ImageSpec
 from diptych.data.pictures import Survey, choose_spec, decode, learn, survey
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Options
@@ -121,3 +122,34 @@ def test_progress_grows_to_the_whole(picture: Callable[..., bytes]) -> None:
         ("decode test", 6, 7),
         ("decode test", 7, 7),
     ]
+
+
+def test_what_is_learned_is_the_shape_for_all_splits_and_lines_about_the_sizes(
+    picture: Callable[..., bytes],
+) -> None:
+    splits = {
+        "train": split_of([picture(n, 40, 30, grey=True) for n in range(3)]),
+        "test": split_of([picture(9, 50, 70)]),
+    }
+    learned = learn(splits, Options(), silent)
+    assert learned.spec == ImageSpec(height=32, width=32, channels=3)
+    assert learned.facts == ("3 of 40 x 30", "1 of 50 x 70")
+    assert (learned.assets, learned.warnings) == ({}, ())
+    asked = learn(splits, Options(image_size=20), silent)
+    assert asked.spec == ImageSpec(height=20, width=20, channels=3)
+
+
+def test_many_sizes_are_told_by_the_ten_most_frequent() -> None:
+    sizes = Counter({(n, 5): 10 + n for n in range(10, 25)})
+    facts = Survey(sizes=sizes, channels=1).facts()
+    assert facts[0] == "34 of 24 x 5"
+    assert facts[9:] == ("25 of 15 x 5", "and 5 other sizes")
+    assert Survey(sizes=Counter({(2, 3): 1234}), channels=1).facts() == ("1,234 of 2 x 3",)
+
+
+def test_pictures_for_a_model_of_something_else_are_refused(
+    picture: Callable[..., bytes],
+) -> None:
+    sound = AudioSpec(sample_rate=8000, samples=8000)
+    with pytest.raises(DataError, match="p0 is a picture"):
+        decode("train", split_of([picture(0)]), sound, {}, silent)

@@ -17,3 +17,8 @@ def test_batches_can_be_gone_through_again() -> None:
 
 def test_every_name_of_a_split_means_one_of_the_three() -> None:
     assert set(SPLIT_NAMES.values()) == set(SPLITS)
+
+
+def test_texts_have_no_batches_of_files() -> None:
+    split = RawSplit(items=("a", "b"), labels=(0, 1), contents=("one text", "another"))
+    assert list(split.batches()) == []

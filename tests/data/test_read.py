@@ -65,7 +65,7 @@ def test_an_error_of_the_system_is_one_line(tree: Tree, tmp_path: Path) -> None:
 
 
 def test_every_reader_is_a_function() -> None:
-    assert set(READERS) == {"builtin", "folders", "idx", "parquet"}
+    assert set(READERS) == {"builtin", "folders", "idx", "parquet", "table"}
     assert all(callable(reader) for reader in READERS.values())
 
 

@@ -15,6 +15,7 @@ from diptych.inference.bundle import load
 from diptych.tasks.prediction import Prediction
 
 RUNTIMES = ("onnxruntime", "openvino")
+LABELS = ("ant", "bee", "cat")
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -214,3 +215,49 @@ def test_the_leaderboard_begins_with_the_chosen_candidate(tiny, tiny_bundle):
         rows = bundle.leaderboard()
     assert rows[0].chosen
     assert {row.name for row in rows} == {row.name for row in tiny.manifest.candidates}
+
+
+def test_the_files_that_preparation_needs_are_read_from_the_bundle(tiny, tmp_path):
+    contents = {**tiny.contents, "tokenizer.json": b"{}", "notes.txt": b"not needed"}
+    files = tuple(store.record(name, contents[name]) for name in ("tokenizer.json", "notes.txt"))
+    manifest = structs.replace(
+        tiny.manifest, files=(*tiny.manifest.files, *files), assets=("tokenizer.json",)
+    )
+    store.write(tmp_path / "a.dip", manifest, contents)
+    with load(tmp_path / "a.dip") as bundle:
+        assert bundle.assets() == {"tokenizer.json": b"{}"}
+    (tmp_path / "a.dip" / "tokenizer.json").write_bytes(b"[]")
+    with pytest.raises(BundleError, match=r"tokenizer\.json"):
+        load(tmp_path / "a.dip")
+
+
+def test_an_array_that_is_one_picture_is_one_and_with_one_axis_more_it_is_many(tiny, tiny_bundle):
+    with load(tiny_bundle) as bundle:
+        assert bundle.predict(tiny.inputs[0]).input == "array"
+        assert bundle.predict(tiny.inputs[0, :, :, 0]).input == "array"
+        many = bundle.predict(tiny.inputs[:1])
+        assert [answer.input for answer in many] == ["array#0"]
+        larger = np.zeros((2, 20, 30, 3), np.uint8)
+        assert len(bundle.predict(larger)) == 2
+
+
+@pytest.mark.parametrize(
+    ("goal", "labels", "shown"),
+    [
+        ("classification", 3, lambda row, answer: answer.score == answer.scores[answer.label]),
+        ("ordinal", 3, lambda row, answer: answer.label == LABELS[int(row.argmax())]),
+        (
+            "multi-label",
+            3,
+            lambda row, answer: answer.labels == tuple(np.array(LABELS)[row >= 0].tolist()),
+        ),
+    ],
+)
+def test_an_answer_is_what_the_goal_asks_for(tiny, tmp_path, goal, labels, shown):
+    store.write(tmp_path / "a.dip", structs.replace(tiny.manifest, goal=goal), tiny.contents)
+    rows = tiny.logits(tiny.inputs)
+    with load(tmp_path / "a.dip") as bundle:
+        answers = bundle.predict(tiny.inputs)
+    assert len(answers) == len(rows)
+    assert all(shown(row, answer) for row, answer in zip(rows, answers, strict=True))
+    assert all(len(answer.scores) == labels for answer in answers)

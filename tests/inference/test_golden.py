@@ -94,3 +94,17 @@ def test_examples_that_do_not_belong_to_the_bundle_are_refused(tiny):
     for arrays in wrong:
         with pytest.raises(BundleError, match="golden"):
             golden.parse(write_arrays(arrays), tiny.manifest)
+
+
+def test_large_examples_are_kept_as_far_as_there_is_room_and_one_always():
+    for count, size, kept in ((3, 30 << 20, 1), (2, 49 << 20, 1), (4, 1 << 20, 4)):
+        inputs = np.zeros((count, size), np.uint8)
+        data = golden.build(inputs, {"p": np.zeros((count, 2), np.float32)})
+        arrays = golden.read_arrays(data)
+        assert [len(array) for array in arrays.values()] == [kept] * 2
+
+
+def test_a_single_number_does_not_change_its_label(tiny, program):
+    expected = np.zeros((4, 1), np.float32)
+    with pytest.raises(BundleError, match=r"outputs differ by 3 \(tolerance 0\.1\)$"):
+        golden.check(Echo(expected + 3), program, examples(tiny, program, expected))

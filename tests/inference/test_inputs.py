@@ -11,6 +11,9 @@ def test_inputs_are_named_for_people(tmp_path):
     assert name_of(b"...") == "bytes"
     assert name_of({"age": 3}, 7) == "row#7"
     assert len(name_of("a long text " * 100)) == 256
+    assert name_of("x" * 256) == "x" * 256
+    assert name_of("x" * 257) == "x" * 255 + "…"
+    assert name_of({"age": 3}) == "row"
     assert name_of(np.zeros(3), 3) == "array#3"
 
 
@@ -26,5 +29,5 @@ def test_pictures_are_found_sorted_and_without_hidden_ones(tmp_path):
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="no .png"):
+    with pytest.raises(DataError, match=r"holds no \.png"):
         list(files_in(tmp_path, (".png", ".jpg", ".webp")))

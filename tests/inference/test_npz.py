@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from contextlib import suppress
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,11 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from diptych.core.errors import BundleError
+from diptych.core.specs import Dtype
 from diptych.inference.npz import MAX_TOTAL_BYTES, read_arrays, write_arrays
 
 ARRAYS = st.one_of(
     hnp.arrays(np.uint8, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0)),
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0)),
+    hnp.arrays(np.int16, hnp.array_shapes(min_dims=0, max_dims=2, min_side=0)),
+    hnp.arrays(np.int32, hnp.array_shapes(min_dims=0, max_dims=2, min_side=0)),
+    hnp.arrays(np.int64, hnp.array_shapes(min_dims=0, max_dims=2, min_side=0)),
 )
 
 
@@ -32,6 +37,13 @@ def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -
         for name, data in members.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", get_args(Dtype))
+def test_the_inputs_of_every_graph_can_be_kept(dtype):
+    array = np.arange(6).astype(dtype).reshape(2, 3)
+    found = read_arrays(write_arrays({"inputs": array}))["inputs"]
+    np.testing.assert_array_equal(found, array, strict=True)
 
 
 @given(arrays=st.dictionaries(st.sampled_from(["a", "b.c", "d-e"]), ARRAYS, min_size=1))

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from diptych.core.errors import DataError
 from diptych.core.specs import ImageSpec
+from diptych.tasks import preparer as tasks_preparer
 from diptych.tasks.image import MAX_FILE_BYTES, MAX_PIXELS, decode, prepare, preparer, probe
 
 GREY = ImageSpec(height=6, width=8, channels=1)
@@ -271,3 +272,11 @@ def test_real_photos_become_what_the_spec_says(shared_data: Path) -> None:
         pixels = prepare(file, ImageSpec(height=48, width=64, channels=3))
         assert pixels.shape == (48, 64, 3)
         assert pixels.std() > 10
+
+
+def test_a_preparer_prepares_for_its_own_spec() -> None:
+    for spec in (RGB, GREY, ImageSpec(height=3, width=9, channels=3)):
+        data = written(Image.fromarray(COLOURS))
+        for make in (preparer(spec, {}), tasks_preparer(spec, {})):
+            np.testing.assert_array_equal(make(data), prepare(data, spec))
+            assert make(COLOURS).shape == (spec.height, spec.width, spec.channels)

@@ -1,6 +1,6 @@
 """Arrays in a zip, read without trust: every size is checked before memory is taken.
 
-A strict reader of what ``numpy.savez`` writes: plain little-endian uint8, int16, int32 and
+A strict reader of what ``numpy.savez`` writes: plain little-endian uint8, int16, int32, int64 and
 float32 arrays in C order. Headers are matched, not evaluated; there is no pickle.
 Source: the NPY format, version 1.0 (numpy.lib.format).
 """
@@ -27,12 +27,13 @@ DIRECTORY_ENTRY = b"PK\x01\x02"
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 PREFIX = b"\x93NUMPY\x01\x00"
 HEADER = re.compile(
-    rb"\{'descr': '(\|u1|<i2|<i4|<f4)', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \} *\n"
+    rb"\{'descr': '(\|u1|<i2|<i4|<i8|<f4)', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \} *\n"
 )
 DTYPES: dict[bytes, np.dtype[np.generic]] = {
     b"|u1": np.dtype(np.uint8),
     b"<i2": np.dtype(np.int16),
     b"<i4": np.dtype(np.int32),
+    b"<i8": np.dtype(np.int64),
     b"<f4": np.dtype(np.float32),
 }
 ZIP_ERRORS = (
@@ -51,7 +52,7 @@ def write_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Write arrays.
 
     Args:
-        arrays: uint8, int16, int32 or float32 arrays of any shape, by name.
+        arrays: uint8, int16, int32, int64 or float32 arrays of any shape, by name.
 
     Returns:
         The content of an ``.npz`` file; the same arrays give the same bytes.
@@ -115,7 +116,7 @@ def _parse(data: bytes) -> np.ndarray:
     length = int.from_bytes(data[len(PREFIX) : start], "little")
     found = HEADER.fullmatch(data[start : start + length]) if length <= MAX_HEADER_BYTES else None
     if not data.startswith(PREFIX) or found is None:
-        _refuse("it holds something else than plain uint8, int16, int32 and float32 arrays")
+        _refuse("it holds something else than plain uint8, int16, int32, int64 and float32 arrays")
     dtype = DTYPES[found[1]]
     shape = tuple(int(side) for side in found[2].split(b",") if side.strip())
     num_items = math.prod(shape)
