@@ -1,0 +1,171 @@
+"""Gradient-boosted trees on rows of a table: a baseline, and a teacher of networks.
+
+What a network learns from are answers of trees that did not see the row: the training split is cut
+into folds, and each fold is answered by trees grown on the others. On new rows the folds' trees
+answer with their mean.
+
+Shapes: N rows, C columns, K outputs.
+
+Source: scikit-learn's HistGradientBoosting, after G. Ke et al., "LightGBM", 2017.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import Meta
+
+from diptych.core.errors import DataError, TrainingError
+from diptych.core.extras import require
+from diptych.core.progress import Step
+from diptych.core.seeds import derive, generator
+from diptych.core.specs import CategoryColumn, TableSpec, Value
+from diptych.core.values import Dataset
+from diptych.training.loop import RunControl
+
+MOST_WORDS = 254
+CERTAIN = 10.0
+SEED_BITS = 31
+
+Answers = Callable[[np.ndarray], np.ndarray]
+
+
+class TreesConfig(Value, tag_field="name", tag="trees"):
+    """How trees are grown.
+
+    At most `trees` of `leaves` leaves, each added with `learning_rate`, until the validation split
+    has not been answered better for `patience` trees; `folds` times.
+    """
+
+    trees: Annotated[int, Meta(ge=1, le=10_000)] = 600
+    leaves: Annotated[int, Meta(ge=2, le=1024)] = 31
+    learning_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.05
+    patience: Annotated[int, Meta(ge=1)] = 20
+    folds: Annotated[int, Meta(ge=2, le=20)] = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTrees:
+    """Outputs of grown trees, as a network gives them, and what growing them used.
+
+    `train` are the answers to rows that the answering trees did not see; all are float32 (N, K).
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    seconds: float
+    cpu_seconds: float
+
+
+def train_trees(
+    dataset: Dataset, config: TreesConfig, control: RunControl, *, threads: int = 1
+) -> TrainedTrees:
+    """Grow trees.
+
+    Args:
+        dataset: Of a table; its `validation` split decides when to stop.
+        config: How.
+        control: The seed, who is told how it goes, and whether to stop.
+        threads: How many to compute with.
+
+    Returns:
+        Their outputs: logits, or values of a regression.
+
+    Raises:
+        DataError: If the data is no table, or has fewer rows than folds.
+        TrainingError: If a person asked to stop.
+    """
+    spec, train = dataset.spec, dataset.train
+    if not isinstance(spec, TableSpec) or len(train) < config.folds:
+        raise DataError("trees grow on tables with a row for each fold", "use a network")
+    started, cpu_started = control.clock(), time.process_time()
+    folds = generator(control.seed, control.name, "folds").permutation(len(train)) % config.folds
+    unseen = np.empty((len(train), len(dataset.labels)), np.float32)
+    others = {name: np.zeros((), np.float64) for name in ("validation", "test")}
+    with require("threadpoolctl", "train").threadpool_limits(threads):
+        for fold in range(config.folds):
+            if control.stop:
+                raise TrainingError("stopped while trees were grown", "run it again")
+            control.report(Step(stage=control.name, done=fold, total=config.folds))
+            answers = _grow(dataset, config, folds != fold, derive(control.seed, f"fold-{fold}"))
+            unseen[folds == fold] = answers(train.inputs[folds == fold])
+            for name, mean in others.items():
+                others[name] = mean + answers(getattr(dataset, name).inputs) / config.folds
+    control.report(Step(stage=control.name, done=config.folds, total=config.folds))
+    return TrainedTrees(
+        train=unseen,
+        validation=others["validation"].astype(np.float32),
+        test=others["test"].astype(np.float32),
+        seconds=control.clock() - started,
+        cpu_seconds=time.process_time() - cpu_started,
+    )
+
+
+def _grow(dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int) -> Answers:
+    """Grow the trees of one fold; the function returned gives (N, K) for rows (N, C)."""
+    if dataset.goal != "multi-label":
+        return _grow_one(dataset, config, rows, seed, None)
+    each = [_grow_one(dataset, config, rows, seed, k) for k in range(len(dataset.labels))]
+    return lambda inputs: np.concatenate([answers(inputs) for answers in each], axis=1)
+
+
+def _grow_one(
+    dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int, label: int | None
+) -> Answers:
+    targets = {name: getattr(dataset, name).targets for name in ("train", "validation")}
+    if label is not None:
+        targets = {name: values[:, label] > 0 for name, values in targets.items()}
+    learned = targets["train"][rows]
+    if dataset.goal != "regression" and len(np.unique(learned)) < 2:
+        return _constant(learned[0], dataset, label)
+    ensemble = require("sklearn.ensemble", "train")
+    kind = "Regressor" if dataset.goal == "regression" else "Classifier"
+    known = np.isin(targets["validation"], np.unique(learned)) | (kind == "Regressor")
+    trees = getattr(ensemble, f"HistGradientBoosting{kind}")(
+        max_iter=config.trees,
+        max_leaf_nodes=config.leaves,
+        learning_rate=config.learning_rate,
+        categorical_features=_categories(dataset.spec),
+        early_stopping=bool(known.any()),
+        n_iter_no_change=config.patience,
+        random_state=seed % (1 << SEED_BITS),
+    )
+    judge = (dataset.validation.inputs[known], targets["validation"][known])
+    judged = {"X_val": judge[0], "y_val": judge[1]} if known.any() else {}
+    trees.fit(dataset.train.inputs[rows], learned, **judged)
+    if kind == "Regressor":
+        return lambda inputs: np.asarray(trees.predict(inputs))[:, None]
+    outputs = 1 if label is not None else len(dataset.labels)
+    return lambda inputs: _logits(trees, inputs, outputs)
+
+
+def _categories(spec: Any) -> list[bool]:  # noqa: ANN401  a TableSpec
+    return [
+        isinstance(column, CategoryColumn) and len(column.values) <= MOST_WORDS
+        for column in spec.columns
+    ]
+
+
+def _logits(trees: Any, inputs: np.ndarray, outputs: int) -> np.ndarray:  # noqa: ANN401
+    """Return (N, K) logits; a class that was not seen is all but ruled out."""
+    raw = np.asarray(trees.decision_function(inputs))
+    if outputs == 1:
+        return raw[:, None]
+    if raw.ndim == 1:
+        raw = np.stack([-raw / 2, raw / 2], axis=1)
+    logits = np.repeat(raw.min(axis=1, keepdims=True) - CERTAIN, outputs, axis=1)
+    logits[:, trees.classes_.astype(np.int64)] = raw
+    return logits
+
+
+def _constant(value: Any, dataset: Dataset, label: int | None) -> Answers:  # noqa: ANN401
+    """Answer as the only class or truth value that there was."""
+    if label is not None:
+        logits = np.array([CERTAIN if value else -CERTAIN])
+    else:
+        logits = np.full(len(dataset.labels), -CERTAIN)
+        logits[int(value)] = 0.0
+    return lambda inputs: np.repeat(logits[None], len(inputs), axis=0)

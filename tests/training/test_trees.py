@@ -1,0 +1,133 @@
+import math
+
+import numpy as np
+import pytest
+
+from diptych.core.errors import DataError, TrainingError
+from diptych.core.progress import Step, StopRequest
+from diptych.core.specs import CategoryColumn, ImageSpec, NumberColumn, TableSpec
+from diptych.core.values import DataRecord, Dataset, Goal, Split
+from diptych.training.loop import RunControl
+from diptych.training.trees import TreesConfig, train_trees
+
+CONFIG = TreesConfig(trees=40, leaves=8, learning_rate=0.2, folds=3)
+SPEC = TableSpec(
+    columns=(
+        NumberColumn(name="a"),
+        NumberColumn(name="b"),
+        CategoryColumn(name="w", values=("x", "y", "z")),
+    )
+)
+RECORD = DataRecord(name="made", sha256="", counts={}, split_method="", seed=0)
+
+
+def make(goal: Goal, labels: tuple[str, ...], targets_of: object, noise: float = 0.0) -> Dataset:
+    random = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        words = random.integers(0, 4, count)
+        inputs = np.stack([random.normal(size=count), random.normal(size=count), words], 1)
+        inputs = inputs.astype(np.float32)
+        targets = targets_of(inputs + noise * random.normal(size=inputs.shape))
+        inputs[random.random(count) < 0.1, 1] = np.nan
+        return Split(inputs=inputs, targets=targets, items=("row",) * count)
+
+    splits = {"train": split(600), "validation": split(200), "test": split(200)}
+    return Dataset(goal=goal, spec=SPEC, labels=labels, record=RECORD, **splits)
+
+
+def accuracy(outputs: np.ndarray, split: Split) -> float:
+    return float((outputs.argmax(1) == split.targets).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("goal", ["classification", "ordinal"])
+def test_trees_tell_classes_and_give_logits(goal: Goal) -> None:
+    dataset = make(goal, ("p", "q", "r"), lambda x: (x[:, 0] > 0).astype(np.int64) + (x[:, 2] > 2))
+    trained = train_trees(dataset, CONFIG, RunControl())
+    assert trained.train.shape == (600, 3)
+    assert trained.train.dtype == trained.test.dtype == np.float32
+    for split in ("train", "validation", "test"):
+        assert accuracy(getattr(trained, split), getattr(dataset, split)) > 0.95
+
+
+@pytest.mark.slow
+def test_logits_of_two_classes_are_probabilities_of_what_is_true() -> None:
+    dataset = make(
+        "classification", ("p", "q"), lambda x: (x[:, 0] > 0).astype(np.int64), noise=1.0
+    )
+    careful = TreesConfig(learning_rate=0.05, leaves=4, patience=3)
+    outputs = train_trees(dataset, careful, RunControl()).train.astype(np.float64)
+    probability = 1 / (1 + np.exp(outputs[:, 0] - outputs[:, 1]))
+    sure = probability > 0.7
+    assert dataset.train.targets[sure].mean() == pytest.approx(probability[sure].mean(), abs=0.08)
+
+
+@pytest.mark.slow
+def test_answers_on_the_training_split_come_from_trees_that_did_not_see_the_row() -> None:
+    random = np.random.default_rng(1)
+    dataset = make("classification", ("p", "q"), lambda x: random.integers(0, 2, len(x)))
+    assert accuracy(train_trees(dataset, CONFIG, RunControl()).train, dataset.train) < 0.58
+
+
+@pytest.mark.slow
+def test_numbers_are_told_in_their_own_unit() -> None:
+    dataset = make("regression", ("price",), lambda x: (1e5 + 1e4 * x[:, 0]).astype(np.float32))
+    trained = train_trees(dataset, CONFIG, RunControl())
+    error = np.abs(trained.test[:, 0] - dataset.test.targets).mean()
+    assert trained.test.shape == (200, 1)
+    assert error < 2e3
+
+
+@pytest.mark.slow
+def test_every_label_of_several_has_trees_of_its_own_also_one_that_all_have() -> None:
+    def targets(x: np.ndarray) -> np.ndarray:
+        return np.stack([x[:, 0] > 0, x[:, 2] > 1, x[:, 0] < 99], 1).astype(np.float32)
+
+    dataset = make("multi-label", ("p", "q", "always"), targets)
+    outputs = train_trees(dataset, CONFIG, RunControl()).test
+    assert ((outputs > 0) == (dataset.test.targets > 0)).mean() > 0.97
+    assert (outputs[:, 2] == 10).all()
+
+
+@pytest.mark.slow
+def test_a_class_that_a_fold_did_not_see_is_all_but_ruled_out_there() -> None:
+    dataset = make("classification", ("p", "q", "rare"), lambda x: (x[:, 0] > 0).astype(np.int64))
+    dataset.train.targets[0] = 2
+    outputs = train_trees(dataset, CONFIG, RunControl()).train
+    assert np.isfinite(outputs).all()
+    assert outputs[0].argmax() != 2
+    assert outputs[0, 2] <= outputs[0].min() + 1e-6
+
+
+@pytest.mark.slow
+def test_the_seed_decides_and_progress_is_told() -> None:
+    dataset = make(
+        "classification", ("p", "q"), lambda x: (x[:, 0] > 0).astype(np.int64), noise=1.0
+    )
+    steps: list[Step] = []
+    one = train_trees(dataset, CONFIG, RunControl(name="trees", report=steps.append))
+    again = train_trees(dataset, CONFIG, RunControl(name="trees"))
+    other = train_trees(dataset, CONFIG, RunControl(name="trees", seed=1))
+    np.testing.assert_array_equal(one.train, again.train)
+    assert not np.array_equal(one.train, other.train)
+    assert [(step.done, step.total) for step in steps] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert one.seconds > 0
+    assert not math.isnan(one.cpu_seconds)
+
+
+def test_other_data_and_a_stop_are_one_clear_line() -> None:
+    dataset = make("classification", ("p", "q"), lambda x: (x[:, 0] > 0).astype(np.int64))
+    with pytest.raises(TrainingError, match="stopped while trees were grown"):
+        train_trees(dataset, CONFIG, RunControl(stop=StopRequest(requested=True)))
+    pictures = Dataset(
+        goal="classification",
+        spec=ImageSpec(height=8, width=8, channels=1),
+        labels=("p", "q"),
+        train=dataset.train,
+        validation=dataset.validation,
+        test=dataset.test,
+        record=RECORD,
+    )
+    with pytest.raises(DataError, match="trees grow on tables"):
+        train_trees(pictures, CONFIG, RunControl())
