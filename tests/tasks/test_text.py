@@ -79,8 +79,8 @@ def test_tokens_are_spelled_as_the_network_sees_them() -> None:
 
 
 def test_a_word_that_was_never_seen_is_spelled_from_known_pieces() -> None:
-    assert shown("catat") == "catat"
-    assert len(SPELL(PREPARE("catat"))) > 1
+    assert shown("matcat") == "matcat"
+    assert len(SPELL(PREPARE("matcat"))) > 1
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t\r ", "\x00", "\x00\x01\x7f", "\u200b"])
@@ -89,8 +89,8 @@ def test_a_text_without_signs_is_all_padding(text: str) -> None:
 
 
 def test_signs_that_were_never_seen_are_unknown() -> None:
-    assert PREPARE("漢").tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
-    assert PREPARE("😀").tolist()[0] > 1
+    assert shown("the 漢字 cat") == "the [UNK] [UNK] cat"
+    assert shown("the 😀") == "the 😀"
 
 
 def test_half_a_surrogate_pair_is_dropped_and_a_whole_one_is_its_character() -> None:
@@ -181,7 +181,12 @@ def test_an_array_of_tokens_is_taken_as_it_is() -> None:
         {TOKENIZER: ASSETS[TOKENIZER][:-100]},
         {TOKENIZER: b" " * (MAX_TOKENIZER_BYTES + 1)},
         changed(normalizer={"type": "Replace", "pattern": {"Regex": "(a+)+b"}, "content": ""}),
-        changed(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+)+b"}}),
+        changed(
+            pre_tokenizer={
+                "type": "Sequence",
+                "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a+)+b"}}],
+            }
+        ),
         changed(model={"type": "WordLevel", "vocab": {"[PAD]": 0}, "unk_token": "[UNK]"}),
         changed(post_processor={"type": "TemplateProcessing"}),
         changed(added_tokens=[{"id": 0, "content": " "}]),

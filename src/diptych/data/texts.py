@@ -1,7 +1,7 @@
 """Texts of a source: learning a vocabulary of word pieces, and turning them all into tokens.
 
 Pieces are learned by byte-pair encoding on the training split: frequent words stay whole, rare
-ones are spelled, so that only signs that were not seen in such a place are unknown.
+ones are spelled, so that no word is unknown unless its letters are.
 
 Shapes: N texts, L tokens.
 
@@ -24,10 +24,10 @@ from diptych.data.raw import RawSplit
 from diptych.data.reading import Decoded, Learned, Options
 from diptych.tasks.text import (
     CHARACTERS_PER_TOKEN,
-    CONTINUES,
     PADDING,
     TOKENIZER,
     UNKNOWN,
+    WORD_START,
     encode,
     load,
 )
@@ -115,20 +115,19 @@ def _train(texts: Sequence[str]) -> Any:  # noqa: ANN401  an untyped library's o
     library = require("tokenizers", "text")
     normalizers = require("tokenizers.normalizers", "text")
     tokenizer = library.Tokenizer(
-        require("tokenizers.models", "text").BPE(
-            unk_token=UNKNOWN, continuing_subword_prefix=CONTINUES, fuse_unk=True
-        )
+        require("tokenizers.models", "text").BPE(unk_token=UNKNOWN, fuse_unk=True)
     )
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
     )
-    tokenizer.pre_tokenizer = require("tokenizers.pre_tokenizers", "text").BertPreTokenizer()
+    splitting = require("tokenizers.pre_tokenizers", "text")
+    marked = splitting.Metaspace(replacement=WORD_START, prepend_scheme="always", split=False)
+    tokenizer.pre_tokenizer = splitting.Sequence([splitting.BertPreTokenizer(), marked])
     trainer = require("tokenizers.trainers", "text").BpeTrainer(
         vocab_size=MOST_PIECES,
         min_frequency=LEAST_COUNT,
         limit_alphabet=MOST_LETTERS,
         special_tokens=[PADDING, UNKNOWN],
-        continuing_subword_prefix=CONTINUES,
         show_progress=False,
     )
     tokenizer.train_from_iterator(_beginnings(texts), trainer)

@@ -24,7 +24,7 @@ from diptych.core.values import Assets
 
 TOKENIZER = "tokenizer.json"
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
-CONTINUES = "##"
+WORD_START = "▁"
 MAX_TOKENIZER_BYTES = 16 << 20
 CHARACTERS_PER_TOKEN = 32
 MOST_BYTES_PER_CHARACTER = 4
@@ -42,21 +42,25 @@ class _Normalizers(msgspec.Struct):
 
 
 class _PreTokenizer(msgspec.Struct):
-    type: Literal["BertPreTokenizer"]
+    type: Literal["BertPreTokenizer", "Metaspace"]
+
+
+class _PreTokenizers(msgspec.Struct):
+    type: Literal["Sequence"]
+    pretokenizers: list[_PreTokenizer]
 
 
 class _Model(msgspec.Struct):
     type: Literal["BPE"]
     vocab: dict[str, int]
     unk_token: Literal["[UNK]"]
-    continuing_subword_prefix: Literal["##"]
 
 
 class _File(msgspec.Struct):
     """What a tokenizer's file may hold: nothing that a hostile one could make slow."""
 
     normalizer: _Normalizers
-    pre_tokenizer: _PreTokenizer
+    pre_tokenizer: _PreTokenizers
     model: _Model
     added_tokens: tuple[()]
     post_processor: None
@@ -151,10 +155,8 @@ def speller(assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
 
     def spell(tokens: np.ndarray) -> tuple[str, ...]:
         pieces = [words.get(token, UNKNOWN) for token in tokens.tolist() if token]
-        return tuple(
-            piece[len(CONTINUES) :] if piece.startswith(CONTINUES) else " " * bool(place) + piece
-            for place, piece in enumerate(pieces)
-        )
+        spelled = [piece.replace(WORD_START, " ") for piece in pieces]
+        return (spelled[0].lstrip(), *spelled[1:]) if spelled else ()
 
     return spell
 

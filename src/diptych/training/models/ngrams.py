@@ -1,0 +1,112 @@
+"""A bag of word pieces and their neighbours: one table of numbers, one weighted sum.
+
+Pieces and runs of two, three or four of them each have a row of a table; a run's row is found by
+hashing inside the graph. Rows are summed and divided by the root of their number, so that long
+texts do not outweigh short ones. Learns best by plain SGD: Adam gives rare rows too large steps.
+
+Shapes: N texts, L tokens, M pieces and runs of a text, R rows, W numbers per row, K outputs.
+
+Source: A. Joulin, E. Grave, P. Bojanowski and T. Mikolov, "Bag of tricks for efficient text
+classification", 2016. Changed: the root of the number in the place of the number.
+"""
+
+from typing import Annotated
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+
+from diptych.core.specs import TextSpec, Value
+
+MULTIPLIERS = (31_337, 24_251, 19_867, 28_099)
+"""Below 2**15, so that a product with a token is below 2**30."""
+MASK = (1 << 24) - 1
+"""OpenVINO takes remainders in float32, which is exact below 2**24 only."""
+LEAST_BUCKETS = 1_021
+HEAD_GAIN = 8.0
+"""Rows learn by small steps, and from few texts each: the head makes them count."""
+
+
+class NgramsConfig(Value, tag_field="name", tag="ngrams"):
+    """The shape of a bag.
+
+    `orders` is the longest run of pieces, `buckets` the number of rows that runs share (best a
+    prime, for then all of a hash counts), `width` the numbers per row, as many as outputs at most;
+    one linear layer makes the outputs of them.
+    """
+
+    orders: Annotated[int, Meta(ge=1, le=4)] = 3
+    buckets: Annotated[int, Meta(ge=1, lt=1 << 24)] = 131_071
+    width: Annotated[int, Meta(ge=1, le=1024)] = 8
+
+    def scaled(self, factor: float) -> "NgramsConfig":
+        """Make the table smaller or larger.
+
+        Args:
+            factor: What to multiply the number of buckets by; odd, and at least 1,021.
+
+        Returns:
+            The scaled shape.
+        """
+        buckets = max(LEAST_BUCKETS, int(self.buckets * factor) | 1)
+        return NgramsConfig(orders=self.orders, buckets=buckets, width=self.width)
+
+
+class Ngrams(nn.Module):
+    """Token numbers in, outputs out.
+
+    Args:
+        config: The shape of the bag.
+        spec: The texts it takes.
+        outputs: K.
+    """
+
+    def __init__(self, config: NgramsConfig, spec: TextSpec, outputs: int) -> None:
+        super().__init__()
+        self.orders, self.buckets, self.pieces = config.orders, config.buckets, spec.vocabulary
+        width = min(config.width, outputs)
+        self.table = nn.Embedding(spec.vocabulary + config.buckets, width)
+        self.head = nn.Linear(width, outputs)
+        nn.init.zeros_(self.table.weight)
+        nn.init.orthogonal_(self.head.weight, gain=HEAD_GAIN)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Compute the outputs.
+
+        Args:
+            tokens: int32 (N, L), zeros after the text; in training L may be smaller.
+
+        Returns:
+            float32 (N, K).
+        """
+        rows = self.rows(tokens)
+        present = (rows > 0).float()
+        total = (self.table(rows.long()) * present[:, :, None]).sum(1)
+        length = present.sum(1, keepdim=True).clamp_min(1.0).sqrt()
+        outputs: Tensor = self.head(total / length)
+        return outputs
+
+    def rows(self, tokens: Tensor) -> Tensor:
+        """Find the row of each piece and of each run.
+
+        Args:
+            tokens: int32 (N, L), zeros after the text.
+
+        Returns:
+            int32 (N, M) below the number of rows; 0 where there is no run.
+        """
+        found, hashed = [tokens], tokens * MULTIPLIERS[0]
+        for order in range(1, min(self.orders, tokens.shape[1])):
+            last = tokens[:, order:]
+            hashed = (hashed[:, :-1] & MASK) + last * MULTIPLIERS[order]
+            run = self.pieces + (hashed & MASK) % self.buckets
+            found.append(torch.where(last > 0, run, 0))
+        return torch.cat(found, 1)
+
+    def learn_scaling(self, inputs: Tensor) -> None:
+        """Learn nothing: tokens have no scale.
+
+        Args:
+            inputs: int32 (N, L).
+        """

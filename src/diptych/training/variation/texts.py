@@ -1,0 +1,69 @@
+"""Whole batches of varied texts: pieces are forgotten, and padding that no text needs is cut off.
+
+Shapes: N all texts, B batch, L tokens.
+"""
+
+from typing import Annotated
+
+import torch
+from msgspec import Meta
+from torch import Tensor
+
+from diptych.core.specs import Value
+
+UNKNOWN = 1
+LENGTH_NOISE = 2.0
+
+
+class TextVariation(Value, tag="text"):
+    """How far texts are changed: each piece becomes an unknown one with the chance `forget`."""
+
+    forget: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.1
+
+
+class TextBatches:
+    """Draws varied batches from texts that stay as they are.
+
+    Args:
+        tokens: int32 (N, L), zeros after each text.
+        variation: How far they are changed.
+        generator: The stream of randomness.
+    """
+
+    def __init__(
+        self, tokens: Tensor, variation: TextVariation, generator: torch.Generator
+    ) -> None:
+        self.tokens = tokens
+        self.variation = variation
+        self.generator = generator
+        self.lengths = (tokens > 0).sum(1)
+
+    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+        """Make one batch.
+
+        Args:
+            chosen: int64 (B,), indices of the items.
+            epoch: Not used.
+
+        Returns:
+            int32 (B, L') where L' is the length of the longest text of the batch, at least 1.
+        """
+        longest = max(1, int(self.lengths[chosen].max()))
+        batch = self.tokens[chosen, :longest]
+        forgotten = torch.rand(batch.shape, generator=self.generator) < self.variation.forget
+        return torch.where(forgotten & (batch > 0), UNKNOWN, batch)
+
+    def order(self, batch_size: int) -> Tensor:
+        """Shuffle the items such that those of a batch are about equally long.
+
+        Args:
+            batch_size: B.
+
+        Returns:
+            int64 (N,), each item once; the batches, cut from it in order, are in random order.
+        """
+        noise = LENGTH_NOISE * torch.rand(len(self.lengths), generator=self.generator)
+        alike = torch.split((self.lengths + noise).argsort(), batch_size)
+        whole = len(self.lengths) // batch_size
+        places = torch.randperm(whole, generator=self.generator).tolist()
+        return torch.cat([alike[place] for place in (*places, *range(whole, len(alike)))])
