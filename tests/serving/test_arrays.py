@@ -61,3 +61,20 @@ def test_json_that_is_no_picture_is_wrong_content(text):
 def test_nesting_counts_brackets_through_white_space():
     assert nesting(b" [\n  [ [1, [") == 3
     assert nesting(b"7") == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"), [("int16", -(2**15), 2**15 - 1), ("int32", -(2**31), 2**31 - 1)]
+)
+def test_integers_of_each_type_have_their_range(dtype, low, high):
+    parsed = parse_array(f"[{low}, 0, {high}]".encode(), TENSORS[dtype], dtype)
+    assert parsed.dtype == dtype
+    assert parsed.tolist() == [low, 0, high]
+    for wrong in (low - 1, high + 1, 10**30):
+        with pytest.raises(DataError):
+            parse_array(f"[{wrong}]".encode(), TENSORS[dtype], dtype)
+
+
+def test_a_null_among_floats_is_nan_and_what_is_too_large_is_infinite():
+    parsed = parse_array(b"[null, 1, 1e300, -0.5]", TENSORS["float32"], "float32")
+    np.testing.assert_array_equal(parsed, np.array([np.nan, 1, np.inf, -0.5], np.float32))

@@ -1,14 +1,18 @@
 """The protocol's own client against a real server, with answers that are known."""
 
+import asyncio
+import json
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from diptych.serving.infer import metadata, offered
+from diptych.inference.bundle import load
+from diptych.serving.infer import infer, metadata, offered
+from diptych.serving.messages import Request
 
 
 @pytest.fixture
@@ -103,6 +107,83 @@ def test_more_items_than_a_request_may_have_are_refused(client):
     batch = np.zeros((1025, 4, 6, 3), np.uint8)
     with pytest.raises(InferenceServerException, match="1025 items"):
         client.infer("colors", [tensor_of(batch, True)])
+
+
+@pytest.fixture(scope="module")
+def kinds(start, kind_bundle) -> Iterator[triton.InferenceServerClient]:
+    names = ["audio", "text", "table"]
+    running = start(*(str(kind_bundle(name).path) for name in names))
+    with triton.InferenceServerClient(running.address) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("name", "datatype"), [("audio", "INT16"), ("text", "INT32"), ("table", "FP32")]
+)
+@pytest.mark.parametrize("binary", [True, False])
+def test_each_type_of_tensor_is_answered_as_the_oracle_says(
+    kinds, kind_bundle, name, datatype, binary
+):
+    kind, tensor = kind_bundle(name), kind_bundle(name).spec.tensor()
+    (described,) = kinds.get_model_metadata(name)["inputs"]
+    expected = {"name": tensor.name, "datatype": datatype, "shape": [-1, *tensor.shape[1:]]}
+    assert described == expected
+    sent = triton.InferInput(tensor.name, list(kind.inputs.shape), datatype)
+    sent.set_data_from_numpy(kind.inputs, binary_data=binary)
+    result = kinds.infer(name, [sent])
+    outputs = kind.outputs(kind.inputs)
+    np.testing.assert_allclose(result.as_numpy("logits"), outputs, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(result.as_numpy("scores"), softmax(outputs, axis=1), atol=1e-4)
+
+
+def test_a_missing_number_is_nan_in_bytes_and_null_in_json(kinds, kind_bundle):
+    rows = np.array([[np.nan, 2, 8.5], [3, 0, np.nan]], np.float32)
+    sent = triton.InferInput("columns", [2, 3], "FP32")
+    sent.set_data_from_numpy(rows)
+    found = kinds.infer("table", [sent]).as_numpy("logits")
+    np.testing.assert_allclose(found, kind_bundle("table").outputs(rows), rtol=1e-4)
+    values = [[None, 2, 8.5], [3, 0, None]]
+    document = {
+        "inputs": [{"name": "columns", "datatype": "FP32", "shape": [2, 3], "data": values}]
+    }
+    with load(kind_bundle("table").path) as bundle:
+        answer = asyncio.run(
+            infer(Request(headers={}, body=json.dumps(document).encode()), "table", bundle)
+        )
+    given = json.loads(answer.body)["outputs"][0]["data"]
+    np.testing.assert_allclose(np.reshape(given, (2, 3)), found, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "message"),
+    [
+        ("text", np.full((1, 8), 30_000, np.int32), "token 30000 does not exist"),
+        ("table", np.array([[1, 7, 1]], np.float32), "no category 7"),
+    ],
+)
+def test_values_that_preparation_could_not_make_are_refused(kinds, name, batch, message):
+    (described,) = kinds.get_model_metadata(name)["inputs"]
+    batch = np.resize(batch, (1, *described["shape"][1:])).astype(batch.dtype)
+    sent = triton.InferInput(described["name"], list(batch.shape), described["datatype"])
+    sent.set_data_from_numpy(batch)
+    with pytest.raises(InferenceServerException, match=message):
+        kinds.infer(name, [sent])
+
+
+def test_a_number_has_no_scores_and_several_labels_have_one_each(kind_bundle):
+    for goal, names in (("regression", ("logits",)), ("multi-label", ("logits", "scores"))):
+        kind = kind_bundle("audio", goal)
+        data = kind.inputs[:1].ravel().tolist()
+        first = {"name": "samples", "datatype": "INT16", "shape": [1, 2048], "data": data}
+        body = json.dumps({"inputs": [first]}).encode()
+        with load(kind.path) as bundle:
+            assert offered(bundle) == names
+            answer = asyncio.run(infer(Request(headers={}, body=body), "any", bundle))
+        outputs = {one["name"]: one["data"] for one in json.loads(answer.body)["outputs"]}
+        expected = kind.outputs(kind.inputs[:1])[0]
+        np.testing.assert_allclose(outputs["logits"], expected, rtol=1e-3, atol=1e-4)
+        if goal == "multi-label":
+            np.testing.assert_allclose(outputs["scores"], expit(expected), atol=1e-4)
 
 
 def test_the_offered_tensors_are_the_programs_own_and_the_scores(bundle):

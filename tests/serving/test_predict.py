@@ -9,7 +9,6 @@ from PIL import Image
 from scipy.special import softmax
 
 from diptych.core.errors import DataError
-from diptych.serving.bodies import is_batch
 from diptych.serving.predict import check_items
 
 EMPTY = np.zeros((4, 6, 3), np.uint8)
@@ -107,13 +106,6 @@ def test_a_wrong_body_is_one_line_and_a_hint(app, ask, media, body, status):
     assert "\n" not in reply.json["error"]
     assert "Traceback" not in reply.json["error"]
     assert reply.json["hint"]
-
-
-def test_a_stack_is_a_batch_unless_its_last_axis_can_be_channels():
-    assert is_batch((7, 28, 28))
-    assert is_batch((1, 28, 28, 1))
-    assert not is_batch((28, 28))
-    assert not is_batch((28, 28, 3))
 
 
 def test_a_batch_has_a_largest_length():
