@@ -51,9 +51,10 @@ def test_matrices_decay_and_vectors_do_not_and_what_is_frozen_is_left_alone(kind
     assert all(group["lr"] == 0.5 for group in groups)
 
 
-def test_sgd_takes_the_steps_that_are_written_in_the_books() -> None:
+@pytest.mark.parametrize("momentum", [0.9, 0.5, 0.0])
+def test_sgd_takes_the_steps_that_are_written_in_the_books(momentum: float) -> None:
     net = network()
-    recipe = TrainingRecipe(learning_rate=0.1, momentum=0.9, weight_decay=0.01)
+    recipe = TrainingRecipe(learning_rate=0.1, momentum=momentum, weight_decay=0.01)
     optimizer = optimizer_of(net, recipe)
     expected = net.layer.weight.detach().numpy().astype(np.float64)
     velocity = np.zeros_like(expected)
@@ -61,8 +62,8 @@ def test_sgd_takes_the_steps_that_are_written_in_the_books() -> None:
         step(net, optimizer, number)
         assert net.layer.weight.grad is not None
         gradient = net.layer.weight.grad.numpy() + 0.01 * expected
-        velocity = gradient if number == 0 else 0.9 * velocity + gradient
-        expected = expected - 0.1 * (gradient + 0.9 * velocity)
+        velocity = gradient if number == 0 else momentum * velocity + gradient
+        expected = expected - 0.1 * (gradient + momentum * velocity)
         assert net.layer.weight.detach().numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
