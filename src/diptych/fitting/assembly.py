@@ -18,7 +18,7 @@ from diptych.fitting.choice import relaxation_of_choice, relaxations
 from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary
 from diptych.fitting.recipe import FitRecipe
-from diptych.fitting.trainee import Trainee
+from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.trials import Trial, run_singly
 from diptych.fitting.verdicts import Evidence, cold, give_verdicts, memory, overall, scores
 from diptych.inference import golden, store
@@ -66,7 +66,7 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
     expected = {trial.program.name: run_singly(trial.session, examples) for trial in kept}
     contents = {name: data for trial in kept for name, data in trial.program.contents.items()}
     contents |= job.dataset.assets
-    contents["weights.safetensors"] = weights.encode(chosen.model.network)
+    contents["weights.safetensors"] = weights.encode(network_of(chosen.model))
     contents["golden.npz"] = golden.build(examples, expected)
     programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
     manifest = _manifest(job, outcome, chosen, programs)
@@ -141,7 +141,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         model=_model_summary(outcome, chosen),
         training=training,
         breakeven_predictions=breakeven(training.energy, outcome.evidence.energy),
-        curves=tuple(point for model in outcome.trainees for point in model.trained.curve),
+        curves=tuple(point for model in outcome.trainees for point in model.curve),
         machine=job.machine,
         provenance=Provenance(
             data=record,

@@ -18,11 +18,11 @@ def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingS
     Returns:
         Time, samples, operations, energy and cost of the left panel.
     """
-    cpu_seconds = sum(model.trained.cpu_seconds for model in trainees)
+    cpu_seconds = sum(model.cpu_seconds for model in trainees)
     return TrainingSummary(
-        seconds=sum(model.trained.seconds for model in trainees),
+        seconds=sum(model.seconds for model in trainees),
         cpu_seconds=cpu_seconds,
-        samples=sum(model.trained.samples for model in trainees),
+        samples=sum(model.samples for model in trainees),
         flops=sum(model.training_flops for model in trainees),
         energy=modelled(cpu_seconds),
         cost_usd=usd(cpu_seconds),

@@ -19,6 +19,7 @@ from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
 from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig
 from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
@@ -29,7 +30,7 @@ class ModelPlan(Value):
     """One network and how it is trained; files are called by the name."""
 
     name: Name
-    network: NetworkConfig
+    network: NetworkConfig | TreesConfig
     training: TrainingRecipe
 
 
@@ -65,7 +66,17 @@ class FitRecipe(Value):
             raise ConfigError(f"models share a name: {', '.join(names)}")
 
 
-KINDS = (FitRecipe, ModelPlan, ProgramPlan, TrainingRecipe, Replan, OwnConfig, *NETWORKS, *BATCHES)
+KINDS = (
+    FitRecipe,
+    ModelPlan,
+    ProgramPlan,
+    TrainingRecipe,
+    Replan,
+    OwnConfig,
+    TreesConfig,
+    *NETWORKS,
+    *BATCHES,
+)
 FIELDS = {field.name for kind in KINDS for field in structs.fields(kind)}
 
 

@@ -12,10 +12,10 @@ from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.settings import Settings
-from diptych.fitting.trainee import Trainee, train_model
+from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
 from diptych.targets.lower import lower_all
-from diptych.training.loop import RunControl, compute_outputs
+from diptych.training.loop import RunControl
 
 TEACHER_SHARE = 0.45
 LEAST_TEACHER_SHARE = 0.15
@@ -61,11 +61,12 @@ class FitSession:
         if not students or seconds < LEAST_TEACHER_SHARE * self.limit_s:
             seconds = self._training_seconds(1)
         teacher = self._train(self.recipe.teacher, seconds, None)
-        splits = {"validation": self.job.dataset.validation, "test": self.job.dataset.test}
-        for name, split in splits.items():
-            recipe = teacher.plan.training
-            self.teacher_outputs[name] = compute_outputs(teacher.network, split.inputs, recipe)
-        self._try(teacher)
+        self.teacher_outputs = {
+            "validation": teacher.outputs(self.job.dataset, "validation"),
+            "test": teacher.outputs(self.job.dataset, "test"),
+        }
+        if teacher.network is not None:
+            self._try(teacher)
 
     def train_student(self, plan: ModelPlan) -> None:
         """Train a student of the teacher, try its programs and write the best bundle so far.
@@ -78,10 +79,19 @@ class FitSession:
         self._try(self._train(plan, seconds, self.trainees[0]))
 
     def has_time(self) -> bool:
-        """Say whether another model can be trained, lowered and tried."""
+        """Say whether another model can be trained, lowered and tried.
+
+        Returns:
+            True too where there is no program yet, however late it is.
+
+        Raises:
+            KeyboardInterrupt: If a person stopped it before there was anything to keep.
+        """
+        if self.settings.stop and not self.trials:
+            raise KeyboardInterrupt
         if self.settings.stop:
             return False
-        return self._training_seconds(1) > LEAST_TRAINING_S
+        return not self.trials or self._training_seconds(1) > LEAST_TRAINING_S
 
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
@@ -121,7 +131,7 @@ class FitSession:
         started = self.settings.clock()
         plans = QUICK if self.settings.stop else self.recipe.programs
         programs = lower_all(
-            model.network,
+            network_of(model),
             self.job.dataset.spec.tensor(),
             [plan.choice for plan in plans],
             calibration=self.calibration,

@@ -9,9 +9,10 @@ from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
 from diptych.fitting.job import open_job
-from diptych.fitting.recipe import ProgramPlan
+from diptych.fitting.recipe import ModelPlan, ProgramPlan
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle
+from diptych.training.trees import TreesConfig
 
 NO_BUDGET = Budget()
 AS_TRAINED = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
@@ -32,7 +33,7 @@ def train(
         out: The bundle's folder; by default the data's name with ``.dip`` in this folder.
         time_limit: Seconds, or such as ``"25m"``; without it the weights depend on nothing timed.
         seed: Of everything random; by default that of the recipe, or 0.
-        settings: The rest; of a recipe only the teacher is trained.
+        settings: The rest; of a recipe only the first network is trained.
 
     Returns:
         The bundle, loaded.
@@ -41,5 +42,10 @@ def train(
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     job = open_job(data, NO_BUDGET, out, settings.seed(seed), settings)
     plan = recipe_of(job, seed, settings, timed=seconds is not None)
-    recipe = replace(plan, students=(), programs=AS_TRAINED)
+    network = next(p for p in (plan.teacher, *plan.students) if _is_network(p))
+    recipe = replace(plan, teacher=network, students=(), programs=AS_TRAINED)
     return run_job(job, recipe, None if seconds is None else started + seconds, settings)
+
+
+def _is_network(plan: ModelPlan) -> bool:
+    return not isinstance(plan.network, TreesConfig)

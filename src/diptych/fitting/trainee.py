@@ -5,7 +5,7 @@ Shapes: N items, K outputs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,17 +13,18 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from diptych.compression.distill import distillation, running
+from diptych.compression.distill import distillation, recorded, running
 from diptych.core.errors import ConfigError
 from diptych.core.specs import InputSpec
-from diptych.core.values import Dataset
+from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.tasks.own import task_of
-from diptych.training.loop import RunControl, TrainedNetwork, initialize, train_network
+from diptych.training.loop import RunControl, compute_outputs, initialize, train_network
 from diptych.training.models import NETWORKS, OwnConfig
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.objectives import Objective, learn, learn_labels, mixed
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.trees import TrainedTrees, TreesConfig, train_trees
 
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
@@ -42,25 +43,58 @@ class Scaled(Protocol):
 class Trainee:
     """A trained model: the plan as it was really followed, its size and what training used.
 
-    `flops` is of one forward pass; `training_flops` of the whole run, a multiply-add counted as
-    two.
+    `network` is in evaluation mode; trees have none, but their `recorded` outputs. `flops` is of
+    one forward pass; `training_flops` of the whole run, a multiply-add counted as two.
     """
 
     plan: ModelPlan
-    trained: TrainedNetwork
-    parameters: int
-    flops: int
-    training_flops: int
+    network: nn.Module | None
+    recorded: TrainedTrees | None = None
+    seconds: float
+    cpu_seconds: float
+    samples: int
+    curve: tuple[CurvePoint, ...] = ()
+    parameters: int = 0
+    flops: int = 0
+    training_flops: int = 0
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.plan.name
 
-    @property
-    def network(self) -> nn.Module:
-        """The network in evaluation mode."""
-        return self.trained.network
+    def outputs(self, dataset: Dataset, split: Literal["validation", "test"]) -> np.ndarray:
+        """Answer a split.
+
+        Args:
+            dataset: What the model was trained on.
+            split: Which.
+
+        Returns:
+            float32 (N, K).
+        """
+        if self.recorded is not None:
+            answers: np.ndarray = getattr(self.recorded, split)
+            return answers
+        inputs = getattr(dataset, split).inputs
+        return compute_outputs(network_of(self), inputs, self.plan.training)
+
+
+def network_of(model: Trainee) -> nn.Module:
+    """Give the network of a model that is one.
+
+    Args:
+        model: Not trees.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        TypeError: If it has none.
+    """
+    if model.network is None:
+        raise TypeError(f"{model.name} is no network")
+    return model.network
 
 
 def train_model(
@@ -69,7 +103,7 @@ def train_model(
     """Train a model as planned.
 
     Args:
-        plan: The network and its recipe.
+        plan: The network or the trees, and the recipe.
         dataset: The data.
         control: Deadline, progress, stop request; its name and seed name the random streams.
         teacher: Whom to imitate; without one the labels are learned.
@@ -77,6 +111,16 @@ def train_model(
     Returns:
         The trained model.
     """
+    if isinstance(plan.network, TreesConfig):
+        trees = train_trees(dataset, plan.network, control, threads=plan.training.threads)
+        return Trainee(
+            plan=plan,
+            network=None,
+            recorded=trees,
+            seconds=trees.seconds,
+            cpu_seconds=trees.cpu_seconds,
+            samples=len(dataset.train) * (plan.network.folds - 1),
+        )
     network = build(plan, dataset, control.seed)
     flops = forward_flops(network, dataset.spec)
     objective = objective_of(dataset, plan.training, teacher)
@@ -84,7 +128,11 @@ def train_model(
     flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
     return Trainee(
         plan=replace(plan, training=trained.recipe),
-        trained=trained,
+        network=trained.network,
+        seconds=trained.seconds,
+        cpu_seconds=trained.cpu_seconds,
+        samples=trained.samples,
+        curve=trained.curve,
         parameters=sum(p.numel() for p in network.parameters()),
         flops=flops,
         training_flops=flops_per_sample * trained.samples,
@@ -116,7 +164,11 @@ def objective_of(dataset: Dataset, recipe: TrainingRecipe, teacher: Trainee | No
         )
     if teacher is None:
         return labels
-    answers = running(teacher.network, bf16=recipe.bf16)
+    answers = (
+        running(network_of(teacher), bf16=recipe.bf16)
+        if teacher.recorded is None
+        else recorded(torch.from_numpy(teacher.recorded.train))
+    )
     imitation = distillation(dataset.goal, answers, recipe.temperature, scale=scale)
     return mixed(labels, imitation, recipe.label_share) if recipe.label_share else imitation
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Candidate, Dataset
-from diptych.fitting.trainee import Trainee
+from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.verdicts import scores
 from diptych.inference.runtimes import Session, open_session
 from diptych.measure.cost import usd_per_million
@@ -75,7 +75,7 @@ def try_programs(
     lowered = list(programs)
     trials = []
     inputs, assets_bytes = dataset.validation.inputs, sum(map(len, dataset.assets.values()))
-    reference = compute_outputs(model.network, inputs[:PARITY_ITEMS], model.plan.training)
+    reference = compute_outputs(network_of(model), inputs[:PARITY_ITEMS], model.plan.training)
     for done, program in enumerate(lowered, 1):
         session = open_lowered(program)
         outputs = run_all(session, inputs)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 
-from diptych.core.errors import DataError, TrainingError
+from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.core.progress import Step
 from diptych.core.seeds import derive, generator
@@ -76,7 +76,7 @@ def train_trees(
 
     Raises:
         DataError: If the data is no table, or has fewer rows than folds.
-        TrainingError: If a person asked to stop.
+        KeyboardInterrupt: If a person asked to stop.
     """
     spec, train = dataset.spec, dataset.train
     if not isinstance(spec, TableSpec) or len(train) < config.folds:
@@ -88,7 +88,7 @@ def train_trees(
     with require("threadpoolctl", "train").threadpool_limits(threads):
         for fold in range(config.folds):
             if control.stop:
-                raise TrainingError("stopped while trees were grown", "run it again")
+                raise KeyboardInterrupt
             control.report(Step(stage=control.name, done=fold, total=config.folds))
             answers = _grow(dataset, config, folds != fold, derive(control.seed, f"fold-{fold}"))
             unseen[folds == fold] = answers(train.inputs[folds == fold])
