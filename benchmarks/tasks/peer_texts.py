@@ -122,7 +122,8 @@ def supervised(texts: Texts, setting: dict, seed: int):
 
     with TemporaryDirectory() as folder:
         path = str(lines(texts, Path(folder)))
-        fixed = {"wordNgrams": 2, "thread": 1, "seed": seed, "verbose": 0}
+        fixed = {"wordNgrams": 2, "thread": 1, "verbose": 0}
+        fixed["seed"] = seed + 1  # its generator takes 0 for 1
         return fasttext.train_supervised(input=path, **setting, **fixed)
 
 
