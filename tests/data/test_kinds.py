@@ -9,7 +9,7 @@ from diptych.data.kinds import fail_unknown
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a.csv", r"tables and text \(\.csv\)"),
+        ("a.xlsx", r"tables and text of other formats \(\.xlsx\)"),
         ("a.MP3", "sound of other formats"),
         ("a.zip", "archives"),
         ("a.tif", "pictures of other formats"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from diptych.core.errors import DataError
-from diptych.data.parquet import class_names, parquet_files, read_parquet
+from diptych.data.parquet import class_names, holds_rows, parquet_files, read_parquet, split_of
 from diptych.data.raw import RawSplit
 
 PICTURES = [b"one", b"two", b"three"]
@@ -147,6 +147,40 @@ def test_files_in_the_folder_come_before_those_in_data(tmp_path: Path) -> None:
     outer = write(tmp_path / "a.parquet", {"x": [1]})
     write(tmp_path / "data" / "b.parquet", {"x": [1]})
     assert parquet_files(tmp_path) == [outer]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        ({"a": [1], "label": ["x"]}, True),
+        ({"image": STRUCTS}, False),
+        ({"img": LABELS}, False),
+        ({"sound": STRUCTS}, False),
+        ({"content": PICTURES}, False),
+    ],
+)
+def test_a_file_without_content_of_files_holds_rows(
+    tmp_path: Path, columns: dict[str, object], rows: bool
+) -> None:
+    assert holds_rows(write(tmp_path / "a.parquet", columns)) is rows
+
+
+def test_a_damaged_file_holds_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    assert not holds_rows(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train.csv", "train"),
+        ("Val-0.tsv", "validation"),
+        ("t10k.csv", "test"),
+        ("trained.csv", ""),
+    ],
+)
+def test_a_split_is_known_by_the_first_word_of_a_name(name: str, split: str) -> None:
+    assert split_of(Path(name)) == split
 
 
 @pytest.mark.data

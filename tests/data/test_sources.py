@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from diptych.core.errors import DataError
 from diptych.data.sources import recognize
@@ -56,9 +58,29 @@ def test_pictures_without_class_folders_are_refused_with_what_is_expected(tmp_pa
     assert caught.value.hint.endswith("CLASS/1.jpg")
 
 
-@pytest.mark.parametrize("name", ["a.csv", "folder/a.csv"])
-def test_a_table_is_not_read_yet(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder").mkdir()
+@pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.jsonl", "a.json"])
+def test_a_table_is_recognized_by_its_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("text,label\n")
-    with pytest.raises(DataError, match=r"tables and text \(\.csv\) cannot be read yet"):
-        recognize((tmp_path / name) if name == "a.csv" else (tmp_path / name).parent)
+    assert recognize(tmp_path / name)[0] == recognize(tmp_path)[0] == "table"
+
+
+def test_parquet_without_pictures_is_a_table(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"a": [1], "label": [1]}), tmp_path / "a.parquet")
+    assert recognize(tmp_path)[0] == recognize(tmp_path / "a.parquet")[0] == "table"
+    parquet.write_table(pa.table({"image": [b""], "label": [1]}), tmp_path / "a.parquet")
+    assert recognize(tmp_path)[0] == recognize(tmp_path / "a.parquet")[0] == "parquet"
+
+
+def test_a_table_beside_class_folders_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(b"")
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    assert recognize(tmp_path)[0] == "folders"
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "folder/a.txt"])
+def test_other_files_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / name).write_text("")
+    with pytest.raises(DataError, match="tables and text of other formats"):
+        recognize((tmp_path / name) if name == "a.xlsx" else (tmp_path / name).parent)

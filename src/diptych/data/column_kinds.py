@@ -87,8 +87,8 @@ def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401
     if same:
         shown = sample[0].as_py()
         warning = (
-            f"{shown!r} is read as {example_of(best)!r} is the 31st of January, but "
-            f"{example_of(same[0])!r} would fit too"
+            f"{shown!r} is read in the form {example_of(best)!r}, though {example_of(same[0])!r} "
+            "would fit too"
         )
     return _varied(DateColumn(name=name, format=best), cells, warning)
 
