@@ -61,7 +61,7 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     tokenizer = _train(seen)
     if tokenizer.get_vocab_size() <= 2:
         raise DataError("no training text holds a letter or a sign", "check the text's column")
-    widest = TextSpec(tokens=MOST_TOKENS, vocabulary=tokenizer.get_vocab_size())
+    widest = TextSpec(tokens=MOST_TOKENS + 1, vocabulary=tokenizer.get_vocab_size())
     assets = {TOKENIZER: _written(tokenizer)}
     lengths = _lengths(seen, widest, assets)
     report(Step(stage="learn words", done=1, total=1))
@@ -118,7 +118,12 @@ def _train(texts: Sequence[str]) -> Any:  # noqa: ANN401  an untyped library's o
         require("tokenizers.models", "text").BPE(unk_token=UNKNOWN, fuse_unk=True)
     )
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
+        [
+            normalizers.NFKC(),
+            normalizers.BertNormalizer(
+                handle_chinese_chars=False, strip_accents=False, lowercase=True
+            ),
+        ]
     )
     splitting = require("tokenizers.pre_tokenizers", "text")
     marked = splitting.Metaspace(replacement=WORD_START, prepend_scheme="always", split=False)
@@ -156,7 +161,7 @@ def _lengths(texts: Sequence[str], widest: TextSpec, assets: Assets) -> np.ndarr
 
 def _facts(lengths: np.ndarray, tokens: int, vocabulary: int) -> tuple[str, ...]:
     low, middle, high = np.quantile(lengths, (0, 0.5, 1), method="nearest").tolist()
-    more = " or more" if high == MOST_TOKENS else ""
+    more = " or more" if high > MOST_TOKENS else ""
     return (
         f"texts of {low} to {high}{more} word pieces, {middle} in the middle",
         f"{vocabulary:,} different pieces; the first {tokens} of a text are used",

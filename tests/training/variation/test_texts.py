@@ -1,0 +1,59 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diptych.training.variation.texts import UNKNOWN, TextBatches, TextVariation
+
+
+def texts(lengths: list[int], places: int = 12) -> torch.Tensor:
+    tokens = torch.randint(2, 100, (len(lengths), places), dtype=torch.int32)
+    return torch.where(torch.arange(places) < torch.tensor(lengths)[:, None], tokens, 0)
+
+
+def batches(tokens: torch.Tensor, forget: float, seed: int = 0) -> TextBatches:
+    generator = torch.Generator().manual_seed(seed)
+    return TextBatches(tokens, TextVariation(forget=forget), generator)
+
+
+def test_a_batch_is_as_long_as_its_longest_text() -> None:
+    tokens = texts([3, 12, 5, 0])
+    for chosen, longest in (([0, 2], 5), ([1], 12), ([3], 1), ([3, 0], 3)):
+        drawn = batches(tokens, 0.0).draw(torch.tensor(chosen), 0)
+        assert drawn.dtype == torch.int32
+        assert torch.equal(drawn, tokens[chosen, :longest])
+
+
+def test_the_wanted_share_of_pieces_is_forgotten_and_no_padding() -> None:
+    tokens = texts([8] * 4000)
+    drawn = batches(tokens, 0.3).draw(torch.arange(4000), 0)
+    share = (drawn == UNKNOWN).float().mean().item()
+    assert abs(share - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 32_000)
+    assert torch.equal(drawn == 0, tokens[:, :8] == 0)
+    kept = drawn != UNKNOWN
+    assert torch.equal(drawn[kept], tokens[:, :8][kept])
+
+
+def test_texts_themselves_stay_as_they_are_and_draws_differ() -> None:
+    tokens = texts([12] * 50)
+    before, source = tokens.clone(), batches(tokens, 0.5)
+    first, second = (source.draw(torch.arange(50), 0) for _ in range(2))
+    assert torch.equal(tokens, before)
+    assert not torch.equal(first, second)
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 20))
+def test_an_order_has_each_item_once(lengths: list[int], batch_size: int) -> None:
+    order = batches(texts(lengths), 0.1).order(batch_size)
+    assert order.sort().values.tolist() == list(range(len(lengths)))
+
+
+def test_the_texts_of_a_batch_are_about_equally_long_and_batches_come_in_any_order() -> None:
+    tokens = texts(np.random.default_rng(0).integers(1, 13, 1000).tolist())
+    source = batches(tokens, 0.0)
+    order = source.order(50)
+    lengths = source.lengths[order].view(20, 50)
+    assert (lengths.max(1).values - lengths.min(1).values).max() <= 3
+    middle = lengths.float().mean(1)
+    assert not torch.equal(middle, middle.sort().values)
+    assert not torch.equal(order, source.order(50))
