@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from diptych.cli.evaluate import document, summary
 from diptych.cli.main import run
+from diptych.core.values import Estimate
+from diptych.fitting.evaluate import ClassScore, Evaluation
 
 
 @pytest.mark.slow
@@ -22,3 +25,51 @@ def test_an_evaluation_is_printed_for_people_and_for_programs(
 def test_a_bundle_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "nowhere.dip", "digits"]) == 2
     assert "nowhere.dip" in capsys.readouterr().err
+
+
+def number(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.25, high=value + 0.25, n=8, method="by hand")
+
+
+CLASSES = Evaluation(
+    n=8,
+    score="accuracy",
+    scores={"accuracy": number(0.5), "f1": number(0.375)},
+    items="test split",
+    per_class=(
+        ClassScore(label="ant", n=8, recall=number(0.5), precision=number(0.75)),
+        ClassScore(label="bee", n=0, recall=None, precision=None),
+    ),
+    confusion=((4, 4), (0, 0)),
+)
+NUMBERS = Evaluation(
+    n=8, score="r2", scores={"r2": number(0.5), "mae": number(2000.25)}, items="all items"
+)
+
+
+def test_the_document_begins_with_the_main_score_and_its_interval() -> None:
+    found = document(CLASSES)
+    assert (found["n"], found["accuracy"], found["low"], found["high"]) == (8, 0.5, 0.25, 0.75)
+    assert found["scores"]["f1"]["value"] == 0.375  # type: ignore[index]
+    assert found["confusion"] == ((4, 4), (0, 0))
+    found = json.loads(json.dumps(document(NUMBERS)))
+    assert (found["r2"], found["score"], found["per_class"]) == (0.5, "r2", [])
+
+
+def test_people_see_every_score_in_its_unit_and_the_classes() -> None:
+    lines = summary(CLASSES).splitlines()
+    assert lines[0] == "8 items (test split)"
+    shown = [line.split() for line in lines]
+    assert ["accuracy", "50.00", "%", "25.00", "%", "to", "75.00", "%", "by", "hand"] in shown
+    assert ["f1", "37.50", "%", "12.50", "%", "to", "62.50", "%", "by", "hand"] in shown
+    assert ["ant", "8", "50.00", "%", "±", "25.0", "75.00", "%", "±", "25.0"] in shown
+    assert ["bee", "0", "none", "none"] in shown
+    assert ["ant", "4", "4"] in shown
+
+
+def test_numbers_have_no_classes_and_are_shown_in_their_own_unit() -> None:
+    text = summary(NUMBERS)
+    shown = [line.split() for line in text.splitlines()]
+    assert ["mae", "2,000", "2,000", "to", "2,000", "by", "hand"] in shown
+    assert "class" not in text
+    assert "is \\ called" not in text

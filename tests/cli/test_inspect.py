@@ -74,3 +74,38 @@ def test_an_unknown_name_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[st
         "error: 'digitz' is neither a built-in data set nor a path that exists\n"
         "hint: did you mean 'digits'?\n"
     )
+
+
+def test_numbers_told_are_named_and_counted_without_classes() -> None:
+    text = page(
+        msgspec.structs.replace(
+            FOUND,
+            task="image-regression",
+            labels=("age",),
+            counts_per_class={},
+            facts=("age in train: 1 to 99, median 40",),
+        )
+    )
+    assert text.splitlines() == [
+        "pets: image-regression, age",
+        "input: 32 x 32 x 3 uint8",
+        "age in train: 1 to 99, median 40",
+        "splits: test as given",
+        f"sha256: {'ab' * 32}",
+        "",
+        "     train  validation  test",
+        "---  -----  ----------  ----",
+        "all  1,400           2     3",
+        "warning: something is odd",
+    ]
+
+
+def test_a_goal_asked_for_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "digits", "--json", "--task", "regression"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["task"], document["counts_per_class"]) == ("image-regression", {})
+    assert any("0 to 9" in fact for fact in document["facts"])
+    order = "9,8,7,6,5,4,3,2,1,0"
+    assert run(["inspect", "digits", "--json", "--task", "ordinal", "--order", order]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["task"], document["labels"]) == ("image-ordinal", order.split(","))

@@ -1,6 +1,27 @@
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from diptych.cli.main import run
+from diptych.cli.options import order_of, task_of
+from diptych.core.errors import ConfigError
+from diptych.core.values import Goal
+from diptych.tasks.own import Task
+
+OWN = """
+import numpy as np
+from diptych.tasks.own import Task
+
+def decode(item):
+    return np.zeros(3, np.float32)
+
+def network(spec, outputs, width):
+    raise NotImplementedError
+
+TASK = Task(name="three", shape=(3,), decode=decode, network=network, goal="ordinal")
+OTHER = 3
+"""
 
 
 @pytest.mark.parametrize("verb", ["fit", "train"])
@@ -11,3 +32,84 @@ def test_verbs_that_share_options_explain_them_alike(
     shown = " ".join(capsys.readouterr().out.split())
     for words in ("--time-limit", "Such as 90s, 25m or 1.5h.", "--recipe", "--skip-unreadable"):
         assert words in shown
+    for words in ("--task", "--order", "Ordinal classes from least to most"):
+        assert words in shown
+
+
+@pytest.mark.parametrize("goal", get_args(Goal))
+def test_a_task_is_a_goal_by_its_name(goal: Goal) -> None:
+    assert task_of(goal) == (goal, None)
+
+
+def test_without_a_task_and_an_order_the_labels_say() -> None:
+    assert task_of(None) == (None, None)
+    assert order_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [
+        ("regresion", "regression"),
+        ("Ordinal", "ordinal"),
+        ("multilabel", "multi-label"),
+        ("clasification", "classification"),
+    ],
+)
+def test_a_misspelt_task_gets_the_nearest_name(word: str, nearest: str) -> None:
+    with pytest.raises(ConfigError, match=f"{word!r}") as raised:
+        task_of(word)
+    assert f"did you mean {nearest!r}?" in raised.value.hint
+
+
+def test_a_task_like_no_other_gets_the_names_of_the_goals() -> None:
+    with pytest.raises(ConfigError, match="'xyzzy'") as raised:
+        task_of("xyzzy")
+    assert all(goal in raised.value.hint for goal in get_args(Goal))
+
+
+def test_a_users_own_task_is_taken_from_its_file_with_its_goal(tmp_path: Path) -> None:
+    (tmp_path / "three_task.py").write_text(OWN)
+    goal, own = task_of(f"{tmp_path / 'three_task.py'}:TASK")
+    assert goal == "ordinal"
+    assert isinstance(own, Task)
+    assert own.name == "three"
+    with pytest.raises(ConfigError, match="'TSK'"):
+        task_of(f"{tmp_path / 'three_task.py'}:TSK")
+    with pytest.raises(ConfigError, match="not a diptych"):
+        task_of(f"{tmp_path / 'three_task.py'}:OTHER")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("low,medium,high", ("low", "medium", "high")),
+        (" low , medium ,high ", ("low", "medium", "high")),
+        ("1,2", ("1", "2")),
+        ("one word,two words", ("one word", "two words")),
+    ],
+)
+def test_an_order_is_the_names_between_the_commas(text: str, expected: tuple[str, ...]) -> None:
+    assert order_of(text) == expected
+
+
+@pytest.mark.parametrize("verb", ["fit", "train", "inspect"])
+@pytest.mark.parametrize(
+    ("words", "seen", "hint"),
+    [
+        (["--task", "regresion"], "regresion", "regression"),
+        (["--task", "ordinal", "--order", "0,1,2,3,4,5,6,7,8,nine"], "class '9'", "nine"),
+        (["--task", "ordinal", "--order", "0,1,1"], "'1' twice", "once"),
+    ],
+)
+def test_a_wrong_task_or_order_is_one_line(
+    verb: str, words: list[str], seen: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([verb, "digits", *words]) == 2
+    out, err = capsys.readouterr()
+    lines = err.strip().splitlines()
+    assert out == ""
+    assert lines[0].startswith("error: ")
+    assert seen in lines[0]
+    assert lines[1].startswith("hint: ")
+    assert hint in lines[1]
+    assert len(lines) == 2

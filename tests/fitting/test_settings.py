@@ -3,7 +3,11 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from diptych.core.progress import silent
+from diptych.data.reading import Options
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import SETTINGS, Settings
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
 
 
 def test_the_usual_settings_show_nothing_and_stop_never() -> None:
@@ -26,3 +30,32 @@ def test_a_time_limit_counts_from_the_start_that_is_given_or_from_now() -> None:
     assert [settings.begin(), settings.begin()] == [5.0, 6.0]
     assert Settings(started=2.5, clock=lambda: 9.0).begin() == 2.5
     assert Settings(started=0.0, clock=lambda: 9.0).begin() == 0.0
+
+
+def test_what_is_asked_of_the_data_reaches_its_reader() -> None:
+    settings = Settings(
+        label="age",
+        goal="ordinal",
+        order=("low", "high"),
+        image_size=32,
+        skip_unreadable=True,
+    )
+    assert settings.reading(7) == Options(
+        seed=7,
+        target="age",
+        goal="ordinal",
+        order=("low", "high"),
+        image_size=32,
+        skip_unreadable=True,
+    )
+
+
+def test_the_seed_is_the_one_asked_for_or_the_recipes_or_0() -> None:
+    plan = ModelPlan(
+        name="teacher",
+        network=ResidualNetConfig(stem=8, widths=(), blocks=()),
+        training=TrainingRecipe(),
+    )
+    settings = Settings(recipe=FitRecipe(teacher=plan, seed=5))
+    assert [settings.seed(given) for given in (3, 0, None)] == [3, 0, 5]
+    assert Settings().seed(None) == 0

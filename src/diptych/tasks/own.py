@@ -149,9 +149,10 @@ def task_of(dataset: Dataset) -> Task | None:
 def _entry_point(name: str) -> object:
     known = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in known:
+        near = f"{nearest(name, known)}; or " if known else ""
         raise ConfigError(
             f"there is no task {name!r} installed",
-            f"{nearest(name, known)}; or hand it over: --task file.py:TASK, load(..., task=TASK)",
+            f"{near}hand it over: --task file.py:TASK, load(..., task=TASK)",
         )
     return known[name].load()
 
