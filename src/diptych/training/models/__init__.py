@@ -4,26 +4,44 @@ from typing import Any
 
 from diptych.training.models.conformer import Conformer, ConformerConfig
 from diptych.training.models.dscnn import DepthwiseNet, DepthwiseNetConfig
+from diptych.training.models.ngrams import Ngrams, NgramsConfig
 from diptych.training.models.own import OwnConfig
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 from diptych.training.models.tabular import Tabular, TabularConfig
+from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
+from diptych.training.models.transformer import Transformer, TransformerConfig
 
 __all__ = [
     "NETWORKS",
     "ConformerConfig",
     "DepthwiseNetConfig",
     "NetworkConfig",
+    "NgramsConfig",
     "OwnConfig",
     "ResidualNet",
     "ResidualNetConfig",
     "TabularConfig",
+    "TextConvolutionConfig",
+    "TransformerConfig",
 ]
 
-NetworkConfig = ResidualNetConfig | DepthwiseNetConfig | ConformerConfig | TabularConfig | OwnConfig
+NetworkConfig = (
+    ResidualNetConfig
+    | DepthwiseNetConfig
+    | ConformerConfig
+    | NgramsConfig
+    | TextConvolutionConfig
+    | TransformerConfig
+    | TabularConfig
+    | OwnConfig
+)
 NETWORKS: dict[type, Any] = {
     ResidualNetConfig: ResidualNet,
     DepthwiseNetConfig: DepthwiseNet,
     ConformerConfig: Conformer,
+    NgramsConfig: Ngrams,
+    TextConvolutionConfig: TextConvolution,
+    TransformerConfig: Transformer,
     TabularConfig: Tabular,
 }
 """The class of each config, made from the config, an input's spec and the number of outputs.

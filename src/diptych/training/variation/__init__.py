@@ -8,10 +8,19 @@ from torch import Tensor
 
 from diptych.training.variation.pictures import PictureBatches, PictureVariation
 from diptych.training.variation.sounds import SoundBatches, SoundVariation
+from diptych.training.variation.texts import TextBatches, TextVariation
 
-__all__ = ["BATCHES", "Batches", "PictureVariation", "SoundVariation", "Variation", "batches_of"]
+__all__ = [
+    "BATCHES",
+    "Batches",
+    "PictureVariation",
+    "SoundVariation",
+    "TextVariation",
+    "Variation",
+    "batches_of",
+]
 
-Variation = PictureVariation | SoundVariation
+Variation = PictureVariation | SoundVariation | TextVariation
 
 
 class Batches(Protocol):
@@ -56,6 +65,7 @@ class PlainBatches:
 BATCHES: dict[type, Callable[[Tensor, Any, torch.Generator], Batches]] = {
     PictureVariation: PictureBatches,
     SoundVariation: SoundBatches,
+    TextVariation: TextBatches,
 }
 
 
