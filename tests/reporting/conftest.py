@@ -1,6 +1,7 @@
 """A manifest made by hand: the figures look like Fashion-MNIST's, but nothing was measured."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.core.manifest import FORMAT_VERSION, Machine, Manifest, Provenance
-from diptych.core.specs import ImageSpec, TensorSpec
+from diptych.core.progress import silent
+from diptych.core.specs import (
+    AudioSpec,
+    CategoryColumn,
+    DateColumn,
+    ImageSpec,
+    NumberColumn,
+    TableSpec,
+    TensorSpec,
+)
 from diptych.core.values import (
     Candidate,
     CurvePoint,
@@ -23,6 +33,10 @@ from diptych.core.values import (
     TrainingSummary,
     Verdict,
 )
+from diptych.data import texts
+from diptych.data.raw import RawSplit
+from diptych.data.reading import Options
+from diptych.tasks.text import preparer, speller
 
 LABELS = (
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat",
@@ -51,6 +65,17 @@ class Pictures:
 
     inputs: np.ndarray
     logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bundle of some kind and goal, with golden examples and what else a page needs."""
+
+    manifest: Manifest
+    inputs: np.ndarray
+    outputs: np.ndarray
+    assets: dict[str, bytes]
+    run: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def share(value: float, n: int) -> Estimate:
@@ -242,3 +267,107 @@ def pictures() -> Pictures:
     inputs = (127 + 120 * np.stack(waves)).astype(np.uint8)[..., None]
     logits = rng.normal(size=(40, 10)) + 6 * np.eye(10)[classes]
     return Pictures(inputs=inputs, logits=logits.astype(np.float32))
+
+
+def number(value: float, half: float) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half, n=4128, method="made up")
+
+
+@pytest.fixture(scope="session")
+def scored(manifest: Manifest) -> Callable[..., Manifest]:
+    """Give the maker of a manifest of another input, goal, labels and scores (by name)."""
+
+    def make(spec, goal, labels, scores: dict[str, float]) -> Manifest:
+        estimates = {name: number(value, 0.03 * value) for name, value in scores.items()}
+        return replace(
+            manifest,
+            goal=goal,
+            input=spec,
+            labels=labels,
+            candidates=tuple(replace(one, scores=estimates) for one in manifest.candidates),
+            teacher=replace(manifest.teacher, scores=estimates),
+            model=replace(manifest.model, scores=estimates),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sound(scored) -> Case:
+    """Give 12 made-up sounds of one second, a rising tone each."""
+    rate, time = 8000, np.arange(8000) / 8000
+    tones = [np.sin(2 * np.pi * (200 + 100 * k + 600 * time) * time) for k in range(12)]
+    spec = AudioSpec(sample_rate=rate, samples=rate)
+    labels, scores = ("one", "two", "three"), {"accuracy": 0.985, "f1": 0.98, "auroc": 0.999}
+    return Case(
+        manifest=scored(spec, "classification", labels, scores),
+        inputs=(8000 * np.stack(tones)).astype(np.int16),
+        outputs=(5 * np.eye(3)[np.arange(12) % 3]).astype(np.float32),
+        assets={},
+    )
+
+
+@pytest.fixture(scope="session")
+def written(scored) -> Case:
+    """Give 3 texts, judged by how often they say good and bad."""
+    known = ("a good film", "bad film", "< b > שלום") * 20
+    split = RawSplit(items=known, labels=known, contents=known)
+    learned = texts.learn({"train": split}, Options(), silent)
+    prepare, spell = preparer(learned.spec, learned.assets), speller(learned.assets)
+
+    def judge(tokens: np.ndarray) -> np.ndarray:
+        words = [[piece.strip() for piece in spell(row)] for row in tokens]
+        good = np.array([row.count("good") - row.count("bad") for row in words])
+        return np.stack([-good, good], axis=1).astype(np.float32)
+
+    inputs = np.stack([prepare(text) for text in ("a good film bad good", "bad < b >", "")])
+    scores = {"accuracy": 0.84, "f1": 0.83, "auroc": 0.91}
+    return Case(
+        manifest=scored(learned.spec, "classification", ("negative", "positive"), scores),
+        inputs=inputs,
+        outputs=judge(inputs),
+        assets=learned.assets,
+        run=judge,
+    )
+
+
+@pytest.fixture(scope="session")
+def tabled(scored) -> Case:
+    """Give 8 rows with a number, a word and a date each, and the price told of them."""
+    columns = (
+        NumberColumn(name="rooms"),
+        CategoryColumn(name="place", values=("inland", "bay")),
+        DateColumn(name="sold", format="%d/%m/%Y"),
+    )
+    rows = [[k + 0.5, k % 3, 9000.0 + k] for k in range(7)]
+    return Case(
+        manifest=scored(
+            TableSpec(columns=columns, ignored=("price",)),
+            "regression",
+            ("price",),
+            {"r2": 0.83, "rmse": 46_500.0, "mae": 30_300.0},
+        ),
+        inputs=np.array([*rows, [np.nan, 0, np.nan]], np.float32),
+        outputs=np.array([[5e5], [1e5], [3e5], [2e5], [4e5], [7e5], [6e5], [8e5]], np.float32),
+        assets={},
+    )
+
+
+@pytest.fixture(scope="session")
+def tagged(scored, pictures) -> Case:
+    """Give pictures with any of three labels each."""
+    rng = np.random.default_rng(1)
+    scores = {"f1": 0.74, "accuracy": 0.52, "auroc": 0.93}
+    return Case(
+        manifest=scored(SPEC, "multi-label", ("cat", "night", "text"), scores),
+        inputs=pictures.inputs,
+        outputs=rng.normal(size=(40, 3)).astype(np.float32),
+        assets={},
+    )
+
+
+@pytest.fixture(params=["sound", "written", "tabled", "tagged"])
+def case(request: pytest.FixtureRequest) -> Case:
+    """Give every kind of input and goal, one after the other."""
+    found: Case = request.getfixturevalue(request.param)
+    return found

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from diptych.reporting.card import render_card, usage
+from diptych.reporting.inputs import describe
 
 EVIL = '"]\n---\n<script>alert(1)</script> ![x](http://evil.example/x.png) ```'
 
@@ -70,3 +71,38 @@ def test_the_card_says_what_it_does_not_know(manifest) -> None:
     assert "License: not stated" in card
     assert "Left out: 1 item." in card
     assert "stopped before its end" not in card
+
+
+def test_the_hub_is_told_in_its_own_words(tabled, written, tagged) -> None:
+    matter = [front_matter(render_card(one.manifest)) for one in (tabled, written, tagged)]
+    assert [one["pipeline_tag"] for one in matter] == [
+        "tabular-regression", "text-classification", "image-classification",
+    ]  # fmt: skip
+    assert matter[0]["metrics"] == ["r_squared", "rmse", "mae"]
+    assert matter[1]["metrics"] == ["accuracy", "f1", "roc_auc"]
+    values = {
+        one["type"]: one["value"] for one in matter[0]["model-index"][0]["results"][0]["metrics"]
+    }
+    assert values == {"r_squared": 0.83, "rmse": 46500, "mae": 30300}
+
+
+def test_where_the_hub_has_no_word_none_is_made_up(sound) -> None:
+    matter = front_matter(render_card(replace(sound.manifest, goal="regression")))
+    assert "pipeline_tag" not in matter
+    assert matter["model-index"][0]["results"][0]["task"]["type"] == "audio-regression"
+
+
+def test_the_limits_are_those_of_the_kind_and_the_goal(case) -> None:
+    card = render_card(case.manifest)
+    assert describe(case.manifest.input).limit.split(";")[0] in card
+    assert ("labels and nothing else" in card) == (case.manifest.goal != "regression")
+    ast.parse(usage(case.manifest))
+
+
+def test_column_names_cannot_leave_the_lines_of_python(tabled) -> None:
+    spec = tabled.manifest.input
+    columns = tuple(replace(one, name=f"{EVIL}{k}") for k, one in enumerate(spec.columns))
+    hostile = replace(tabled.manifest, input=replace(spec, columns=columns), labels=(EVIL,))
+    body = render_card(hostile).split("---\n", 2)[2]
+    assert body.count("```") == 2
+    assert "<script" not in body

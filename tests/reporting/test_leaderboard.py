@@ -1,4 +1,4 @@
-from diptych.reporting.leaderboard import HEADER, entries, nearest
+from diptych.reporting.leaderboard import HEADER, entries, header, nearest
 
 
 def test_the_chosen_candidate_comes_first_and_then_those_that_meet_the_budget(manifest) -> None:
@@ -22,3 +22,9 @@ def test_the_nearest_points_are_those_that_one_relaxation_lets_in(failed, manife
     names = [one.cells[0] for one in nearest(failed)]
     assert names == [one.candidate for one in failed.relaxations]
     assert nearest(manifest) == ()
+
+
+def test_the_score_has_its_own_name_and_unit(manifest, tabled, tagged) -> None:
+    names = [header(one)[1] for one in (manifest, tabled.manifest, tagged.manifest)]
+    assert names == ["Accuracy", "R²", "F1"]
+    assert entries(tabled.manifest)[0].cells[1] == "83.0 %"

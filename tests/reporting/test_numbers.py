@@ -29,6 +29,8 @@ def number(text: str) -> float:
         (0.93, 0.05, "fraction", "93 %"),
         (0.18234, 0.0061, "ms", "0.182 ms"),
         (1234.0, 51.0, "ms", "1,230 ms"),
+        (46_534.2, 1623.0, "target", "46,500"),
+        (0.4123, 0.04, "target", "0.41"),
     ],
 )
 def test_a_value_has_the_digits_that_its_interval_supports(value, half, unit, written) -> None:
@@ -103,3 +105,9 @@ def test_counts_read_as_words() -> None:
     assert (count(78_026), count(9_640_000), count(0)) == ("78,026", "9.64 million", "0")
     assert count(999_999) == "1 million"
     assert (plural(1, "core"), plural(2, "core")) == ("1 core", "2 cores")
+
+
+def test_a_number_in_the_unit_of_the_target_has_no_symbol() -> None:
+    assert interval(44_911, 48_157, "target") == "44,900 to 48,200"
+    assert exact(45_250, "target") == "45,250"
+    assert loosened(46_534, "target", up=True) == "46,600"

@@ -7,8 +7,13 @@ from msgspec.structs import replace
 
 from diptych.core.errors import BundleError, StorageError
 from diptych.core.files import sha256_of_file
+from diptych.core.specs import TableSpec
 from diptych.inference import store
+from diptych.reporting.answers import Answer
+from diptych.reporting.examples import Example, Passage
 from diptych.reporting.page import render, render_page, write_report
+from diptych.reporting.passages import Piece
+from diptych.reporting.scores import title
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} </style>"
 
@@ -34,6 +39,11 @@ def read(page: str) -> Reader:
     return reader
 
 
+def drawn(case) -> str:
+    manifest, inputs, outputs = case.manifest, case.inputs, case.outputs
+    return render_page(manifest, inputs, outputs, assets=case.assets, run=case.run)
+
+
 @pytest.fixture(scope="module")
 def page(manifest, pictures) -> str:
     return render_page(manifest, pictures.inputs, pictures.logits)
@@ -52,7 +62,74 @@ def test_nothing_outside_the_file_is_asked_for(page: str) -> None:
 
 
 def test_nothing_could_be_fetched_or_run_even_if_it_were_there(page: str) -> None:
-    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:\"" in page
+
+
+def test_pages_of_every_kind_ask_for_nothing_outside(case) -> None:
+    page = drawn(case)
+    reader = read(page)
+    addresses = [v for k, v in reader.attributes if k in {"src", "href", "xlink:href", "action"}]
+    assert all(re.match(r"data:(image/png|audio/wav);base64,", address) for address in addresses)
+    assert not set(reader.tags) & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert not re.search(r"@import|url\(", page)
+
+
+def test_only_a_page_with_sound_may_play_sound(sound, tabled) -> None:
+    assert "; media-src data:" in drawn(sound)
+    assert "media-src" not in drawn(tabled)
+
+
+def test_sounds_have_a_player_each(sound) -> None:
+    reader = read(drawn(sound))
+    assert reader.tags.count("audio") == reader.tags.count("img") == 9
+    assert ("controls", None) in reader.attributes
+
+
+def test_texts_are_marked_and_the_marks_explained(written) -> None:
+    page = drawn(written)
+    assert '<mark class="for s4">good</mark>' in page
+    assert '<mark class="against s4">bad</mark>' in page
+    assert "speaks for the answer" in page
+    assert "no words" in page
+    assert "&lt;" in page
+    plain = render_page(written.manifest, written.inputs, written.outputs, assets=written.assets)
+    assert "<mark" not in plain
+    assert "speaks for the answer" not in plain
+
+
+def test_rows_are_tables_with_what_was_told(tabled) -> None:
+    text = " ".join(read(drawn(tabled)).text)
+    parts = ("rooms", "inland", "2024-", "missing or unseen", "price", "800,000", "R²", "RMSE")
+    assert [part for part in parts if part not in text] == []
+
+
+def test_no_goal_but_its_own_is_spoken_of(tabled, tagged) -> None:
+    numbers = " ".join(read(drawn(tabled).partition("</style>")[2]).text).lower()
+    assert "label" not in numbers.replace("energies with different labels", "")
+    assert "accuracy" not in numbers
+    assert "probabilit" not in numbers
+    assert "F1 on the validation split" in " ".join(read(drawn(tagged)).text)
+
+
+def test_every_score_is_there_with_its_meaning(case) -> None:
+    text = " ".join(read(drawn(case)).text)
+    assert all(title(name) in text for name in case.manifest.model.scores)
+
+
+def test_hostile_labels_words_and_columns_are_text_in_every_kind(case) -> None:
+    labels = tuple(f"{EVIL}{k}" for k in range(len(case.manifest.labels)))
+    spec = case.manifest.input
+    if isinstance(spec, TableSpec):
+        number, words, day = spec.columns
+        columns = (replace(number, name=EVIL), replace(words, values=(EVIL, EVIL + "2")), day)
+        spec = replace(spec, columns=columns)
+    hostile = replace(case.manifest, labels=labels, input=spec)
+    page = render_page(hostile, case.inputs, case.outputs, assets=case.assets, run=case.run)
+    reader = read(page)
+    assert "script" not in reader.tags
+    assert reader.tags.count("style") == 1
+    assert not [name for name, _ in reader.attributes if name.startswith("on")]
+    assert "".join(reader.text).count(EVIL.strip()) >= 1
 
 
 def test_every_part_is_there(page: str) -> None:
@@ -91,6 +168,13 @@ def test_hostile_names_are_text_and_nothing_else(manifest, pictures) -> None:
     assert reader.tags.count("style") == 1
     assert not [name for name in names if name.startswith("on")]
     assert EVIL in "".join(reader.text)
+
+
+def test_hostile_pieces_of_text_are_text_and_nothing_else(written) -> None:
+    shown = Passage(pieces=(Piece(text=EVIL, level=3), Piece(text=EVIL)))
+    page = render(written.manifest, (Example(shown=shown, answer=Answer(text=EVIL)),), marked=True)
+    assert not {"script", "img"} & set(read(page).tags)
+    assert "".join(read(page).text).count(EVIL) == 3
 
 
 def test_a_page_without_budget_candidates_or_examples_still_stands(manifest) -> None:

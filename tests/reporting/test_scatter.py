@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.reporting.drawing import PAPER, theme, to_svg
-from diptych.reporting.scatter import candidates, limits
+from diptych.reporting.scatter import candidates, limits, score_scale
 
 
 def points(chart) -> list[dict]:
@@ -20,7 +20,7 @@ def test_every_candidate_is_a_point_and_one_is_chosen(manifest) -> None:
 
 def test_a_drop_is_a_line_below_the_teacher(manifest) -> None:
     drop, p99 = limits(manifest)
-    assert (drop.axis, drop.label) == ("accuracy", "drop ≤ 1 %")
+    assert (drop.axis, drop.label) == ("score", "drop ≤ 1 %")
     assert drop.value == pytest.approx(100 * (0.9382 - 0.01))
     assert (p99.axis, p99.value) == ("p99", 1.0)
 
@@ -47,3 +47,23 @@ def test_without_candidates_there_is_no_chart(manifest) -> None:
 def test_the_names_are_in_the_drawing(manifest) -> None:
     svg = to_svg(theme(candidates(manifest, PAPER, 600), PAPER))
     assert all(word in svg for word in ("student-s-int8-openvino", "drop ≤ 1 %", "p99 ≤ 1 ms"))
+
+
+def test_an_axis_is_that_of_the_score(tabled, tagged) -> None:
+    r2 = to_svg(theme(candidates(tabled.manifest, PAPER, 600), PAPER))
+    assert "R² on validation, %" in r2
+    assert "accuracy" not in r2
+    assert "F1 on validation, %" in to_svg(theme(candidates(tagged.manifest, PAPER, 600), PAPER))
+
+
+def test_the_main_score_by_either_of_its_names_is_a_line(tabled) -> None:
+    term = replace(tabled.manifest.terms[0], relation=">=", limit=0.8)
+    for name in ("r2", "score"):
+        (line,) = limits(replace(tabled.manifest, terms=(replace(term, name=name),)))
+        assert (line.axis, line.value) == ("score", 80.0)
+    assert limits(replace(tabled.manifest, terms=(replace(term, name="mae"),))) == []
+
+
+def test_a_score_below_zero_does_not_squeeze_the_others() -> None:
+    assert score_scale([-500.0, 80.0]).to_dict()["domainMin"] == 0
+    assert "domainMin" not in score_scale([70.0, 80.0]).to_dict()

@@ -1,6 +1,7 @@
 from msgspec.structs import replace
 
 from diptych.core.values import Energy
+from diptych.reporting.scores import title
 from diptych.reporting.sides import breakeven, comparable, energy, estimate, rows
 
 
@@ -59,3 +60,26 @@ def test_energies_of_different_labels_are_never_compared(manifest) -> None:
 def test_the_break_even_is_written_with_two_digits(manifest) -> None:
     assert round(manifest.breakeven_predictions / 1e6, 1) == 14.4
     assert "about 14 million predictions" in breakeven(manifest)
+
+
+def test_every_score_of_teacher_and_model_is_there_with_its_interval(case) -> None:
+    scores = row(case.manifest, f"{title(case.manifest.score_name)} on the test split")
+    others = list(case.manifest.model.scores)[1:]
+    for lines in (scores.training, scores.inference):
+        assert all(
+            line.startswith(title(name)) for name, line in zip(others, lines[2:], strict=False)
+        )
+        assert all(" to " in line for line in lines[1 : 2 + len(others)])
+
+
+def test_an_example_is_told_in_the_words_of_its_kind(sound, written, tabled) -> None:
+    lines = [row(one.manifest, "Example").inference for one in (sound, written, tabled)]
+    assert lines == [
+        ("1 s of sound in", "one of 3 labels out: one, two, three"),
+        ("a text of up to 8 tokens in", "one of 2 labels out: negative, positive"),
+        ("a row of 3 columns in", "one number out: price"),
+    ]
+    handled = [row(one.manifest, "Data handled").inference for one in (sound, written, tabled)]
+    assert [first for first, _ in handled] == [
+        "16 KB per request", "32 B per request", "12 B per request",
+    ]  # fmt: skip

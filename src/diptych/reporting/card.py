@@ -8,9 +8,16 @@ import json
 import re
 
 from diptych.core.manifest import Manifest
-from diptych.reporting import markdown, sides, verdicts
+from diptych.core.specs import AudioSpec, ImageSpec, TableSpec, TextSpec
+from diptych.reporting import answers, markdown, scores, sides, verdicts
+from diptych.reporting.inputs import describe
 from diptych.reporting.numbers import count, plural
 
+HUB_KINDS = {ImageSpec: "image", AudioSpec: "audio", TextSpec: "text", TableSpec: "tabular"}
+STRANGE = (
+    "An input of anything else gets an answer too; a score is no proof.",
+    "An input unlike the training data gets a number too, which may be far off.",
+)
 SIMPLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 
@@ -54,20 +61,21 @@ def usage(manifest: Manifest) -> str:
     """
     name = manifest.name if SIMPLE_NAME.fullmatch(manifest.name) else "model"
     return (
-        f'import diptych\nbundle = diptych.load("{name}.dip")\nprint(bundle.predict("picture.png"))'
+        f'import diptych\nbundle = diptych.load("{name}.dip")\n'
+        f"print(bundle.predict({describe(manifest.input).code}))"
     )
 
 
 def _front_matter(manifest: Manifest) -> str:
-    data, value = manifest.provenance.data, manifest.model.score.value
+    data, pipeline = manifest.provenance.data, _pipeline(manifest)
     words = [manifest.task, *filter(None, (manifest.model.precision, manifest.model.runtime))]
     return "\n".join(
         [
             "---",
             "library_name: diptych",
-            f"pipeline_tag: {_quoted(manifest.task)}",
+            *([f"pipeline_tag: {pipeline}"] if pipeline else []),
             f"tags: [{', '.join(map(_quoted, ('diptych', *words)))}]",
-            "metrics: [accuracy]",
+            f"metrics: [{', '.join(map(_quoted, _metrics(manifest)))}]",
             "model-index:",
             f"- name: {_quoted(manifest.name)}",
             "  results:",
@@ -78,10 +86,29 @@ def _front_matter(manifest: Manifest) -> str:
             f"      type: {_quoted(data.name)}",
             "      split: test",
             "    metrics:",
-            f"    - type: accuracy\n      value: {value:.4f}",
+            *(
+                f"    - type: {_quoted(name)}\n      value: {value:.6g}"
+                for name, value in _metrics(manifest).items()
+            ),
             "---",
         ]
     )
+
+
+def _pipeline(manifest: Manifest) -> str:
+    """Return the hub's word for the task; empty where it has none."""
+    kind = HUB_KINDS.get(type(manifest.input))
+    if manifest.goal == "regression":
+        return "tabular-regression" if kind == "tabular" else ""
+    return f"{kind}-classification" if kind else ""
+
+
+def _metrics(manifest: Manifest) -> dict[str, float]:
+    return {
+        scores.HUB_METRICS.get(name, name): score.value
+        for name, score in manifest.model.scores.items()
+        if score.n
+    }
 
 
 def _quoted(words: str) -> str:
@@ -91,13 +118,12 @@ def _quoted(words: str) -> str:
 
 def _limits(manifest: Manifest) -> list[str]:
     cpu = markdown.escape(manifest.machine.cpu)
-    labels = ", ".join(markdown.escape(label) for label in manifest.labels[:50])
-    more = f" and {len(manifest.labels) - 50} more" if len(manifest.labels) > 50 else ""
+    score = markdown.escape(scores.title(manifest.score_name))
     return [
-        f"It knows {len(manifest.labels)} labels and nothing else: {labels}{more}.",
-        "An input of anything else gets an answer too; a score is no proof.",
-        f"An input is brought to {manifest.input.tensor().item}; finer detail is lost.",
-        "Accuracy holds for data like the training data; for yours, run `diptych evaluate`.",
+        markdown.escape(answers.known(manifest)),
+        STRANGE[manifest.goal == "regression"],
+        markdown.escape(describe(manifest.input).limit),
+        f"{score} holds for data like the training data; for yours, run `diptych evaluate`.",
         f"Time and energy hold for {cpu}; for another machine, run `diptych bench`.",
         "License: not stated. Whoever publishes this model adds one.",
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from diptych.core.extras import require
 from diptych.core.manifest import Manifest
-from diptych.reporting import scatter, sides
+from diptych.reporting import scatter, scores, sides
 from diptych.reporting.drawing import EXTRA, PAPER, Chart, Palette, short, theme
 from diptych.reporting.numbers import count
 
@@ -66,7 +66,7 @@ def breakeven(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
 
 
 def curves(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
-    """Chart accuracy on the validation split over the epochs of every model that was trained.
+    """Chart the main score on the validation split over the epochs of every model that was trained.
 
     Args:
         manifest: The bundle.
@@ -77,10 +77,11 @@ def curves(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
         The chart, or None where no epoch was scored.
     """
     alt = require("altair", EXTRA)
-    scored = [
-        {"model": short(one.model), "epoch": one.epoch, "accuracy": 100 * one.score}
+    title, factor = scores.axis(manifest.score_name)
+    scored: list[dict[str, Any]] = [
+        {"model": short(one.model), "epoch": one.epoch, "score": factor * one.score}
         for one in manifest.curves
-        if one.score is not None
+        if one.score is not None and math.isfinite(one.score)
     ]
     if not scored:
         return None
@@ -91,7 +92,7 @@ def curves(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
     base = alt.Chart(alt.Data(values=[*scored[:-1:step], scored[-1]]))
     encoded = base.encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
-        y=alt.Y("accuracy:Q", title="accuracy on validation, %", scale=alt.Scale(zero=False)),
+        y=alt.Y("score:Q", title=title, scale=scatter.score_scale(row["score"] for row in scored)),
         color=alt.Color("model:N", scale=scale),
     )
     drawn = alt.layer(

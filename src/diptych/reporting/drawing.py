@@ -22,6 +22,7 @@ Chart = Any
 class Palette:
     """Colors as CSS writes them; `left` is training's and `right` is inference's."""
 
+    paper: str
     ink: str
     muted: str
     line: str
@@ -31,6 +32,7 @@ class Palette:
 
 
 PAGE = Palette(
+    paper="var(--paper)",
     ink="var(--ink)",
     muted="var(--muted)",
     line="var(--line)",
@@ -39,6 +41,7 @@ PAGE = Palette(
     more=("var(--third)", "var(--fourth)"),
 )
 PAPER = Palette(
+    paper="#ffffff",
     ink="#26231e",
     muted="#6d675c",
     line="#ddd6c8",

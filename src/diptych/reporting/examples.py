@@ -1,70 +1,150 @@
-"""Example pictures for the page: golden inputs with what the model says of them.
+"""Examples for the page: golden inputs shown as what they are, with what the model says of them.
 
-Shapes: N examples, H height, W width, C channels (1 or 3), K classes.
+Shapes: N examples, K outputs.
 """
 
-import base64
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from diptych.tasks.classification import softmax
+from diptych.core.manifest import Manifest
+from diptych.core.specs import AudioSpec, ImageSpec, InputSpec, TableSpec, TextSpec
+from diptych.core.values import Assets
+from diptych.reporting import answers, cells, passages, pictures, sounds
+from diptych.reporting.answers import Answer
+from diptych.tasks.goals import GOALS
+from diptych.tasks.text import TOKENIZER, speller
 
-MOST = 18
-MOST_PIXELS = 160
+MOST = {"image": 18, "audio": 9, "text": 8, "table": 6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture as a ``data:`` address."""
+
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """A sound as two ``data:`` addresses: its spectrogram, and itself to be heard."""
+
+    spectrogram: str
+    clip: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A text in pieces."""
+
+    pieces: tuple[passages.Piece, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row's first cells, and how many more there are."""
+
+    cells: tuple[cells.Cell, ...]
+    more: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A picture as a ``data:`` address, the label the model gives it, and its score."""
+    """An input as people know it, and what the model says of it."""
 
-    picture: str
-    label: str
-    score: float
+    shown: Picture | Sound | Passage | Row
+    answer: Answer
 
 
-def pick(inputs: np.ndarray, logits: np.ndarray, labels: Sequence[str]) -> tuple[Example, ...]:
-    """Choose pictures that show as many predicted classes as possible.
+def pick(
+    manifest: Manifest,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    assets: Assets,
+    run: passages.Run | None = None,
+) -> tuple[Example, ...]:
+    """Choose inputs that show as many different answers as possible.
 
     Args:
-        inputs: uint8 (N, H, W, C).
-        logits: (N, K) of one program.
-        labels: K names.
+        manifest: The bundle.
+        inputs: (N, ...) as the manifest's input says.
+        outputs: float32 (N, K) of one program.
+        assets: The files that preparation needs; without a tokenizer no texts are shown.
+        run: The program; without it no words are marked.
 
     Returns:
-        At most 18 examples: the first of every predicted class, then the second, and so on.
+        At most as many as `MOST` says: the first of every predicted class, then the second, and so
+        on; numbers from the lowest to the highest. None where a kind of input cannot be shown.
     """
-    predicted = logits.argmax(axis=1)
-    scores = softmax(logits)
-    order = _in_turns(predicted)[:MOST]
+    show = _shower(manifest, assets, run)
+    if show is None or not len(inputs):
+        return ()
+    chosen = _chosen(outputs, manifest)
+    told = GOALS[manifest.goal].answer([""] * len(chosen), outputs[chosen], manifest.labels)
     return tuple(
-        Example(
-            picture=data_address(inputs[index]),
-            label=labels[predicted[index]],
-            score=float(scores[index, predicted[index]]),
-        )
-        for index in order
+        Example(shown=show(inputs[index]), answer=answers.write(prediction))
+        for index, prediction in zip(chosen, told, strict=True)
     )
 
 
-def data_address(pixels: np.ndarray) -> str:
-    """Write a picture as an address that holds it.
+def _shower(
+    manifest: Manifest, assets: Assets, run: passages.Run | None
+) -> Callable[[np.ndarray], Picture | Sound | Passage | Row] | None:
+    match manifest.input:
+        case ImageSpec():
+            return lambda pixels: Picture(address=pictures.data_address(pixels))
+        case AudioSpec(sample_rate=rate):
+            return lambda samples: _sound(sounds.loudest(samples, rate), rate)
+        case TextSpec() if TOKENIZER in assets:
+            spell = speller(assets)
+            return lambda tokens: _passage(tokens, spell(tokens), manifest, run)
+        case TableSpec() as spec:
+            return lambda row: _row(row, spec)
+        case _:
+            return None
+
+
+def _sound(samples: np.ndarray, sample_rate: int) -> Sound:
+    return Sound(
+        spectrogram=sounds.picture(samples, sample_rate), clip=sounds.player(samples, sample_rate)
+    )
+
+
+def _passage(
+    tokens: np.ndarray, pieces: Sequence[str], manifest: Manifest, run: passages.Run | None
+) -> Passage:
+    changes = passages.changes(run, tokens, manifest.goal) if run and pieces else None
+    return Passage(pieces=passages.marked(pieces, changes, manifest.goal))
+
+
+def _row(row: np.ndarray, spec: TableSpec) -> Row:
+    shown = cells.cells(row, spec)
+    return Row(cells=shown, more=len(spec.columns) - len(shown))
+
+
+def _chosen(outputs: np.ndarray, manifest: Manifest) -> list[int]:
+    most = MOST[kind_of(manifest.input)]
+    if manifest.goal == "regression":
+        order = np.argsort(outputs[:, 0], kind="stable")
+        places = np.linspace(0, len(order) - 1, min(most, len(order)))
+        return [int(index) for index in order[np.rint(places).astype(int)]]
+    if manifest.goal == "multi-label":
+        _, groups = np.unique(outputs >= 0, axis=0, return_inverse=True)
+        return _in_turns(groups.reshape(-1))[:most]
+    return _in_turns(outputs.argmax(axis=1))[:most]
+
+
+def kind_of(spec: InputSpec) -> str:
+    """Name the kind of an input.
 
     Args:
-        pixels: uint8 (H, W, C).
+        spec: The bundle's input.
 
     Returns:
-        ``data:image/png;base64,...``, at most 160 pixels a side.
+        Such as ``image``.
     """
-    shaped = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    image = Image.fromarray(np.ascontiguousarray(shaped))
-    image.thumbnail((MOST_PIXELS, MOST_PIXELS))
-    file = io.BytesIO()
-    image.save(file, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return str(spec.__struct_config__.tag)
 
 
 def _in_turns(classes: np.ndarray) -> list[int]:

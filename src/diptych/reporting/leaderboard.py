@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from diptych.core import text
 from diptych.core.manifest import Manifest
 from diptych.core.values import Candidate
+from diptych.reporting import scores
 from diptych.reporting.numbers import measured, scaled, significant
 
 HEADER = (
-    "Candidate", "Accuracy", "Drop", "p50", "p99", "Size", "Energy", "Cost / 1M", "Parameters",
+    "Candidate", "Score", "Drop", "p50", "p99", "Size", "Energy", "Cost / 1M", "Parameters",
     "Meets budget",
 )  # fmt: skip
 
@@ -20,6 +21,19 @@ class Entry:
     cells: tuple[str, ...]
     chosen: bool
     meets_budget: bool
+
+
+def header(manifest: Manifest) -> tuple[str, ...]:
+    """Name the columns.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        `HEADER` with the main score's own name.
+    """
+    own = scores.title(manifest.score_name)
+    return tuple(own if name == "Score" else name for name in HEADER)
 
 
 def entries(manifest: Manifest) -> tuple[Entry, ...]:
@@ -57,7 +71,7 @@ def nearest(manifest: Manifest) -> tuple[Entry, ...]:
 def _entry(one: Candidate) -> Entry:
     cells = (
         one.name,
-        measured(one.score.value, one.score.low, one.score.high, "fraction"),
+        scores.figure(next(iter(one.scores)), one.score),
         measured(one.drop.value, one.drop.low, one.drop.high, "fraction"),
         measured(one.p50_ms.value, one.p50_ms.low, one.p50_ms.high, "ms"),
         measured(one.p99_ms.value, one.p99_ms.low, one.p99_ms.high, "ms"),

@@ -98,7 +98,7 @@ def render(manifest: Manifest) -> str:
         side_by_side(manifest),
         escape(sides.breakeven(manifest)),
         "## Candidates, measured on the validation split; the first was chosen",
-        table(leaderboard.HEADER, [entry.cells for entry in entries]),
+        table(leaderboard.header(manifest), [entry.cells for entry in entries]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

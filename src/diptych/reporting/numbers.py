@@ -3,7 +3,7 @@
 A value is rounded where its half interval h has its first digit, or its second when h begins with
 1, 2 or up to 3.5; bounds are rounded likewise, finer only where they would hide on which side of
 a limit they lie. However narrow the interval, a share has at most four digits and a time three:
-clocks drift by more.
+clocks drift by more. A number in the unit of the values told, ``target``, has no symbol.
 Source: Particle Data Group, Review of Particle Physics, introduction, "Rounding" (the rule).
 """
 
@@ -15,7 +15,12 @@ PREFIXES = (
     ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
     ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9),
 )  # fmt: skip
-ROUNDED = {"fraction": (100.0, "%", 4), "ms": (1.0, "ms", 3), "mJ": (1.0, "mJ", 3)}
+ROUNDED = {
+    "fraction": (100.0, "%", 4),
+    "target": (1.0, "", 4),
+    "ms": (1.0, "ms", 3),
+    "mJ": (1.0, "mJ", 3),
+}
 
 
 def measured(value: float, low: float, high: float, unit: str) -> str:
@@ -33,7 +38,8 @@ def measured(value: float, low: float, high: float, unit: str) -> str:
     if high <= low or unit not in ROUNDED or not math.isfinite(high - low):
         return exact(value, unit)
     scale, symbol, most = ROUNDED[unit]
-    return f"{_fixed(value * scale, _decimals(low * scale, high * scale, most))} {symbol}"
+    written = _fixed(value * scale, _decimals(low * scale, high * scale, most))
+    return f"{written} {symbol}".rstrip()
 
 
 def interval(low: float, high: float, unit: str, limit: float | None = None) -> str:
@@ -60,7 +66,7 @@ def interval(low: float, high: float, unit: str, limit: float | None = None) -> 
     if limit is not None:
         hidden = (_hides(end * scale, limit * scale, places) for end in (low, high))
         places += max(hidden)
-    return f"{_fixed(low * scale, places)} to {_fixed(high * scale, places)} {symbol}"
+    return f"{_fixed(low * scale, places)} to {_fixed(high * scale, places)} {symbol}".rstrip()
 
 
 def exact(value: float, unit: str) -> str:
@@ -76,6 +82,8 @@ def exact(value: float, unit: str) -> str:
     match unit:
         case "fraction":
             return f"{significant(100 * value, 3)} %"
+        case "target":
+            return significant(value, 4)
         case "bytes":
             return text.size(value)
         case "usd_per_million":

@@ -1,41 +1,54 @@
 """The page that shows both panels side by side: one HTML file that opens anywhere, offline.
 
 Nothing in it is fetched and nothing runs: no scripts, and a content security policy that allows
-neither. Shapes: N examples, H height, W width, C channels, K classes.
+neither. Shapes: N examples, K outputs.
 """
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from diptych.core import text
-from diptych.core.errors import StorageError
+from diptych.core.errors import MissingExtraError, StorageError
 from diptych.core.extras import require
-from diptych.core.files import write_atomic
+from diptych.core.files import safe_join, write_atomic
 from diptych.core.manifest import Manifest
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import TextSpec
+from diptych.core.values import Assets
+from diptych.inference import bundle as bundles
 from diptych.inference import golden, store
 from diptych.inference.manifest import FILE_NAME, listed_files
-from diptych.reporting import charts, leaderboard, scatter, sides, verdicts
+from diptych.reporting import charts, leaderboard, scatter, scores, sides, verdicts
 from diptych.reporting.card import usage
 from diptych.reporting.drawing import EXTRA, PAGE, Chart, Palette, theme, to_svg
-from diptych.reporting.examples import Example, pick
+from diptych.reporting.examples import Example, kind_of, pick
 from diptych.reporting.numbers import count, plural
+from diptych.reporting.passages import Run
 
 WIDTHS = {"wide": 900, "narrow": 285}
 MOST_FLAGS = 12
 
 
-def render_page(manifest: Manifest, inputs: np.ndarray, logits: np.ndarray) -> str:
+def render_page(
+    manifest: Manifest,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    *,
+    assets: Assets | None = None,
+    run: Run | None = None,
+) -> str:
     """Write the page of a bundle.
 
     Args:
         manifest: The bundle.
-        inputs: Golden inputs, uint8 (N, H, W, C), from which examples are shown; N may be 0.
-        logits: What the chosen program gives for them, (N, K).
+        inputs: Golden inputs (N, ...), from which examples are shown; N may be 0.
+        outputs: What the chosen program gives for them, float32 (N, K).
+        assets: The files that preparation needs beside the spec; texts are shown with their help.
+        run: The chosen program; with it the words of texts are marked.
 
     Returns:
         The HTML text.
@@ -43,16 +56,17 @@ def render_page(manifest: Manifest, inputs: np.ndarray, logits: np.ndarray) -> s
     Raises:
         MissingExtraError: If the ``report`` extra is not installed.
     """
-    shown = isinstance(manifest.input, ImageSpec) and manifest.goal == "classification"
-    return render(manifest, pick(inputs, logits, manifest.labels) if shown else ())
+    examples = pick(manifest, inputs, outputs, assets or {}, run)
+    return render(manifest, examples, marked=run is not None)
 
 
-def render(manifest: Manifest, examples: tuple[Example, ...]) -> str:
+def render(manifest: Manifest, examples: tuple[Example, ...], *, marked: bool = False) -> str:
     """Write the page of a bundle with the examples that were picked.
 
     Args:
         manifest: The bundle.
-        examples: Pictures with predicted labels; may be empty.
+        examples: Inputs with answers; may be empty.
+        marked: Whether the words of texts are marked.
 
     Returns:
         The HTML text.
@@ -66,7 +80,7 @@ def render(manifest: Manifest, examples: tuple[Example, ...]) -> str:
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html")
-    return str(page.render(**_content(manifest), examples=examples))
+    return str(page.render(**_content(manifest), examples=examples, marked=marked))
 
 
 def write_report(bundle: Path, out: Path) -> Path:
@@ -87,7 +101,11 @@ def write_report(bundle: Path, out: Path) -> Path:
     manifest, folder = store.read(bundle)
     check_output(out, manifest, folder)
     found = golden.parse((folder / golden.FILE_NAME).read_bytes(), manifest)
-    page = render_page(manifest, found.inputs, found.expected[manifest.programs[0].name])
+    outputs = found.expected[manifest.programs[0].name]
+    assets = {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
+    with ExitStack() as stack:
+        run = _opened(folder, manifest, stack)
+        page = render_page(manifest, found.inputs, outputs, assets=assets, run=run)
     write_atomic(out, page.encode())
     return out
 
@@ -109,6 +127,16 @@ def check_output(out: Path, manifest: Manifest, folder: Path) -> None:
         raise StorageError(f"{out} is a part of the bundle", "choose another --out")
 
 
+def _opened(folder: Path, manifest: Manifest, stack: ExitStack) -> Run | None:
+    """Open what marks the words of texts; None for other inputs, or where nothing can run it."""
+    if not isinstance(manifest.input, TextSpec):
+        return None
+    try:
+        return stack.enter_context(bundles.load(folder, golden="skip")).run
+    except MissingExtraError:
+        return None
+
+
 def _content(manifest: Manifest) -> dict[str, Any]:
     return {
         "manifest": manifest,
@@ -118,7 +146,11 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "relaxations": verdicts.relaxation_lines(manifest),
         "rows": sides.rows(manifest),
         "breakeven": sides.breakeven(manifest),
-        "header": leaderboard.HEADER,
+        "kind": kind_of(manifest.input),
+        "task": manifest.task.replace("-", " ", 1),
+        "score": scores.title(manifest.score_name),
+        "meanings": scores.meanings(manifest),
+        "header": leaderboard.header(manifest),
         "entries": leaderboard.entries(manifest),
         "nearest": leaderboard.nearest(manifest),
         "usage": usage(manifest),

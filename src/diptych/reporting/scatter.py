@@ -1,18 +1,22 @@
-"""The chart of the candidates: accuracy against p99, with the budget's limits."""
+"""The chart of the candidates: the main score against p99, with the budget's limits."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from diptych.core.extras import require
 from diptych.core.manifest import Manifest
 from diptych.core.values import Candidate
+from diptych.reporting import scores
 from diptych.reporting.drawing import EXTRA, Chart, Palette, short
 from diptych.reporting.numbers import exact
 
 FEWEST_MS = 1e-6
+MAIN_SCORE = "score"
 CHOSEN = "datum.chosen"
 NARROW = 500
+NAME_PLACE = {"align": "left", "dx": -8, "dy": -18, "fontSize": 12.5, "fontWeight": 600}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class Limit:
 
 
 def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
-    """Chart accuracy against p99, the chosen candidate ringed and the budget's limits drawn.
+    """Chart the main score against p99, the chosen candidate ringed and the budget's limits drawn.
 
     Args:
         manifest: The bundle.
@@ -41,17 +45,21 @@ def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None
     points, lines = [_point(one) for one in manifest.candidates], limits(manifest)
     shown = [point["p99"] for point in points] + [one.value for one in lines if one.axis == "p99"]
     low, high = 0.7 * min(shown), 1.45 * max(shown)
-    x, y = _axes(alt, low, high)
+    x = _latency_axis(alt, low, high)
+    title, _ = scores.axis(manifest.score_name)
+    y = alt.Y("score:Q", title=title, scale=score_scale(point["low"] for point in points))
     base = alt.Chart(alt.Data(values=points))
     bars = base.mark_rule(color=palette.muted, opacity=0.45)
     color, shape = _legends(alt, palette, width)
     marks = base.mark_point(filled=True, size=75, opacity=0.9)
+    chosen = base.transform_filter(CHOSEN).encode(x=x, y=y)
     layers = [
         *(layer for one in lines for layer in _rule(alt, one, palette, _leftish(one, low, high))),
         bars.encode(x=x, y="low:Q", y2="high:Q"),
         bars.encode(x="p99_low:Q", x2="p99_high:Q", y=y),
+        *_halo(chosen, palette, width),
         marks.encode(x=x, y=y, color=color, shape=shape),
-        *_chosen_marks(base.transform_filter(CHOSEN).encode(x=x, y=y), palette, width),
+        *_chosen_marks(chosen, palette, width),
     ]
     return alt.layer(*layers).properties(width=width, height=round(min(340, 0.75 * width)))
 
@@ -63,25 +71,41 @@ def limits(manifest: Manifest) -> list[Limit]:
         manifest: The bundle; it has candidates.
 
     Returns:
-        The limits on p99 (ms) and on accuracy (%).
+        The limits on p99 (ms) and on the main score (as the axis has it).
     """
     one = manifest.candidates[0]
     teacher = one.score.value + one.drop.value
     found = []
+    names, (_, factor) = {manifest.score_name, MAIN_SCORE}, scores.axis(manifest.score_name)
     for term in manifest.terms:
         label = (
             f"{term.name} {'≤' if term.relation == '<=' else '≥'} {exact(term.limit, term.unit)}"
         )
         if term.name == "p99":
             found.append(Limit(axis="p99", value=term.limit, label=label))
-        elif term.name in {"drop", "accuracy"}:
-            share = teacher - term.limit if term.name == "drop" else term.limit
-            found.append(Limit(axis="accuracy", value=100 * share, label=label))
+        elif term.name in {"drop", *names}:
+            least = teacher - term.limit if term.name == "drop" else term.limit
+            found.append(Limit(axis="score", value=factor * least, label=label))
     return found
 
 
+def score_scale(values: Iterable[float]) -> Any:  # noqa: ANN401  Altair is untyped here
+    """Give the scale of a score's axis.
+
+    Args:
+        values: What is drawn, at least one.
+
+    Returns:
+        A scale that begins near the lowest value; at 0 where one is below, which only says that
+        nothing was learned yet.
+    """
+    alt = require("altair", EXTRA)
+    below = min(values) < 0
+    return alt.Scale(zero=False, clamp=True, **({"domainMin": 0} if below else {}))
+
+
 def _point(one: Candidate) -> dict[str, Any]:
-    p99, accuracy = one.p99_ms, one.score
+    p99, score, factor = one.p99_ms, one.score, scores.axis(next(iter(one.scores)))[1]
     value = max(p99.value, FEWEST_MS)
     return {
         "name": short(one.name),
@@ -91,22 +115,21 @@ def _point(one: Candidate) -> dict[str, Any]:
         "p99": value,
         "p99_low": max(p99.low, FEWEST_MS),
         "p99_high": p99.high if math.isfinite(p99.high) else value,
-        "accuracy": 100 * accuracy.value,
-        "low": 100 * max(accuracy.low, 0.0),
-        "high": 100 * min(accuracy.high, 1.0),
+        "score": factor * score.value,
+        "low": factor * (score.low if math.isfinite(score.low) else score.value),
+        "high": factor * (score.high if math.isfinite(score.high) else score.value),
     }
 
 
-def _axes(alt: Any, low: float, high: float) -> tuple[Any, Any]:  # noqa: ANN401  Altair is untyped here
+def _latency_axis(alt: Any, low: float, high: float) -> Any:  # noqa: ANN401  Altair is untyped here
     steps = (m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5))
     ticks = [float(f"{step:.1g}") for step in steps if low <= step <= high]
-    x = alt.X(
+    return alt.X(
         "p99:Q",
         title="p99 latency of one prediction, ms",
         scale=alt.Scale(type="log", domain=[low, high], nice=False, clamp=True),
         axis=alt.Axis(values=ticks, format="~g", grid=False),
     )
-    return x, alt.Y("accuracy:Q", title="accuracy on validation, %", scale=alt.Scale(zero=False))
 
 
 def _legends(alt: Any, palette: Palette, width: int) -> tuple[Any, Any]:  # noqa: ANN401
@@ -126,8 +149,8 @@ def _leftish(one: Limit, low: float, high: float) -> bool:
 
 def _rule(alt: Any, one: Limit, palette: Palette, leftish: bool) -> list[Chart]:  # noqa: ANN401
     data = alt.Chart(alt.Data(values=[{one.axis: one.value, "label": one.label}]))
-    across = one.axis == "accuracy"
-    where = {"y": "accuracy:Q"} if across else {"x": "p99:Q"}
+    across = one.axis == "score"
+    where = {"y": "score:Q"} if across else {"x": "p99:Q"}
     place = {**where, "x": alt.value(4)} if across else {**where, "y": alt.value(10)}
     align = "left" if across or leftish else "right"
     text = data.mark_text(
@@ -145,7 +168,13 @@ def _chosen_marks(chosen: Chart, palette: Palette, width: int) -> list[Chart]:
     ring = chosen.mark_point(size=300, strokeWidth=1.8, color=palette.ink, opacity=1)
     if width < NARROW:
         return [ring]
-    name = chosen.mark_text(
-        align="left", dx=-8, dy=-18, fontSize=12.5, fontWeight=600, color=palette.ink
-    )
-    return [ring, name.encode(text="name:N")]
+    return [ring, chosen.mark_text(**NAME_PLACE, color=palette.ink).encode(text="name:N")]
+
+
+def _halo(chosen: Chart, palette: Palette, width: int) -> list[Chart]:
+    """Clear the paper under the name of the chosen one, so that no bar strikes it through."""
+    if width < NARROW:
+        return []
+    return [
+        chosen.mark_text(**NAME_PLACE, stroke=palette.paper, strokeWidth=5).encode(text="name:N")
+    ]

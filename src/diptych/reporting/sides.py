@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from diptych.core import text
 from diptych.core.manifest import Manifest
 from diptych.core.values import Energy, Estimate
+from diptych.reporting import answers, scores
+from diptych.reporting.inputs import describe
 from diptych.reporting.numbers import count, interval, measured, plural, scaled, significant
 
 
@@ -27,7 +29,7 @@ def rows(manifest: Manifest) -> tuple[Row, ...]:
         The rows, in reading order.
     """
     makers = (
-        _purpose, _example, _data, _compute, _time, _throughput, _model, _accuracy,
+        _purpose, _example, _data, _compute, _time, _throughput, _model, _scores,
         _hardware, _energy, _cost,
     )  # fmt: skip
     return tuple(maker(manifest) for maker in makers)
@@ -102,13 +104,12 @@ def _purpose(manifest: Manifest) -> Row:
 
 
 def _example(manifest: Manifest) -> Row:
-    labels = ", ".join(manifest.labels[:3]) + (", …" if len(manifest.labels) > 3 else "")
     return Row(
         what="Example",
         training=(f"{manifest.teacher.name} learns from {manifest.provenance.data.name}",),
         inference=(
-            f"{manifest.input.tensor().item} in",
-            f"one of {len(manifest.labels)} labels out: {labels}",
+            f"{describe(manifest.input).item} in",
+            answers.told(manifest),
         ),
     )
 
@@ -124,7 +125,7 @@ def _data(manifest: Manifest) -> Row:
         ),
         inference=(
             f"{text.size(tensor.item_bytes)} per request",
-            tensor.item,
+            describe(manifest.input).form,
         ),
     )
 
@@ -175,13 +176,13 @@ def _model(manifest: Manifest) -> Row:
     )
 
 
-def _accuracy(manifest: Manifest) -> Row:
+def _scores(manifest: Manifest) -> Row:
     model = manifest.model
     drop = _named("drop", model.drop, "fraction") if model.drop else ()
     return Row(
-        what="Accuracy on the test split",
-        training=estimate(manifest.teacher.score, "fraction"),
-        inference=(*estimate(model.score, "fraction"), *drop),
+        what=f"{scores.title(manifest.score_name)} on the test split",
+        training=scores.lines(manifest.teacher.scores),
+        inference=(*scores.lines(model.scores), *drop),
     )
 
 

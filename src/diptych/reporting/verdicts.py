@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from diptych.core.manifest import Manifest
 from diptych.core.values import Relaxation, Verdict
+from diptych.reporting import answers
 from diptych.reporting.numbers import count, exact, interval, loosened, measured, size
 
 TERMS_HEADER = ("Term", "Limit", "Measured", "Interval", "n", "Verdict", "Would decide", "How")
@@ -56,9 +57,7 @@ def sentence(manifest: Manifest) -> str:
         The sentence.
     """
     model = manifest.model
-    accuracy = model.score
-    share = measured(accuracy.value, accuracy.low, accuracy.high, "fraction")
-    parts = [f"{model.name} is right on {share} of {accuracy.n:,} test items"]
+    parts = [f"{model.name} {answers.achievement(manifest)}"]
     if model.p99_ms:
         p99 = model.p99_ms
         parts.append(f"answers within {measured(p99.value, p99.low, p99.high, 'ms')} (p99)")
