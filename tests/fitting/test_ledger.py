@@ -9,7 +9,6 @@ from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.measure.cost import usd
 from diptych.measure.energy import modelled
-from diptych.training.loop import TrainedNetwork
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
@@ -17,18 +16,15 @@ MakeDataset = Callable[..., Dataset]
 
 
 def trainee(name: str, *, seconds: float, samples: int, training_flops: int) -> Trainee:
-    recipe = TrainingRecipe()
-    network = ResidualNetConfig(stem=8, widths=(8,), blocks=(0,))
-    trained = TrainedNetwork(
+    shape = ResidualNetConfig(stem=8, widths=(8,), blocks=(0,))
+    return Trainee(
+        plan=ModelPlan(name=name, network=shape, training=TrainingRecipe()),
         network=nn.Identity(),
-        recipe=recipe,
-        curve=(),
-        samples=samples,
         seconds=seconds,
         cpu_seconds=2 * seconds,
+        samples=samples,
+        training_flops=training_flops,
     )
-    plan = ModelPlan(name=name, network=network, training=recipe)
-    return Trainee(plan=plan, trained=trained, parameters=1, flops=1, training_flops=training_flops)
 
 
 def joules(value: float, label: str = "modelled") -> Energy:

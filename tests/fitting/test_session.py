@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from diptych.core.progress import StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
@@ -55,10 +56,30 @@ def test_without_a_deadline_there_is_always_time(job: Job, recipe: FitRecipe) ->
     assert FitSession(job, recipe, None, Settings()).has_time()
 
 
+def tried(session: FitSession) -> FitSession:
+    """Let a session have a program, whichever."""
+    session.trials.append(None)  # type: ignore[arg-type]
+    return session
+
+
 def test_after_the_deadline_there_is_none(job: Job, recipe: FitRecipe) -> None:
     settings = Settings(clock=lambda: 100.0)
-    assert not FitSession(job, recipe, 103.0, settings).has_time()
-    assert FitSession(job, recipe, 1000.0, settings).has_time()
+    assert not tried(FitSession(job, recipe, 103.0, settings)).has_time()
+    assert tried(FitSession(job, recipe, 1000.0, settings)).has_time()
+
+
+def test_without_any_program_there_is_time_however_late_it_is(job: Job, recipe: FitRecipe) -> None:
+    settings = Settings(clock=lambda: 100.0)
+    assert FitSession(job, recipe, 50.0, settings).has_time()
+
+
+def test_a_stop_ends_the_fit_and_before_any_program_interrupts_it(
+    job: Job, recipe: FitRecipe
+) -> None:
+    stopped = Settings(stop=StopRequest(requested=True))
+    assert not tried(FitSession(job, recipe, None, stopped)).has_time()
+    with pytest.raises(KeyboardInterrupt):
+        FitSession(job, recipe, None, stopped).has_time()
 
 
 @pytest.mark.slow

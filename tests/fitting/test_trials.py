@@ -30,7 +30,6 @@ from diptych.measure.energy import modelled
 from diptych.measure.proportions import paired_drop, proportion
 from diptych.measure.timing import Timing
 from diptych.targets.lower import LoweredProgram
-from diptych.training.loop import TrainedNetwork
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
@@ -70,13 +69,18 @@ class Recorder:
 
 
 def trainee(network: nn.Module) -> Trainee:
-    recipe = TrainingRecipe()
     shape = ResidualNetConfig(stem=8, widths=(), blocks=())
-    trained = TrainedNetwork(
-        network=network, recipe=recipe, curve=(), samples=1, seconds=1.0, cpu_seconds=1.0
+    plan = ModelPlan(name="tiny", network=shape, training=TrainingRecipe())
+    return Trainee(
+        plan=plan,
+        network=network,
+        seconds=1.0,
+        cpu_seconds=1.0,
+        samples=1,
+        parameters=9,
+        flops=600,
+        training_flops=1,
     )
-    plan = ModelPlan(name="tiny", network=shape, training=recipe)
-    return Trainee(plan=plan, trained=trained, parameters=9, flops=600, training_flops=1)
 
 
 @pytest.fixture(scope="module")
