@@ -2,13 +2,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from diptych.core.errors import BundleError, StorageError
 from diptych.core.files import sha256_of_file
-from diptych.core.specs import TableSpec
-from diptych.inference import store
+from diptych.core.specs import TableSpec, TensorSpec
+from diptych.inference import golden, store
 from diptych.reporting.answers import Answer
 from diptych.reporting.examples import Example, Passage
 from diptych.reporting.page import render, render_page, write_report
@@ -39,9 +40,19 @@ def read(page: str) -> Reader:
     return reader
 
 
-def drawn(case) -> str:
-    manifest, inputs, outputs = case.manifest, case.inputs, case.outputs
-    return render_page(manifest, inputs, outputs, assets=case.assets, run=case.run)
+@pytest.fixture(scope="module")
+def drawn():
+    """Give what draws the page of a case; each is drawn once."""
+    pages = {}
+
+    def draw(case) -> str:
+        if id(case) not in pages:
+            manifest, inputs, outputs = case.manifest, case.inputs, case.outputs
+            page = render_page(manifest, inputs, outputs, assets=case.assets, run=case.run)
+            pages[id(case)] = case, page
+        return pages[id(case)][1]
+
+    return draw
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +76,7 @@ def test_nothing_could_be_fetched_or_run_even_if_it_were_there(page: str) -> Non
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:\"" in page
 
 
-def test_pages_of_every_kind_ask_for_nothing_outside(case) -> None:
+def test_pages_of_every_kind_ask_for_nothing_outside(drawn, case) -> None:
     page = drawn(case)
     reader = read(page)
     addresses = [v for k, v in reader.attributes if k in {"src", "href", "xlink:href", "action"}]
@@ -74,18 +85,18 @@ def test_pages_of_every_kind_ask_for_nothing_outside(case) -> None:
     assert not re.search(r"@import|url\(", page)
 
 
-def test_only_a_page_with_sound_may_play_sound(sound, tabled) -> None:
+def test_only_a_page_with_sound_may_play_sound(drawn, sound, tabled) -> None:
     assert "; media-src data:" in drawn(sound)
     assert "media-src" not in drawn(tabled)
 
 
-def test_sounds_have_a_player_each(sound) -> None:
+def test_sounds_have_a_player_each(drawn, sound) -> None:
     reader = read(drawn(sound))
     assert reader.tags.count("audio") == reader.tags.count("img") == 9
     assert ("controls", None) in reader.attributes
 
 
-def test_texts_are_marked_and_the_marks_explained(written) -> None:
+def test_texts_are_marked_and_the_marks_explained(drawn, written) -> None:
     page = drawn(written)
     assert '<mark class="for s4">good</mark>' in page
     assert '<mark class="against s4">bad</mark>' in page
@@ -97,13 +108,13 @@ def test_texts_are_marked_and_the_marks_explained(written) -> None:
     assert "speaks for the answer" not in plain
 
 
-def test_rows_are_tables_with_what_was_told(tabled) -> None:
+def test_rows_are_tables_with_what_was_told(drawn, tabled) -> None:
     text = " ".join(read(drawn(tabled)).text)
     parts = ("rooms", "inland", "2024-", "missing or unseen", "price", "800,000", "R²", "RMSE")
     assert [part for part in parts if part not in text] == []
 
 
-def test_no_goal_but_its_own_is_spoken_of(tabled, tagged) -> None:
+def test_no_goal_but_its_own_is_spoken_of(drawn, tabled, tagged) -> None:
     numbers = " ".join(read(drawn(tabled).partition("</style>")[2]).text).lower()
     assert "label" not in numbers.replace("energies with different labels", "")
     assert "accuracy" not in numbers
@@ -111,7 +122,7 @@ def test_no_goal_but_its_own_is_spoken_of(tabled, tagged) -> None:
     assert "F1 on the validation split" in " ".join(read(drawn(tagged)).text)
 
 
-def test_every_score_is_there_with_its_meaning(case) -> None:
+def test_every_score_is_there_with_its_meaning(drawn, case) -> None:
     text = " ".join(read(drawn(case)).text)
     assert all(title(name) in text for name in case.manifest.model.scores)
 
@@ -204,3 +215,52 @@ def test_a_damaged_bundle_is_refused_before_anything_is_written(tiny_bundle: Pat
     with pytest.raises(BundleError):
         write_report(tiny_bundle, tiny_bundle / "report.html")
     assert not (tiny_bundle / "report.html").exists()
+
+
+@pytest.fixture
+def text_bundle(tiny, written, tmp_path: Path) -> Path:
+    """Write a bundle whose program adds up a weight for each token: good is 1, bad is -1."""
+    onnx = pytest.importorskip("onnx")
+    make, types, spec = onnx.helper, onnx.TensorProto, written.manifest.input
+    vocabulary = np.arange(spec.vocabulary)[:, None]
+    graph = make.make_graph(
+        [
+            make.make_node("Gather", ["weights", "tokens"], ["each"]),
+            make.make_node("ReduceSum", ["each", "axes"], ["logits"], keepdims=0),
+        ],
+        "adds",
+        [make.make_tensor_value_info("tokens", types.INT32, ["N", spec.tokens])],
+        [make.make_tensor_value_info("logits", types.FLOAT, ["N", 2])],
+        [
+            onnx.numpy_helper.from_array(written.run(vocabulary), "weights"),
+            make.make_tensor("axes", types.INT64, [1], [1]),
+        ],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10)
+    program = replace(
+        tiny.manifest.programs[0],
+        files=(store.record("model.onnx", model.SerializeToString()),),
+        input=spec.tensor(),
+        output=TensorSpec(name="logits", dtype="float32", shape=(None, 2)),
+    )
+    contents = {
+        "model.onnx": model.SerializeToString(),
+        "golden.npz": golden.build(written.inputs, {program.name: written.outputs}),
+        **written.assets,
+    }
+    listed = ("golden.npz", *written.assets)
+    manifest = replace(
+        written.manifest,
+        programs=(program,),
+        files=tuple(store.record(name, contents[name]) for name in listed),
+        assets=tuple(written.assets),
+    )
+    store.write(tmp_path / "text.dip", manifest, contents)
+    return tmp_path / "text.dip"
+
+
+def test_the_words_of_a_bundle_on_disk_are_marked_by_its_program(text_bundle: Path) -> None:
+    page = write_report(text_bundle, text_bundle / "report.html").read_text()
+    assert '<mark class="for s4">good</mark>' in page
+    assert '<mark class="against s4">bad</mark>' in page
+    store.read(text_bundle)
