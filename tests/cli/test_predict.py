@@ -119,7 +119,10 @@ def test_nothing_readable_is_an_error_even_when_skipping(tiny_bundle, tmp_path, 
         (["a.png", "--out", "a.xlsx"], "cannot write"),
         (["a.png", "--out", "no/such/a.csv"], "cannot write"),
         (["a.png", "--runtime", "openvin"], "unknown runtime"),
-        ([], "Missing argument"),
+        ([], "nothing to predict"),
+        (["a.png", "--stream", "-"], "or two things"),
+        (["--stream", "-"], "takes image"),
+        (["a.png", "--column", "text"], "takes none"),
     ],
 )
 def test_mistakes_are_one_line_and_a_hint(

@@ -1,123 +1,100 @@
-"""`diptych predict`: files, folders or standard input in, labels out."""
+"""`diptych predict`: files, folders, tables, texts or standard input in, answers out."""
 
-import csv
-import io
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from msgspec import structs
 
+from diptych.cli.answers import encoder, line
+from diptych.cli.inputs import Source, open_inputs
+from diptych.cli.listen import listen
 from diptych.cli.output import note, print_json, progress
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.files import replace_file
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Skipped
-from diptych.inference.bundle import Bundle, load
-from diptych.inference.inputs import files_in
-from diptych.tasks.image import MAX_FILE_BYTES, SUFFIXES
+from diptych.inference.bundle import Bundle, Unreadable, load
 from diptych.tasks.prediction import Prediction
 
-STDIN = "-"
 SHOWN_SKIPPED = 5
 QUIET_BELOW = 500
-
-Item = Path | bytes
-Encoder = Callable[[Iterable[Prediction], tuple[str, ...]], Iterator[bytes]]
+INPUTS_HELP = "Files, folders, tables, texts, or - for stdin, as the bundle takes them."
 
 
 def command(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
-    inputs: Annotated[list[str], typer.Argument(help="Pictures, folders of them, or - for stdin.")],
+    inputs: Annotated[list[str] | None, typer.Argument(help=INPUTS_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this .csv or .jsonl file.")] = None,
     skip_unreadable: Annotated[bool, typer.Option(help="Leave out what cannot be read.")] = False,
+    column: Annotated[str | None, typer.Option(help="The column that holds the text.")] = None,
     runtime: Annotated[str | None, typer.Option(help="Use this runtime.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Raw 16-bit mono sound as it comes: a file, or - for stdin.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(help="Samples per second of --stream.")] = None,
+    hop: Annotated[float, typer.Option(help="Seconds between decisions of --stream.")] = 0.1,
+    threshold: Annotated[
+        float | None, typer.Option(help="Tell only what --stream detects with this score.")
+    ] = None,
 ) -> None:
-    """Predict the label of each input."""
-    encode = _encoder(out)
-    items = list(_expand(inputs))
-    skipped: list[Skipped] = []
-    with load(bundle, runtime=runtime) as model, progress(len(items) < QUIET_BELOW) as report:
-        answers = _answers(model, items, skipped if skip_unreadable else None, report)
-        if out is not None:
-            count = _write(out, encode(answers, model.labels))
-            _tell_written(out, count, skipped, as_json)
-        elif as_json:
-            print_json(list(answers))
-        else:
-            for answer in answers:
-                print(f"{answer.input}\t{answer.label}\t{answer.score:.4f}")
-    _tell_skipped(skipped, len(items))
+    """Predict each input, or sound as it comes."""
+    if (stream is None) == (not inputs):
+        raise ConfigError("nothing to predict, or two things", "name inputs, or --stream -")
+    encode = encoder(out)
+    with load(bundle, runtime=runtime) as model:
+        if stream is not None:
+            listen(model, stream, hop_s=hop, rate=rate, threshold=threshold, as_json=as_json)
+            return
+        sources = open_inputs(inputs or [], model.manifest.input, column)
+        run = _Run(model, sources, skip_unreadable=skip_unreadable)
+        labels, goal = model.labels, model.manifest.goal
+        with progress(run.total < QUIET_BELOW) as report:
+            answers = run.answers(report)
+            if out is not None:
+                count = _write(out, encode(answers, labels, goal))
+                _tell_written(out, count, run.skipped, as_json)
+            elif as_json:
+                print_json(list(answers))
+            else:
+                for answer in answers:
+                    print(line(answer, goal))
+    _tell_skipped(run.skipped, run.done)
 
 
-def _expand(inputs: Sequence[str]) -> Iterator[Item]:
-    for word in inputs:
-        path = Path(word)
-        if word == STDIN:
-            yield _standard_input()
-        elif path.is_dir():
-            yield from files_in(path, SUFFIXES)
-        elif path.exists():
-            yield path
-        else:
-            raise DataError(f"there is no file or folder {word!r}", "check the path")
+class _Run:
+    """Owns the counts of what was predicted and what was skipped."""
+
+    def __init__(self, model: Bundle, sources: Sequence[Source], *, skip_unreadable: bool) -> None:
+        self.done = 0
+        self.total = sum(source.count for source in sources)
+        self.skipped: list[Skipped] = []
+        self._items = chain.from_iterable(source.items for source in sources)
+        self._model = model
+        self._unreadable: Unreadable = self._skip if skip_unreadable else _refuse
+
+    def answers(self, report: Reporter) -> Iterator[Prediction]:
+        step = partial(Step, stage="predict", total=max(1, self.total))
+        for answer in self._model.predict_each(self._items, self._unreadable):
+            self.done += 1
+            report(step(done=min(self.done, self.total - 1)))
+            yield answer
+        report(step(done=max(1, self.total)))
+
+    def _skip(self, name: str, error: DataError) -> None:
+        self.done += 1
+        self.skipped.append(Skipped(item=name, reason=_reason(name, error)))
 
 
-def _standard_input() -> bytes:
-    data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-    if not data:
-        raise DataError("nothing came on standard input", "pipe one picture into it")
-    return data
+def _refuse(name: str, error: DataError) -> None:
+    raise DataError(_reason(name, error), "--skip-unreadable leaves out what cannot be read")
 
 
-def _answers(
-    model: Bundle, items: Sequence[Item], skipped: list[Skipped] | None, report: Reporter
-) -> Iterator[Prediction]:
-    unreadable = None if skipped is None else partial(_skip, skipped)
-    try:
-        for done, answer in enumerate(model.predict_each(items, unreadable), start=1):
-            report(Step(stage="predict", done=done, total=len(items)))
-            yield structs.replace(answer, input=STDIN) if answer.input[:6] == "bytes#" else answer
-    except DataError as error:
-        raise DataError(
-            error.message, "--skip-unreadable leaves out what cannot be read"
-        ) from error
-
-
-def _skip(skipped: list[Skipped], name: str, error: DataError) -> None:
-    skipped.append(Skipped(item=name, reason=error.message))
-
-
-def _encoder(out: Path | None) -> Encoder:
-    suffix = ".jsonl" if out is None else out.suffix.lower()
-    if suffix not in ENCODERS:
-        raise ConfigError(f"cannot write {str(out)!r}", f"end --out with {' or '.join(ENCODERS)}")
-    return ENCODERS[suffix]
-
-
-def _as_jsonl(answers: Iterable[Prediction], labels: tuple[str, ...]) -> Iterator[bytes]:
-    for answer in answers:
-        yield msgspec.json.encode(answer) + b"\n"
-
-
-def _as_csv(answers: Iterable[Prediction], labels: tuple[str, ...]) -> Iterator[bytes]:
-    yield _csv_line(["input", "label", "score", *(f"score:{label}" for label in labels)])
-    for answer in answers:
-        yield _csv_line([answer.input, answer.label, answer.score, *answer.scores.values()])
-
-
-ENCODERS: dict[str, Encoder] = {".csv": _as_csv, ".jsonl": _as_jsonl}
-
-
-def _csv_line(cells: Sequence[object]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue().encode()
+def _reason(name: str, error: DataError) -> str:
+    return error.message if name in error.message else f"{name}: {error.message}"
 
 
 def _write(out: Path, lines: Iterable[bytes]) -> int:
