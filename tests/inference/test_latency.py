@@ -49,6 +49,16 @@ def test_intervals_hold_their_values_and_units_agree(seen):
     assert report.cold_memory_bytes > 10_000_000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["audio", "text", "table"])
+def test_every_kind_of_input_is_measured_end_to_end(kind_bundle, kind):
+    short = Settings(seconds=0.02, batch=3, rates_per_s=(50.0,), cold_runs=1)
+    with load(kind_bundle(kind).path) as bundle:
+        report = measure(bundle, short)
+    assert [row.part for row in report.scenarios] == ["program"] * 3 + ["end to end"] * 3
+    assert all(row.items_per_s > 0 for row in report.scenarios)
+
+
 def test_progress_ends_at_its_total(seen):
     _, steps = seen
     assert [step.done for step in steps] == sorted(step.done for step in steps)

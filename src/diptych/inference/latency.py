@@ -1,19 +1,18 @@
 """The latency lab: a bundle's cold start, and how it answers one by one, in bulk and under load.
 
 Inputs are the golden examples, in turn. ``program`` times the program alone on a prepared input;
-``end to end`` times `predict` on an encoded PNG: decoding, program, and the answer.
+``end to end`` times `predict` on an input as a user has it (the bytes of a PNG or a WAV, a text, a
+row): preparing it, program, and the answer. Items of a user's own task are not known here.
 """
 
-import io
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from typing import Literal
 
 import numpy as np
 from msgspec import Struct
-from PIL import Image
 
 from diptych.core.errors import ConfigError
 from diptych.core.manifest import Machine
@@ -23,6 +22,7 @@ from diptych.inference.bundle import Bundle
 from diptych.measure import load as loads
 from diptych.measure import machine, process
 from diptych.measure.quantiles import quantile
+from diptych.tasks.originals import original
 
 Part = Literal["program", "end to end"]
 Lane = tuple[Part, Callable[[], object], Callable[[], object]]
@@ -101,14 +101,15 @@ def measure(
     settings = settings or Settings()
     inputs = bundle.golden().inputs
     scenarios: list[Scenario] = []
-    num_parts = 2 + 2 * (2 + len(settings.rates_per_s or RATE_SHARES))
+    lanes = [lane for make in LANES if (lane := make(bundle, inputs, settings)) is not None]
+    num_parts = 2 + len(lanes) * (2 + len(settings.rates_per_s or RATE_SHARES))
 
     def done(note: str) -> None:
         report(Step(stage="bench", done=len(scenarios) + 1, total=num_parts, note=note))
 
     cold = cold_start(bundle, settings.cold_runs)
     done("cold start")
-    for scenario in _warm_scenarios(bundle, inputs, settings):
+    for scenario in _warm_scenarios(lanes, settings):
         scenarios.append(scenario)
         done(scenario.name)
     report(Step(stage="bench", done=num_parts, total=num_parts))
@@ -139,12 +140,9 @@ def cold_start(bundle: Bundle, runs: int = 7) -> process.ProcessFigures:
     return process.probe([*command, str(bundle.path), bundle.program.runtime], runs=runs)
 
 
-def _warm_scenarios(bundle: Bundle, inputs: np.ndarray, settings: Settings) -> Iterator[Scenario]:
+def _warm_scenarios(lanes: Sequence[Lane], settings: Settings) -> Iterator[Scenario]:
     limit = loads.Amount(calls=MAX_CALLS, time_limit_s=settings.seconds)
-    for part, one, many in (
-        _program(bundle, inputs, settings),
-        _end_to_end(bundle, inputs, settings),
-    ):
+    for part, one, many in lanes:
         single = loads.single_stream(one, limit)
         yield _scenario(part, single)
         yield _scenario(part, loads.offline(many, limit, batch=settings.batch))
@@ -161,17 +159,17 @@ def _program(bundle: Bundle, inputs: np.ndarray, settings: Settings) -> Lane:
     return "program", lambda: bundle.run(next(singles)), lambda: bundle.run(batch)
 
 
-def _end_to_end(bundle: Bundle, inputs: np.ndarray, settings: Settings) -> Lane:
-    pictures = [_png(pixels) for pixels in inputs]
-    singles = cycle(pictures)
-    batch = [pictures[index % len(pictures)] for index in range(settings.batch)]
+def _end_to_end(bundle: Bundle, inputs: np.ndarray, settings: Settings) -> Lane | None:
+    restore = original(bundle.manifest.input, bundle.assets())
+    if restore is None:
+        return None
+    items = [restore(prepared) for prepared in inputs]
+    singles = cycle(items)
+    batch = [items[index % len(items)] for index in range(settings.batch)]
     return "end to end", lambda: bundle.predict(next(singles)), lambda: bundle.predict(batch)
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+LANES: tuple[Callable[[Bundle, np.ndarray, Settings], Lane | None], ...] = (_program, _end_to_end)
 
 
 def _scenario(part: Part, result: loads.LoadResult) -> Scenario:
