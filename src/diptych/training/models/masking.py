@@ -29,6 +29,7 @@ def _runs(features: Tensor, axis: int, share: float) -> Tensor:
     """Draw a run per item along an axis of length L: bool (N, L)."""
     count, length = features.shape[0], features.shape[axis]
     place = torch.arange(length, device=features.device)
-    start, width = torch.rand(2, count, 1, device=features.device)
-    start, width = start * length, width * share * length
+    extent, free = torch.rand(2, count, 1, device=features.device)
+    width = (extent * (int(share * length) + 1)).floor()
+    start = (free * (length - width + 1)).floor()
     return (place >= start) & (place < start + width)
