@@ -9,10 +9,10 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec
+from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
-from diptych.fitting.plans import audio, image, own
+from diptych.fitting.plans import audio, image, own, table
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 
 
@@ -26,7 +26,12 @@ class Planner(Protocol):
         ...
 
 
-PLANS: dict[type, Planner] = {ImageSpec: image.plan, AudioSpec: audio.plan, OwnSpec: own.plan}
+PLANS: dict[type, Planner] = {
+    ImageSpec: image.plan,
+    AudioSpec: audio.plan,
+    TableSpec: table.plan,
+    OwnSpec: own.plan,
+}
 
 
 def plan_fit(
