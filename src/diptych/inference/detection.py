@@ -104,10 +104,22 @@ class Detector:
     def _is_due(self, label: str, decision: Decision) -> bool:
         told_s = self._told_s.get(label, -float("inf"))
         return (
-            label.strip("_").lower() not in BACKGROUND
+            not is_background(label)
             and sum(label in labels for labels in self._recent) >= self._rule.hits
             and decision.time_s - told_s >= self._rule.refractory_s - 1e-9
         )
+
+
+def is_background(label: str) -> bool:
+    """Tell whether a label stands for nothing heard.
+
+    Args:
+        label: A class's name.
+
+    Returns:
+        True for such as ``silence`` or ``_unknown_``.
+    """
+    return label.strip("_").lower() in BACKGROUND
 
 
 def detections(decisions: Iterable[Decision], rule: Rule) -> list[Detection]:
