@@ -10,6 +10,7 @@ from diptych.core.errors import ConfigError
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.trees import TreesConfig
 
 TOML = """
 seed = 7
@@ -169,3 +170,13 @@ def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
 
 def test_a_program_is_chosen_by_runtime_and_precision() -> None:
     assert RECIPE.programs[0].choice == ("openvino", "int8")
+
+
+def test_trees_teach_networks_and_are_nothing_else() -> None:
+    network = RECIPE.students[0]
+    trees = replace(network, name="trees", network=TreesConfig())
+    taught = FitRecipe(teacher=trees, students=(network,))
+    assert msgspec.json.decode(msgspec.json.encode(taught), type=FitRecipe) == taught
+    for wrong in ({"teacher": trees}, {"teacher": network, "students": (trees,)}):
+        with pytest.raises(ConfigError, match="trees can only teach"):
+            FitRecipe(**wrong)  # type: ignore[arg-type]

@@ -56,14 +56,17 @@ class FitRecipe(Value):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check that no two models have one name.
+        """Check what concerns more than one model.
 
         Raises:
-            ConfigError: If they do.
+            ConfigError: If two have one name, or there is nothing that can be lowered.
         """
         names = [plan.name for plan in (self.teacher, *self.students)]
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
+        trees = [isinstance(plan.network, TreesConfig) for plan in (self.teacher, *self.students)]
+        if any(trees[1:]) or all(trees):
+            raise ConfigError("trees can only teach: students must be networks, at least one")
 
 
 KINDS = (
