@@ -18,7 +18,7 @@ TIMED_TEACHER_EPOCHS, TIMED_STUDENT_EPOCHS = 40, 80
 USUAL_STEPS, MOST_EPOCHS = 800, 200
 BATCH_SIZE = 64
 
-TEACHER = DepthwiseNetConfig(stem=48, widths=(96, 128, 192, 256))
+TEACHER = DepthwiseNetConfig(stem=32, widths=(96, 128, 192, 256))
 STUDENT = DepthwiseNetConfig()
 STUDENT_SCALES = (1.5, 1.25, 1.0, 0.75, 0.5, 0.25)
 NUM_STUDENTS = 2
@@ -108,7 +108,7 @@ def training_recipe(dataset: Dataset, machine: Machine, epochs: float) -> Traini
         batch_size=batch_size,
         learning_rate=0.1,
         variation=SoundVariation(),
-        threads=machine.cores,
+        threads=1,
     )
 
 

@@ -36,9 +36,9 @@ class DepthwiseNetConfig(Value, tag_field="name", tag="dscnn"):
     shares of all; `dropout` is before the head.
     """
 
-    stem: Width = 32
+    stem: Width = 24
     widths: tuple[Width, ...] = (48, 64, 96, 128)
-    strides: tuple[Stride, ...] = (1, 2, 1, 2)
+    strides: tuple[Stride, ...] = (2, 1, 2, 1)
     dropout: Share = 0.1
     masked_bands: Share = 0.2
     masked_frames: Share = 0.2
