@@ -54,7 +54,7 @@ def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None
     marks = base.mark_point(filled=True, size=75, opacity=0.9)
     chosen = base.transform_filter(CHOSEN).encode(x=x, y=y)
     layers = [
-        *(layer for one in lines for layer in _rule(alt, one, palette, _leftish(one, low, high))),
+        *_rules(lines, palette, low, high, width),
         bars.encode(x=x, y="low:Q", y2="high:Q"),
         bars.encode(x="p99_low:Q", x2="p99_high:Q", y=y),
         *_halo(chosen, palette, width),
@@ -143,25 +143,27 @@ def _legends(alt: Any, palette: Palette, width: int) -> tuple[Any, Any]:  # noqa
     )
 
 
-def _leftish(one: Limit, low: float, high: float) -> bool:
-    return one.axis == "p99" and one.value < math.sqrt(low * high)
-
-
-def _rule(alt: Any, one: Limit, palette: Palette, leftish: bool) -> list[Chart]:  # noqa: ANN401
-    data = alt.Chart(alt.Data(values=[{one.axis: one.value, "label": one.label}]))
-    across = one.axis == "score"
-    where = {"y": "score:Q"} if across else {"x": "p99:Q"}
-    place = {**where, "x": alt.value(4)} if across else {**where, "y": alt.value(10)}
-    align = "left" if across or leftish else "right"
-    text = data.mark_text(
-        color=palette.ink,
-        fontSize=11.5,
-        align=align,
-        dx=0 if across else (5 if leftish else -5),
-        dy=12 if across else 0,
-    )
-    rule = data.mark_rule(strokeDash=[4, 3], color=palette.ink, opacity=0.7)
-    return [rule.encode(**where), text.encode(text="label:N", **place)]
+def _rules(
+    lines: list[Limit], palette: Palette, low: float, high: float, width: int
+) -> list[Chart]:
+    # Labels stand beside an upright line on its wider side, and at the other end of a level one.
+    alt = require("altair", EXTRA)
+    middle = math.sqrt(low * high)
+    left = any(one.value < middle for one in lines if one.axis == "p99")
+    upright = {"align": "left", "dx": 5} if left else {"align": "right", "dx": -5}
+    level = {"align": "right", "dy": 12} if left else {"align": "left", "dy": 12}
+    places = {
+        "p99": ({"x": "p99:Q"}, {"y": alt.value(10)}, upright),
+        "score": ({"y": "score:Q"}, {"x": alt.value(width - 4 if left else 4)}, level),
+    }
+    drawn = []
+    for one in lines:
+        where, end, style = places[one.axis]
+        data = alt.Chart(alt.Data(values=[{one.axis: one.value, "label": one.label}]))
+        rule = data.mark_rule(strokeDash=[4, 3], color=palette.ink, opacity=0.7)
+        text = data.mark_text(color=palette.ink, fontSize=11.5, **style)
+        drawn += [rule.encode(**where), text.encode(text="label:N", **where, **end)]
+    return drawn
 
 
 def _chosen_marks(chosen: Chart, palette: Palette, width: int) -> list[Chart]:
