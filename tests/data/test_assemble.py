@@ -98,3 +98,18 @@ def test_a_known_spec_wins(picture: Picture) -> None:
 def test_an_impossible_size_is_refused(image_size: int) -> None:
     with pytest.raises(ConfigError, match=f"image size {image_size} is out of range"):
         Options(image_size=image_size)
+
+
+def test_texts_are_kept_as_written_with_their_rows() -> None:
+    texts = [f"Text number {number}!" for number in range(30)]
+    split = RawSplit(items=[str(n) for n in range(30)], labels=["a", "b"] * 15, contents=texts)
+    dataset, _ = assemble(
+        RawData(name="n", kind="text", splits={"train": split}), Options(), silent
+    )
+    for part in (dataset.train, dataset.validation, dataset.test):
+        assert part.originals == tuple(texts[int(item)] for item in part.items)
+
+
+def test_pictures_are_not_kept_as_the_source_has_them(picture: Picture) -> None:
+    raw = raw_of([picture(n) for n in range(30)], ["a", "b", "c"] * 10)
+    assert assemble(raw, Options(), silent)[0].train.originals is None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -156,3 +158,10 @@ def test_a_rare_label_is_in_every_part() -> None:
     parts, words = complete({"train": of(targets)}, 0, "multi-label")
     assert all(part.targets[:, 2].any() for part in parts.values())
     assert "stratified by rarest label" in words
+
+
+def test_items_as_the_source_has_them_go_with_their_rows_where_they_are_known() -> None:
+    split = of(np.zeros(4, np.int64))
+    assert take(split, np.array([2, 0])).originals is None
+    texts = replace(split, originals=("a", "b", "c", "d"))
+    assert take(texts, np.array([2, 0])).originals == ("c", "a")

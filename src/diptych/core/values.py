@@ -45,12 +45,14 @@ class Split:
 
     `targets` are int64 (N,) class numbers (classification, ordinal), float32 (N, K) of 0 and 1
     (multi-label), or float32 (N,) values (regression); `items` names each one for people (a path,
-    or ``file.parquet#12``).
+    or ``file.parquet#12``). `originals` are the N items as the source has them, where a teacher may
+    need them: texts.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     items: tuple[str, ...]
+    originals: tuple[object, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of items."""

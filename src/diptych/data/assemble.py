@@ -1,6 +1,6 @@
 """From a source as read to a data set: labels numbered, items prepared, splits made, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from diptych.data.fingerprint import sha256_of_splits
 from diptych.data.labels import encode
 from diptych.data.modalities import MODALITIES
 from diptych.data.own import modality
-from diptych.data.raw import SPLITS, RawData
+from diptych.data.raw import SPLITS, RawData, RawSplit
 from diptych.data.reading import Learned, Modality, Options
 from diptych.data.split import complete
 
@@ -89,7 +89,19 @@ def _decode(
     skipped: list[Skipped] = []
     for name, split in raw.splits.items():
         inputs, rows, failed = kind.decode(name, split, learned.spec, learned.assets, report)
-        items = tuple(split.items[row] for row in rows.tolist())
-        splits[name] = Split(inputs=inputs, targets=targets[name][rows], items=items)
+        kept = rows.tolist()
+        splits[name] = Split(
+            inputs=inputs,
+            targets=targets[name][rows],
+            items=tuple(split.items[row] for row in kept),
+            originals=_originals(split, kept) if raw.kind == "text" else None,
+        )
         skipped += failed
     return splits, skipped
+
+
+def _originals(split: RawSplit, rows: Sequence[int]) -> tuple[str, ...] | None:
+    contents = split.contents
+    if callable(contents) or isinstance(contents, np.ndarray):
+        return None
+    return tuple(contents[row] for row in rows)

@@ -142,5 +142,10 @@ def take(split: Split, rows: np.ndarray) -> Split:
     Returns:
         A split of these items.
     """
-    items = tuple(split.items[row] for row in rows.tolist())
-    return Split(inputs=split.inputs[rows], targets=split.targets[rows], items=items)
+    chosen = rows.tolist()
+    return Split(
+        inputs=split.inputs[rows],
+        targets=split.targets[rows],
+        items=tuple(split.items[row] for row in chosen),
+        originals=split.originals and tuple(split.originals[row] for row in chosen),
+    )
