@@ -1,7 +1,5 @@
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from diptych.training.variation.texts import UNKNOWN, TextBatches, TextVariation
 
@@ -40,20 +38,3 @@ def test_texts_themselves_stay_as_they_are_and_draws_differ() -> None:
     first, second = (source.draw(torch.arange(50), 0) for _ in range(2))
     assert torch.equal(tokens, before)
     assert not torch.equal(first, second)
-
-
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 20))
-def test_an_order_has_each_item_once(lengths: list[int], batch_size: int) -> None:
-    order = batches(texts(lengths), 0.1).order(batch_size)
-    assert order.sort().values.tolist() == list(range(len(lengths)))
-
-
-def test_the_texts_of_a_batch_are_about_equally_long_and_batches_come_in_any_order() -> None:
-    tokens = texts(np.random.default_rng(0).integers(1, 13, 1000).tolist())
-    source = batches(tokens, 0.0)
-    order = source.order(50)
-    lengths = source.lengths[order].view(20, 50)
-    assert (lengths.max(1).values - lengths.min(1).values).max() <= 3
-    middle = lengths.float().mean(1)
-    assert not torch.equal(middle, middle.sort().values)
-    assert not torch.equal(order, source.order(50))

@@ -32,12 +32,12 @@ class NgramsConfig(Value, tag_field="name", tag="ngrams"):
 
     `orders` is the longest run of pieces, `buckets` the number of rows that runs share (best a
     prime, for then all of a hash counts), `width` the numbers per row, as many as outputs at most;
-    one linear layer makes the outputs of them.
+    one linear layer makes the outputs of them, and is learned only where they are fewer.
     """
 
     orders: Annotated[int, Meta(ge=1, le=4)] = 3
     buckets: Annotated[int, Meta(ge=1, lt=1 << 24)] = 131_071
-    width: Annotated[int, Meta(ge=1, le=1024)] = 8
+    width: Annotated[int, Meta(ge=1, le=1024)] = 16
 
     def scaled(self, factor: float) -> "NgramsConfig":
         """Make the table smaller or larger.
@@ -69,6 +69,7 @@ class Ngrams(nn.Module):
         self.head = nn.Linear(width, outputs)
         nn.init.zeros_(self.table.weight)
         nn.init.orthogonal_(self.head.weight, gain=HEAD_GAIN)
+        self.head.weight.requires_grad_(width < outputs)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:

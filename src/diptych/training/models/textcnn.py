@@ -15,6 +15,7 @@ from torch import Tensor, cat, nn
 from torch.nn import functional
 
 from diptych.core.specs import TextSpec, Value
+from diptych.training.models.lengths import by_length
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 EMBEDDING_DEVIATION = 0.1
@@ -83,6 +84,16 @@ class TextConvolution(nn.Module):
         Returns:
             float32 (N, K).
         """
+        return by_length(self._outputs, tokens)
+
+    def learn_scaling(self, inputs: Tensor) -> None:
+        """Learn nothing: tokens have no scale.
+
+        Args:
+            inputs: int32 (N, L).
+        """
+
+    def _outputs(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()[:, None]
         embedded = self.embedding_dropout(self.embedding(tokens.long()))
         embedded = embedded.transpose(1, 2) * present  # (N, W, L)
@@ -92,13 +103,6 @@ class TextConvolution(nn.Module):
         ]
         outputs: Tensor = self.head(self.dropout(cat(strongest, 1)))
         return outputs
-
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn nothing: tokens have no scale.
-
-        Args:
-            inputs: int32 (N, L).
-        """
 
 
 def _padded(x: Tensor, length: int) -> Tensor:

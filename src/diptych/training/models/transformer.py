@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diptych.core.specs import TextSpec, Value
+from diptych.training.models.lengths import by_length
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 EMBEDDING_DEVIATION = 0.1
@@ -84,6 +85,16 @@ class Transformer(nn.Module):
         Returns:
             float32 (N, K).
         """
+        return by_length(self._outputs, tokens)
+
+    def learn_scaling(self, inputs: Tensor) -> None:
+        """Learn nothing: tokens have no scale.
+
+        Args:
+            inputs: int32 (N, L).
+        """
+
+    def _outputs(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()
         x = self.dropout(self.embedding(tokens.long()) + self.place[: tokens.shape[1]])
         for block in self.blocks:
@@ -92,13 +103,6 @@ class Transformer(nn.Module):
         mean = (self.norm(x) * present).sum(1) / present.sum(1).clamp_min(1.0)
         outputs: Tensor = self.head(self.dropout(mean))
         return outputs
-
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn nothing: tokens have no scale.
-
-        Args:
-            inputs: int32 (N, L).
-        """
 
 
 class Block(nn.Module):

@@ -12,7 +12,6 @@ from torch import Tensor
 from diptych.core.specs import Value
 
 UNKNOWN = 1
-LENGTH_NOISE = 2.0
 
 
 class TextVariation(Value, tag="text"):
@@ -52,18 +51,3 @@ class TextBatches:
         batch = self.tokens[chosen, :longest]
         forgotten = torch.rand(batch.shape, generator=self.generator) < self.variation.forget
         return torch.where(forgotten & (batch > 0), UNKNOWN, batch)
-
-    def order(self, batch_size: int) -> Tensor:
-        """Shuffle the items such that those of a batch are about equally long.
-
-        Args:
-            batch_size: B.
-
-        Returns:
-            int64 (N,), each item once; the batches, cut from it in order, are in random order.
-        """
-        noise = LENGTH_NOISE * torch.rand(len(self.lengths), generator=self.generator)
-        alike = torch.split((self.lengths + noise).argsort(), batch_size)
-        whole = len(self.lengths) // batch_size
-        places = torch.randperm(whole, generator=self.generator).tolist()
-        return torch.cat([alike[place] for place in (*places, *range(whole, len(alike)))])
