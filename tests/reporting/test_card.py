@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from diptych.core.specs import OwnSpec
 from diptych.reporting.card import render_card, usage
 from diptych.reporting.inputs import describe
 
@@ -106,3 +107,14 @@ def test_column_names_cannot_leave_the_lines_of_python(tabled) -> None:
     body = render_card(hostile).split("---\n", 2)[2]
     assert body.count("```") == 2
     assert "<script" not in body
+
+
+def test_a_users_own_task_and_score_keep_their_names(manifest) -> None:
+    model = replace(manifest.model, scores={"hit rate": manifest.model.score})
+    spec = OwnSpec(task="gestures", dtype="float32", shape=(6, 50))
+    card = render_card(replace(manifest, input=spec, model=model))
+    matter = front_matter(card)
+    assert "pipeline_tag" not in matter
+    assert matter["metrics"] == ["hit rate"]
+    assert "reaches a hit rate of 92.9 %" in card
+    assert "Hit rate holds for data like the training data" in card

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from diptych.reporting.leaderboard import header
 from diptych.reporting.markdown import escape, one_line, render, side_by_side, table, terms
 from diptych.reporting.sides import rows
 
@@ -49,3 +50,9 @@ def test_the_report_holds_verdicts_relaxations_and_candidates(failed) -> None:
 
 def test_no_budget_is_said(manifest) -> None:
     assert terms(replace(manifest, terms=())) == "No budget was set."
+
+
+def test_the_candidates_of_every_kind_are_a_table_with_the_scores_name(case) -> None:
+    text = render(case.manifest)
+    heads = [line for line in text.splitlines() if line.startswith("| Candidate |")]
+    assert heads == ["| " + " | ".join(escape(name) for name in header(case.manifest)) + " |"]

@@ -67,3 +67,15 @@ def test_the_main_score_by_either_of_its_names_is_a_line(tabled) -> None:
 def test_a_score_below_zero_does_not_squeeze_the_others() -> None:
     assert score_scale([-500.0, 80.0]).to_dict()["domainMin"] == 0
     assert "domainMin" not in score_scale([70.0, 80.0]).to_dict()
+
+
+def test_labels_of_limits_stand_at_opposite_ends(manifest) -> None:
+    def ends(limit: float) -> list[str]:
+        p99 = replace(manifest.terms[1], limit=limit)
+        chart = candidates(replace(manifest, terms=(manifest.terms[0], p99)), PAPER, 600)
+        layers = [layer.to_dict() for layer in chart.layer]
+        texts = [one for one in layers if one["encoding"].get("text", {}).get("field") == "label"]
+        return [one["mark"]["align"] for one in texts]
+
+    assert ends(0.1) == ["right", "left"]
+    assert ends(4.0) == ["left", "right"]
