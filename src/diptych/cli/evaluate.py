@@ -12,9 +12,10 @@ from diptych.cli.options import (
     task_of,
 )
 from diptych.cli.output import print_json, progress, table
-from diptych.core.text import quantity
+from diptych.core.text import duration, number, quantity
 from diptych.core.values import Estimate
 from diptych.fitting.evaluate import Evaluation, evaluate
+from diptych.fitting.streaming import StreamEvaluation
 from diptych.inference.bundle import load
 from diptych.tasks.goals import unit_of
 
@@ -63,11 +64,22 @@ def summary(result: Evaluation) -> str:
         The scores, the classes, and the confusion matrix where it is small.
     """
     lines = [f"{result.n:,} items ({result.items})", "", _scores(result)]
+    if result.stream is not None:
+        lines += ["", _stream(result.stream)]
     if result.per_class:
         lines += ["", _classes(result)]
     if 0 < len(result.per_class) <= SHOWN_CLASSES:
         lines += ["", _confusion(result)]
     return "\n".join(lines)
+
+
+def _stream(heard: StreamEvaluation) -> str:
+    rate, found = heard.false_accepts_per_hour, heard.detected
+    return (
+        f"as a stream of {duration(heard.seconds)}: {quantity(found.value, 'fraction')} of "
+        f"{heard.recordings:,} recordings detected, {number(rate.value)} false accepts per hour "
+        f"({number(rate.low)} to {number(rate.high)}) at threshold {heard.rule.threshold:g}"
+    )
 
 
 def _scores(result: Evaluation) -> str:

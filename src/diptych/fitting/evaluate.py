@@ -1,5 +1,6 @@
 """Evaluation: how right a bundle is on labelled data, with intervals."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from diptych.core.text import nearest
 from diptych.core.values import Dataset, Estimate, Split
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting.streaming import StreamEvaluation, stream_evaluation
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
 from diptych.tasks.classification import confusion
@@ -32,7 +34,7 @@ class Evaluation(Value):
     """How right a bundle is; `scores` begin with the main one, named `score`.
 
     `per_class` is there where there are classes; `confusion[i][j]` counts items of class i that
-    were called j.
+    were called j. `stream` is what a bundle of sounds hears when the items follow one another.
     """
 
     n: int
@@ -41,6 +43,7 @@ class Evaluation(Value):
     items: str
     per_class: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    stream: StreamEvaluation | None = None
 
 
 def evaluate(
@@ -82,6 +85,7 @@ def evaluate(
         items=items,
         per_class=() if matrix is None else _class_scores(matrix, model.labels),
         confusion=() if matrix is None else tuple(tuple(row) for row in matrix.tolist()),
+        stream=stream_evaluation(model, replace(split, targets=targets), report=report),
     )
 
 
