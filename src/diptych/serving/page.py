@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from html import escape
 from importlib.metadata import version
-from importlib.resources import files
-from string import Template
 
 from diptych.core.manifest import Manifest
 from diptych.core.text import quantity, size
 from diptych.core.values import Verdict
 from diptych.inference.bundle import Bundle
 from diptych.serving.messages import Response
+from diptych.serving.trial import template, trial
+from diptych.tasks.goals import unit_of
 
 MEDIA = b"text/html; charset=utf-8"
 FEW_LABELS = 24
@@ -33,7 +33,7 @@ def page_response(models: Mapping[str, Bundle]) -> Response:
         The page, with a policy that allows only what is in it.
     """
     sections = "\n".join(_model(name, bundle) for name, bundle in models.items())
-    page = _template("page.html").substitute(
+    page = template("page.html").substitute(
         title=escape(", ".join(models)), models=sections, version=escape(version("diptych"))
     )
     headers = (
@@ -49,31 +49,33 @@ def _policy(page: str) -> str:
     digest = hashlib.sha256((script[1] if script else "").encode()).digest()
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "connect-src 'self'; img-src blob:; style-src 'unsafe-inline'; "
+        "connect-src 'self'; img-src blob:; media-src blob:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{base64.b64encode(digest).decode()}'"
     )
 
 
 def _model(name: str, bundle: Bundle) -> str:
-    manifest = bundle.manifest
-    return _template("model.html").substitute(
+    manifest, shown = bundle.manifest, trial(bundle)
+    is_number = manifest.goal == "regression"
+    return template("model.html").substitute(
         name=escape(name),
         title=escape(name),
-        facts=escape(_facts(bundle)),
+        told=escape(manifest.labels[0]) if is_number else "",
+        facts=escape(_facts(bundle, shown.takes)),
+        trial=shown.form,
+        command=escape(shown.command),
         budget=_budget(manifest),
-        num_labels=len(manifest.labels),
+        heading="What is told" if is_number else f"{len(manifest.labels)} labels",
         labels=_labels(manifest.labels),
     )
 
 
-def _facts(bundle: Bundle) -> str:
+def _facts(bundle: Bundle, takes: str) -> str:
     manifest, program, score = bundle.manifest, bundle.program, bundle.manifest.model.score
-    tensor = manifest.input.tensor()
-    sides = " × ".join(str(side) for side in tensor.shape[1:])
     return (
-        f"{manifest.task.replace('-', ' ').capitalize()}, {manifest.score_name} "
-        f"{quantity(score.value, 'fraction')} on {score.n:,} test items. "
-        f"Takes {sides} {tensor.name}, runs as {program.precision} on "
+        f"{manifest.task.replace('-', ' ', 1).capitalize()}, {manifest.score_name} "
+        f"{quantity(score.value, unit_of(manifest.score_name))} on {score.n:,} test items. "
+        f"Takes {takes}, runs as {program.precision} on "
         f"{program.runtime}, {size(program.size_bytes)}."
     )
 
@@ -111,7 +113,3 @@ def _labels(labels: tuple[str, ...]) -> str:
     if len(labels) <= FEW_LABELS:
         return listing
     return f'<details><summary class="quiet">Show all</summary>{listing}</details>'
-
-
-def _template(name: str) -> Template:
-    return Template(files("diptych.serving").joinpath(name).read_text(encoding="utf-8"))
