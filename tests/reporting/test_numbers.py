@@ -111,3 +111,8 @@ def test_a_number_in_the_unit_of_the_target_has_no_symbol() -> None:
     assert interval(44_911, 48_157, "target") == "44,900 to 48,200"
     assert exact(45_250, "target") == "45,250"
     assert loosened(46_534, "target", up=True) == "46,600"
+
+
+def test_a_share_that_is_as_good_as_none_is_not_written_with_ten_zeros() -> None:
+    assert measured(-3.7e-9, -5e-9, -2e-9, "fraction") == "0.000 %"
+    assert interval(-5e-9, 5e-9, "fraction") == "0.000 to 0.000 %"

@@ -15,6 +15,7 @@ PREFIXES = (
     ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
     ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9),
 )  # fmt: skip
+MOST_DECIMALS = 3  # of a percentage; finer than that no data set tells models apart
 ROUNDED = {
     "fraction": (100.0, "%", 4),
     "target": (1.0, "", 4),
@@ -37,8 +38,8 @@ def measured(value: float, low: float, high: float, unit: str) -> str:
     """
     if high <= low or unit not in ROUNDED or not math.isfinite(high - low):
         return exact(value, unit)
-    scale, symbol, most = ROUNDED[unit]
-    written = _fixed(value * scale, _decimals(low * scale, high * scale, most))
+    scale, symbol, _ = ROUNDED[unit]
+    written = _fixed(value * scale, _places(low, high, unit))
     return f"{written} {symbol}".rstrip()
 
 
@@ -61,8 +62,8 @@ def interval(low: float, high: float, unit: str, limit: float | None = None) -> 
         return _one_sided(low, high, unit)
     if unit not in ROUNDED:
         return f"{exact(low, unit)} to {exact(high, unit)}"
-    scale, symbol, most = ROUNDED[unit]
-    places = _decimals(low * scale, high * scale, most)
+    scale, symbol, _ = ROUNDED[unit]
+    places = _places(low, high, unit)
     if limit is not None:
         hidden = (_hides(end * scale, limit * scale, places) for end in (low, high))
         places += max(hidden)
@@ -198,6 +199,12 @@ def _one_sided(low: float, high: float, unit: str) -> str:
     if math.isfinite(low):
         return f"at least {exact(low, unit)}"
     return f"at most {exact(high, unit)}" if math.isfinite(high) else "unknown"
+
+
+def _places(low: float, high: float, unit: str) -> int:
+    scale, _, most = ROUNDED[unit]
+    places = _decimals(low * scale, high * scale, most)
+    return min(places, MOST_DECIMALS) if unit == "fraction" else places
 
 
 def _decimals(low: float, high: float, most: int) -> int:
