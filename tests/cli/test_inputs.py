@@ -91,7 +91,7 @@ def test_rows_leave_out_what_the_bundle_does_not_know_and_say_so(place, capsys):
     ]
     told = capsys.readouterr().err.splitlines()
     assert told == [
-        "a.csv: 'color' is not there, and is taken as missing",
+        "a.csv: without 'color', taken as missing",
         "a.csv: passed over 'id', which the bundle does not use",
     ]
 
@@ -158,7 +158,9 @@ def test_a_wrong_row_is_named_and_can_be_left_out(kind_bundle, place, capsys):
     path = str(kind_bundle("table").path)
     (place / "a.csv").write_text("age\n1\nold\n3\n")
     assert run(["predict", path, "a.csv"]) == 2
-    assert "a.csv#1: column 'age': 'old' is not a number" in capsys.readouterr().err
+    error, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert "a.csv#1: column 'age': 'old' is not a number" in error
+    assert hint == "hint: give a number such as 3.5; --skip-unreadable leaves it out"
     assert run(["predict", path, "a.csv", "--skip-unreadable"]) == 0
     seen = capsys.readouterr()
     assert [line.split("\t")[0] for line in seen.out.splitlines()] == ["a.csv#0", "a.csv#2"]

@@ -176,7 +176,7 @@ def _check_columns(name: str, row: Record, names: list[str]) -> None:
             f"the bundle uses {_listed(names)}",
         )
     if absent:
-        note(f"{name}: {_listed(absent)} is not there, and is taken as missing")
+        note(f"{name}: without {_listed(absent)}, taken as missing")
 
 
 def _listed(names: list[str]) -> str:

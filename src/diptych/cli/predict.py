@@ -90,7 +90,8 @@ class _Run:
 
 
 def _refuse(name: str, error: DataError) -> None:
-    raise DataError(_reason(name, error), "--skip-unreadable leaves out what cannot be read")
+    hint = f"{error.hint}; " if error.hint else ""
+    raise DataError(_reason(name, error), f"{hint}--skip-unreadable leaves it out")
 
 
 def _reason(name: str, error: DataError) -> str:
