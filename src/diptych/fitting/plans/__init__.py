@@ -9,10 +9,10 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec
+from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec, TextSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
-from diptych.fitting.plans import audio, image, own, table
+from diptych.fitting.plans import audio, image, own, table, text
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 
 
@@ -29,6 +29,7 @@ class Planner(Protocol):
 PLANS: dict[type, Planner] = {
     ImageSpec: image.plan,
     AudioSpec: audio.plan,
+    TextSpec: text.plan,
     TableSpec: table.plan,
     OwnSpec: own.plan,
 }

@@ -1,0 +1,152 @@
+"""The plan of a fit on texts: convolutions teach a hashed bag and narrower convolutions.
+
+The bag is small, learns in seconds and answers in microseconds; which of the students is better
+depends on the texts, so both are tried.
+"""
+
+import math
+
+from diptych.core.manifest import Machine
+from diptych.core.specs import TextSpec
+from diptych.core.values import Dataset
+from diptych.fitting.budget import Budget
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.training.models import NgramsConfig, TextConvolutionConfig
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import TextVariation
+
+TEACHER = TextConvolutionConfig()
+BAG = NgramsConfig(orders=2)
+CONVOLUTION = TextConvolutionConfig(width=64, channels=64)
+STUDENT_SCALES = (1.0, 0.5, 0.25, 0.125)
+BAG_STEPS, CONVOLUTION_STEPS = 2_000, 1_200
+BAG_EPOCHS, CONVOLUTION_EPOCHS = 6, 4
+MOST_EPOCHS = 60
+LARGEST_BATCH = 64
+CONTAINER_BYTES = 30_000
+
+Student = NgramsConfig | TextConvolutionConfig
+
+
+def plan(
+    dataset: Dataset, budget: Budget, machine: Machine, seed: int, *, timed: bool
+) -> FitRecipe:
+    """Plan a fit.
+
+    Args:
+        dataset: The data.
+        budget: The limits; its size limit bounds the students.
+        machine: Where it will run.
+        seed: The root seed.
+        timed: Not used: longer runs learn texts by heart.
+
+    Returns:
+        The recipe, with a teacher, two students and no programs yet.
+    """
+    teacher = ModelPlan(
+        name="teacher", network=TEACHER, training=convolution_recipe(dataset, machine)
+    )
+    bag = ModelPlan(
+        name="student-bag",
+        network=_widest(BAG, dataset, budget),
+        training=bag_recipe(dataset),
+    )
+    convolution = ModelPlan(
+        name="student-convolution",
+        network=_widest(CONVOLUTION, dataset, budget),
+        training=convolution_recipe(dataset, machine),
+    )
+    return FitRecipe(teacher=teacher, students=(bag, convolution), seed=seed)
+
+
+def texts_of(dataset: Dataset) -> TextSpec:
+    """Give the texts' spec.
+
+    Args:
+        dataset: Of texts.
+
+    Returns:
+        Its spec.
+
+    Raises:
+        TypeError: If it is of something else.
+    """
+    if not isinstance(dataset.spec, TextSpec):
+        raise TypeError(f"{dataset.task} is not about texts")
+    return dataset.spec
+
+
+def bag_recipe(dataset: Dataset) -> TrainingRecipe:
+    """Fit the usual recipe of a bag to the data.
+
+    Args:
+        dataset: The data.
+
+    Returns:
+        The recipe: plain descent, for Adam gives rare words too large steps.
+    """
+    return TrainingRecipe(
+        epochs=_epochs(len(dataset.train), BAG_EPOCHS, BAG_STEPS),
+        batch_size=_batch_size(len(dataset.train)),
+        learning_rate=0.08,
+        weight_decay=6e-5,
+        variation=TextVariation(),
+    )
+
+
+def convolution_recipe(dataset: Dataset, machine: Machine) -> TrainingRecipe:
+    """Fit the usual recipe of convolutions to the data and the machine.
+
+    Args:
+        dataset: The data.
+        machine: Where it will run.
+
+    Returns:
+        The recipe.
+    """
+    return TrainingRecipe(
+        epochs=_epochs(len(dataset.train), CONVOLUTION_EPOCHS, CONVOLUTION_STEPS),
+        batch_size=_batch_size(len(dataset.train)),
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        variation=TextVariation(),
+        threads=machine.cores,
+    )
+
+
+def estimated_bytes(config: Student, spec: TextSpec, outputs: int) -> float:
+    """Estimate the size of a network's smallest program, before there is one.
+
+    Args:
+        config: The network's shape.
+        spec: The texts.
+        outputs: How many labels.
+
+    Returns:
+        Bytes, without the tokenizer's: one for each number of a table or of a layer.
+    """
+    if isinstance(config, NgramsConfig):
+        width = min(config.width, outputs)
+        return (spec.vocabulary + config.buckets) * width + width * outputs + CONTAINER_BYTES
+    layers = config.channels * (config.width * sum(config.runs) + len(config.runs) * outputs)
+    return spec.vocabulary * config.width + layers + CONTAINER_BYTES
+
+
+def _widest(shape: Student, dataset: Dataset, budget: Budget) -> Student:
+    """Return the widest network that can keep the size limit, or the narrowest there is."""
+    limit = budget.limit("size") or math.inf
+    limit -= sum(len(content) for content in dataset.assets.values())
+    spec, outputs = texts_of(dataset), len(dataset.labels)
+    scaled = [shape.scaled(scale) for scale in STUDENT_SCALES]
+    fitting = (each for each in scaled if estimated_bytes(each, spec, outputs) <= limit)
+    return next(fitting, scaled[-1])
+
+
+def _epochs(items: int, least: float, steps: int) -> float:
+    """Return the usual number of epochs; few items are seen more often."""
+    return float(min(MOST_EPOCHS, max(least, round(steps * _batch_size(items) / items))))
+
+
+def _batch_size(items: int) -> int:
+    return int(min(LARGEST_BATCH, 2 ** int(math.log2(max(8, items / 8)))))
