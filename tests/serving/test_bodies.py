@@ -155,6 +155,18 @@ def test_a_wrong_body_is_one_line_and_a_hint(apps, ask, kind, media, body, expec
     assert reply.json["hint"]
 
 
+@pytest.mark.slow
+def test_a_small_file_of_a_long_sound_is_refused_before_it_is_decoded(apps, ask):
+    sound = pytest.importorskip("soundfile")
+    for seconds, status in ((1, 200), (60, 422)):
+        file = io.BytesIO()
+        sound.write(file, np.zeros(192_000 * seconds, np.int16), 192_000, format="FLAC")
+        reply = ask(apps("audio"), "POST", "/predict", file.getvalue(), content_type="audio/flac")
+        assert len(file.getvalue()) < 200_000
+        assert reply.status == status
+    assert reply.json == {"error": "the sound lasts 60 s", "hint": "send at most 52 s of this kind"}
+
+
 @given(st.binary(max_size=60), st.sampled_from([parse_sounds, parse_texts, parse_rows]))
 def test_any_bytes_give_items_or_a_data_error(body, parse):
     try:

@@ -16,8 +16,10 @@ from diptych.core.errors import DataError
 from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec, TextSpec
 from diptych.serving.arrays import PICTURES, SOUNDS, nesting, parse_array, parse_lists
 from diptych.serving.messages import BINARY, JSON, RequestError
+from diptych.tasks import audio
 
 CHANNELS = (1, 2, 3, 4)
+MAX_SOUND_VALUES = 10_000_000
 Parsed = tuple[list[Any], bool]
 """Items, and whether they came as a list, so that a list is the answer."""
 Kind = TypeVar("Kind")
@@ -28,12 +30,14 @@ class Bodies:
     """How items of one kind are sent.
 
     `media` are the content-types (or how they begin) of a body that is one item; the first is
-    taken where none is said. `parse` reads JSON; without it, JSON is an item as it is.
+    taken where none is said. `parse` reads JSON; without it, JSON is an item as it is. `check`
+    refuses an item that would take too long, from its header.
     """
 
     media: tuple[bytes, ...]
     parse: Callable[[bytes], Parsed] | None
     expected: str
+    check: Callable[[bytes], None] | None = None
 
     @property
     def default(self) -> bytes:
@@ -81,6 +85,24 @@ def parse_sounds(body: bytes) -> Parsed:
     if nesting(body) == 1:
         return [np.array(lists)], False
     return [np.array(samples) for samples in lists], True
+
+
+def check_sound(body: bytes) -> None:
+    """Refuse a sound that is small when compressed, but would keep the server busy.
+
+    Args:
+        body: The content of a sound file; WAV is as large as it says.
+
+    Raises:
+        DataError: If it would be longer than 10 million samples.
+    """
+    if body.startswith((b"fLaC", b"OggS")):
+        header = audio.probe(body)
+        if header.frames * header.channels > MAX_SOUND_VALUES:
+            seconds = MAX_SOUND_VALUES // (header.sample_rate * header.channels)
+            raise DataError(
+                f"the sound lasts {header.seconds:,.0f} s", f"send at most {seconds} s of this kind"
+            )
 
 
 class _Text(Struct, forbid_unknown_fields=True):
@@ -150,6 +172,7 @@ BODIES: Mapping[type, Bodies] = {
         expected="send a sound with its content-type, such as audio/wav, or samples at the model's "
         "rate as application/json: an array (T,), or a list of these, of integers of 16 bits or "
         "floats -1 to 1",
+        check=check_sound,
     ),
     TextSpec: Bodies(
         media=(b"text/plain",),

@@ -67,6 +67,8 @@ async def predict(request: Request, bundle: Bundle) -> Response:
                 return json_response(await _predict_each(items, bundle))
             return json_response(answer(bundle.predict(items[0])))
         if media.startswith(kind.media):
+            if kind.check is not None:
+                kind.check(request.body)
             return json_response(answer(bundle.predict(request.body)))
     except RequestError:
         raise
