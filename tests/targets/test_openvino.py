@@ -1,13 +1,20 @@
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
 from diptych.core.errors import TargetError
-from diptych.targets.openvino import from_onnx, quantize
 
+torch = pytest.importorskip("torch")
 pytest.importorskip("nncf")
+
+from torch import nn  # noqa: E402  after the check that it is there
+
+from diptych.targets.onnx import export  # noqa: E402
+from diptych.targets.openvino import from_onnx, quantize  # noqa: E402
+
 pytestmark = pytest.mark.slow
 
 OFFLINE = """
@@ -36,6 +43,22 @@ assert "openvino_telemetry" not in sys.modules
 """
 
 
+class Mixing(nn.Module):
+    """A constant product before the network, as features have, that 8 bits would spoil."""
+
+    def __init__(self, network):
+        super().__init__()
+        random = torch.Generator().manual_seed(0)
+        self.register_buffer("forth", torch.randn(64, 64, generator=random).double())
+        self.register_buffer("back", (1e3 * self.forth.inverse()).float())
+        self.forth = self.forth.float()
+        self.network = network
+
+    def forward(self, pixels):
+        x = self.back @ (self.forth @ pixels.reshape(-1, 64, 1).float()) / 1e3
+        return self.network(x.reshape(-1, 8, 8, 1).round().to(torch.uint8))
+
+
 @pytest.fixture(scope="module")
 def quantized(trained, exported):
     return quantize(exported, trained.train)
@@ -58,6 +81,23 @@ def test_a_weight_takes_a_byte(trained, quantized):
     assert list(quantized) == ["model.xml", "model.bin"]
     weights = sum(parameter.numel() for parameter in trained.network.parameters())
     assert len(quantized["model.bin"]) < weights + 2000
+
+
+def test_what_comes_before_the_first_layer_stays_in_float(trained, run_files):
+    network = Mixing(trained.network).eval()
+    reference = trained.logits(trained.test)
+    contents = quantize(export(network, trained.spec), trained.train)
+    graph = ET.fromstring(contents["model.xml"])
+    kinds = {layer.get("id"): layer.get("type") for layer in graph.iter("layer")}
+    makers: dict[str, set[str]] = {}
+    for edge in graph.iter("edge"):
+        makers.setdefault(edge.get("to-layer"), set()).add(edge.get("from-layer"))
+    before = next(layer for layer, kind in kinds.items() if kind == "MatMul")
+    while makers.get(before):
+        assert "FakeQuantize" not in {kinds[maker] for maker in makers[before]}
+        before = next((m for m in makers[before] if kinds[m] != "Const"), "")
+    logits = run_files("openvino", contents, trained.test)
+    assert np.abs(logits - reference).max() < 0.05 * np.ptp(reference)
 
 
 def test_the_same_arguments_give_the_same_bytes(trained, exported, quantized):

@@ -48,7 +48,7 @@ def test_it_learns_to_tell_tones(tones: tuple[torch.Tensor, torch.Tensor]) -> No
     net = network()
     net.learn_scaling(inputs)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
-    for _ in range(30):
+    for _ in range(60):
         loss = torch.nn.functional.cross_entropy(net(inputs), targets)
         optimizer.zero_grad()
         loss.backward()

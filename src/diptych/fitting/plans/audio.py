@@ -1,4 +1,4 @@
-"""The plan of a fit on sounds: a wide network teaches narrower ones that fit the size limit."""
+"""The plan of a fit on sounds: a wide network teaches a narrower one that fits the size limit."""
 
 import math
 
@@ -21,7 +21,6 @@ BATCH_SIZE = 64
 TEACHER = DepthwiseNetConfig(stem=32, widths=(96, 128, 192, 256))
 STUDENT = DepthwiseNetConfig()
 STUDENT_SCALES = (1.5, 1.25, 1.0, 0.75, 0.5, 0.25)
-NUM_STUDENTS = 2
 CONTAINER_BYTES = 58_000
 FEATURE_BYTES_PER_HOP_SAMPLE = 105
 
@@ -39,7 +38,7 @@ def plan(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, one or two students and no programs yet.
+        The recipe, with a teacher, the widest student that fits and no programs yet.
     """
     teacher_epochs = TIMED_TEACHER_EPOCHS if timed else TEACHER_EPOCHS
     teacher = ModelPlan(
@@ -48,11 +47,9 @@ def plan(
         training=training_recipe(dataset, machine, teacher_epochs),
     )
     training = training_recipe(dataset, machine, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS)
-    students = tuple(
-        ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
-        for network in student_networks(dataset, budget)[:NUM_STUDENTS]
-    )
-    return FitRecipe(teacher=teacher, students=students, seed=seed)
+    network = student_networks(dataset, budget)[0]
+    student = ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
+    return FitRecipe(teacher=teacher, students=(student,), seed=seed)
 
 
 def student_networks(dataset: Dataset, budget: Budget) -> tuple[DepthwiseNetConfig, ...]:
