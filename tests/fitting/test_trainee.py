@@ -25,7 +25,8 @@ from diptych.training.loop import RunControl
 from diptych.training.models import ResidualNetConfig
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.recipe import TrainingRecipe
-from diptych.training.trees import TrainedTrees, TreesConfig
+from diptych.training.recorded import RecordedModel
+from diptych.training.trees import TreesConfig
 from diptych.training.variation import PictureVariation
 
 MakeDataset = Callable[..., Dataset]
@@ -241,7 +242,7 @@ def test_every_setting_of_a_recipe_together_trains_and_is_done_again_bit_for_bit
 def test_a_model_of_recorded_answers_has_no_network(make_dataset: MakeDataset) -> None:
     data = make_dataset(items=40)
     answers = {name: np.full((n, 2), k) for k, (name, n) in enumerate(SIZES.items())}
-    trees = TrainedTrees(seconds=1.0, cpu_seconds=1.0, **answers)
+    trees = RecordedModel(seconds=1.0, cpu_seconds=1.0, **answers)
     model = Trainee(
         plan=ModelPlan(name="trees", network=TreesConfig(), training=TrainingRecipe()),
         network=None,

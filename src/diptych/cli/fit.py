@@ -17,6 +17,7 @@ from diptych.cli.options import (
     SeedOption,
     SkipOption,
     TaskOption,
+    TeacherOption,
     TimeLimitOption,
     order_of,
     task_of,
@@ -48,6 +49,7 @@ def command(
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
     recipe: RecipeOption = None,
+    teacher: TeacherOption = None,
     label: LabelOption = None,
     task: TaskOption = None,
     order: OrderOption = None,
@@ -61,6 +63,7 @@ def command(
         settings = Settings(
             target=target,
             recipe=read_recipe(recipe) if recipe else None,
+            teacher=teacher,
             label=label,
             goal=goal,
             task=own,

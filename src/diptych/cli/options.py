@@ -18,6 +18,9 @@ SeedOption = Annotated[int | None, Option(help="Of everything random [the recipe
 RecipeOption = Annotated[
     Path | None, Option(help="A .toml recipe, or a bundle whose making is done again.")
 ]
+TeacherOption = Annotated[
+    Path | None, Option(help="A local Hugging Face folder: an encoder that teaches, for texts.")
+]
 LabelOption = Annotated[str | None, Option(help="The label's column, for tables and text.")]
 TaskOption = Annotated[
     str | None,

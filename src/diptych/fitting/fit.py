@@ -10,6 +10,7 @@ from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
+from diptych.fitting.plans.teacher import with_teacher
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
@@ -60,7 +61,7 @@ def fit(
 
 
 def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) -> FitRecipe:
-    """Take the recipe that was given, or plan one.
+    """Take the recipe that was given, or plan one; a given teacher takes its place in either.
 
     Args:
         job: Data, budget and machine.
@@ -72,8 +73,12 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         The recipe, with the seed.
     """
     if settings.recipe is None:
-        return plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
-    return replace(settings.recipe, seed=settings.seed(seed))
+        recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
+    else:
+        recipe = replace(settings.recipe, seed=settings.seed(seed))
+    if settings.teacher is None:
+        return recipe
+    return with_teacher(recipe, settings.teacher, job.dataset, job.machine)
 
 
 def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings) -> Bundle:

@@ -17,6 +17,7 @@ from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
+from diptych.training.encoder import EncoderConfig
 from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.trees import TreesConfig
@@ -30,7 +31,7 @@ class ModelPlan(Value):
     """One network and how it is trained; files are called by the name."""
 
     name: Name
-    network: NetworkConfig | TreesConfig
+    network: NetworkConfig | TreesConfig | EncoderConfig
     training: TrainingRecipe
 
 
@@ -77,6 +78,7 @@ KINDS = (
     Replan,
     OwnConfig,
     TreesConfig,
+    EncoderConfig,
     *NETWORKS,
     *BATCHES,
 )

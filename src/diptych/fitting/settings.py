@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from diptych.core.progress import Reporter, StopRequest, silent
 from diptych.core.values import Goal
@@ -15,15 +16,17 @@ from diptych.tasks.own import Task
 class Settings:
     """Choices with usual values.
 
-    `target` is a kind of hardware; `recipe` replays a fit; `label` names the label's column;
-    `goal` is what is told of an item, inferred by default, with the `order` of classes from least
-    to most where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
+    `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a local Hugging Face folder
+    with an encoder of texts that students learn from; `label` names the label's column; `goal` is
+    what is told of an item, inferred by default, with the `order` of classes from least to most
+    where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
     `skip_unreadable` leaves damaged items out and counts them; `task` is a user's own; `clock`
     gives seconds, and a time limit counts from `started`, or else from the call.
     """
 
     target: str = "cpu"
     recipe: FitRecipe | None = None
+    teacher: Path | None = None
     label: str | None = None
     goal: Goal | None = None
     order: tuple[str, ...] | None = None

@@ -12,6 +12,7 @@ from diptych.fitting.job import open_job
 from diptych.fitting.recipe import ModelPlan, ProgramPlan
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle
+from diptych.training.encoder import EncoderConfig
 from diptych.training.trees import TreesConfig
 
 NO_BUDGET = Budget()
@@ -48,4 +49,4 @@ def train(
 
 
 def _is_network(plan: ModelPlan) -> bool:
-    return not isinstance(plan.network, TreesConfig)
+    return not isinstance(plan.network, TreesConfig | EncoderConfig)

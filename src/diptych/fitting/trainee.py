@@ -19,12 +19,14 @@ from diptych.core.specs import InputSpec
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.tasks.own import task_of
+from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.loop import RunControl, compute_outputs, initialize, train_network
 from diptych.training.models import NETWORKS, OwnConfig
-from diptych.training.models.rescaled import Rescaled
+from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective, learn, learn_labels, mixed
 from diptych.training.recipe import TrainingRecipe
-from diptych.training.trees import TrainedTrees, TreesConfig, train_trees
+from diptych.training.recorded import RecordedModel
+from diptych.training.trees import TreesConfig, train_trees
 
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
@@ -43,13 +45,14 @@ class Scaled(Protocol):
 class Trainee:
     """A trained model: the plan as it was really followed, its size and what training used.
 
-    `network` is in evaluation mode; trees have none, but their `recorded` outputs. `flops` is of
-    one forward pass; `training_flops` of the whole run, a multiply-add counted as two.
+    `network` is in evaluation mode; trees and pretrained encoders have none, but their `recorded`
+    outputs. `flops` is of one forward pass; `training_flops` of the whole run, a multiply-add
+    counted as two.
     """
 
     plan: ModelPlan
     network: nn.Module | None
-    recorded: TrainedTrees | None = None
+    recorded: RecordedModel | None = None
     seconds: float
     cpu_seconds: float
     samples: int
@@ -84,7 +87,7 @@ def network_of(model: Trainee) -> nn.Module:
     """Give the network of a model that is one.
 
     Args:
-        model: Not trees.
+        model: Not trees, nor a pretrained encoder.
 
     Returns:
         The network in evaluation mode.
@@ -103,7 +106,7 @@ def train_model(
     """Train a model as planned.
 
     Args:
-        plan: The network or the trees, and the recipe.
+        plan: The network, the trees or the encoder, and the recipe.
         dataset: The data.
         control: Deadline, progress, stop request; its name and seed name the random streams.
         teacher: Whom to imitate; without one the labels are learned.
@@ -111,16 +114,15 @@ def train_model(
     Returns:
         The trained model.
     """
-    if isinstance(plan.network, TreesConfig):
-        trees = train_trees(dataset, plan.network, control, threads=plan.training.threads)
-        return Trainee(
-            plan=plan,
-            network=None,
-            recorded=trees,
-            seconds=trees.seconds,
-            cpu_seconds=trees.cpu_seconds,
-            samples=len(dataset.train) * (plan.network.folds - 1),
-        )
+    config, training = plan.network, plan.training
+    if isinstance(config, TreesConfig):
+        trees = train_trees(dataset, config, control, threads=training.threads)
+        return _recorded_trainee(plan, trees)
+    if isinstance(config, EncoderConfig):
+        objective = objective_of(dataset, training, None)
+        encoder = train_encoder(dataset, config, training, objective, control)
+        done = replace(config, answered=encoder.answered)
+        return _recorded_trainee(replace(plan, network=done), encoder)
     network = build(plan, dataset, control.seed)
     flops = forward_flops(network, dataset.spec)
     objective = objective_of(dataset, plan.training, teacher)
@@ -136,6 +138,21 @@ def train_model(
         parameters=sum(p.numel() for p in network.parameters()),
         flops=flops,
         training_flops=flops_per_sample * trained.samples,
+    )
+
+
+def _recorded_trainee(plan: ModelPlan, model: RecordedModel) -> Trainee:
+    return Trainee(
+        plan=replace(plan, training=model.recipe or plan.training),
+        network=None,
+        recorded=model,
+        seconds=model.seconds,
+        cpu_seconds=model.cpu_seconds,
+        samples=model.samples,
+        curve=model.curve,
+        parameters=model.parameters,
+        flops=model.flops,
+        training_flops=model.training_flops,
     )
 
 
@@ -186,21 +203,6 @@ def class_weights(dataset: Dataset) -> Tensor | None:
         return None
     counts = np.bincount(dataset.train.targets, minlength=len(dataset.labels)).clip(1)
     return torch.from_numpy((counts.sum() / (len(counts) * counts)).astype(np.float32))
-
-
-def target_scale(dataset: Dataset) -> tuple[float, float]:
-    """Give the scale of what is told.
-
-    Args:
-        dataset: The data.
-
-    Returns:
-        Mean and standard deviation of the training targets of a regression; else 0 and 1.
-    """
-    if dataset.goal != "regression":
-        return 0.0, 1.0
-    targets = dataset.train.targets.astype(np.float64)
-    return float(targets.mean()), float(targets.std()) or 1.0
 
 
 def build(plan: ModelPlan, dataset: Dataset, seed: int) -> nn.Module:

@@ -2,7 +2,8 @@
 
 What a network learns from are answers of trees that did not see the row: the training split is cut
 into folds, and each fold is answered by trees grown on the others. On new rows the folds' trees
-answer with their mean.
+answer with their mean. Where time is short, the first fold finds out how many trees there is time
+for.
 
 Shapes: N rows, C columns, K outputs.
 
@@ -11,11 +12,11 @@ Source: scikit-learn's HistGradientBoosting, after G. Ke et al., "LightGBM", 201
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import replace
 
 from diptych.core.errors import DataError
 from diptych.core.extras import require
@@ -24,8 +25,10 @@ from diptych.core.seeds import derive, generator
 from diptych.core.specs import CategoryColumn, TableSpec, Value
 from diptych.core.values import Dataset
 from diptych.training.loop import RunControl
+from diptych.training.recorded import RecordedModel
 
 MOST_WORDS = 254
+FIRST_TREES, GROWTH = 10, 3
 CERTAIN = 10.0
 SEED_BITS = 31
 
@@ -46,33 +49,20 @@ class TreesConfig(Value, tag_field="name", tag="trees"):
     folds: Annotated[int, Meta(ge=2, le=20)] = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedTrees:
-    """Outputs of grown trees, as a network gives them, and what growing them used.
-
-    `train` are the answers to rows that the answering trees did not see; all are float32 (N, K).
-    """
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    seconds: float
-    cpu_seconds: float
-
-
 def train_trees(
     dataset: Dataset, config: TreesConfig, control: RunControl, *, threads: int = 1
-) -> TrainedTrees:
+) -> RecordedModel:
     """Grow trees.
 
     Args:
         dataset: Of a table; its `validation` split decides when to stop.
         config: How.
-        control: The seed, who is told how it goes, and whether to stop.
+        control: The seed, the deadline, who is told how it goes, and whether to stop.
         threads: How many to compute with.
 
     Returns:
-        Their outputs: logits, or values of a regression.
+        Their outputs: logits, or values of a regression; those of the training split are from
+        trees that did not see the row.
 
     Raises:
         DataError: If the data is no table, or has fewer rows than folds.
@@ -90,18 +80,34 @@ def train_trees(
             if control.stop:
                 raise KeyboardInterrupt
             control.report(Step(stage=control.name, done=fold, total=config.folds))
-            answers = _grow(dataset, config, folds != fold, derive(control.seed, f"fold-{fold}"))
+            answers = _grow(dataset, config, folds != fold, seed)
             unseen[folds == fold] = answers(train.inputs[folds == fold])
             for name, mean in others.items():
                 others[name] = mean + answers(getattr(dataset, name).inputs) / config.folds
     control.report(Step(stage=control.name, done=config.folds, total=config.folds))
-    return TrainedTrees(
+    return RecordedModel(
         train=unseen,
         validation=others["validation"].astype(np.float32),
         test=others["test"].astype(np.float32),
         seconds=control.clock() - started,
         cpu_seconds=time.process_time() - cpu_started,
+        samples=len(train) * (config.folds - 1),
     )
+
+
+def _affordable(
+    dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int, control: RunControl
+) -> TreesConfig:
+    """Grow ever more trees until the next try would be too long; keep what all folds can afford."""
+    share_s = ((control.deadline or 0.0) - control.clock()) / (1 + config.folds)
+    trees = min(FIRST_TREES, config.trees)
+    while trees < config.trees:
+        started = control.clock()
+        _grow(dataset, replace(config, trees=trees), rows, seed)
+        if (control.clock() - started) * GROWTH > share_s or control.stop:
+            return replace(config, trees=trees)
+        trees = min(GROWTH * trees, config.trees)
+    return config
 
 
 def _grow(dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int) -> Answers:

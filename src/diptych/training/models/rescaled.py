@@ -3,8 +3,11 @@
 Shapes: N batch, M members of an ensemble, K outputs.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from diptych.core.values import Dataset
 
 
 class Rescaled(nn.Module):
@@ -36,3 +39,18 @@ class Rescaled(nn.Module):
         """
         values: Tensor = self.network(inputs).float() * self.deviation + self.mean
         return values
+
+
+def target_scale(dataset: Dataset) -> tuple[float, float]:
+    """Give the scale of what is told.
+
+    Args:
+        dataset: The data.
+
+    Returns:
+        Mean and standard deviation of the training targets of a regression; else 0 and 1.
+    """
+    if dataset.goal != "regression":
+        return 0.0, 1.0
+    targets = dataset.train.targets.astype(np.float64)
+    return float(targets.mean()), float(targets.std()) or 1.0

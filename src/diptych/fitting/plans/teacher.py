@@ -1,0 +1,52 @@
+"""The plan of a teacher that was given: a local Hugging Face encoder, fine-tuned on texts."""
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from diptych.core.manifest import Machine
+from diptych.core.values import Dataset
+from diptych.fitting.plans.machines import computes_in_bf16
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.training.encoder import EncoderConfig, check_texts
+from diptych.training.pretrained import check_folder, fingerprint
+from diptych.training.recipe import TrainingRecipe
+
+LEAST_EPOCHS, MOST_EPOCHS = 3, 10
+USUAL_STEPS = 1000
+BATCH_SIZE = 16
+LEARNING_RATE = 5e-5
+
+
+def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Machine) -> FitRecipe:
+    """Put a given teacher in the place of the planned one.
+
+    Args:
+        recipe: The plan of the fit.
+        folder: A local Hugging Face folder with an encoder.
+        dataset: The data, of texts.
+        machine: Where it is trained.
+
+    Returns:
+        The recipe with that teacher, who takes over whether classes are balanced.
+    """
+    check_texts(dataset)
+    check_folder(folder)
+    items = len(dataset.train)
+    epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(USUAL_STEPS * BATCH_SIZE / items)))
+    training = TrainingRecipe(
+        epochs=float(epochs),
+        batch_size=min(BATCH_SIZE, items),
+        optimizer="adamw",
+        learning_rate=LEARNING_RATE,
+        weight_decay=0.01,
+        warmup_share=0.1,
+        label_smoothing=0.0,
+        clip=1.0,
+        balance=recipe.teacher.training.balance,
+        bf16=computes_in_bf16(machine),
+        threads=machine.cores,
+    )
+    network = EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
+    teacher = ModelPlan(name=recipe.teacher.name, network=network, training=training)
+    return replace(recipe, teacher=teacher)

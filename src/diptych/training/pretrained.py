@@ -1,0 +1,216 @@
+"""A local Hugging Face folder, opened without its code, without pickle and without the network.
+
+Only three files of it are read: ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+
+Shapes: N texts, L tokens, K outputs.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from diptych.core.errors import ConfigError
+from diptych.core.extras import require
+from diptych.core.files import sha256_of_bytes, sha256_of_file
+from diptych.core.text import size
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+ADAPTER = "adapter_config.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+MOST_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20}
+CHARACTERS_PER_TOKEN = 32
+SPECIAL_POSITIONS = 2
+NEEDED = f"a Hugging Face folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}"
+USUAL = "choose an encoder such as BERT, DistilBERT or RoBERTa"
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder holds an encoder that can be used, before its weights are read.
+
+    Args:
+        folder: A local Hugging Face folder.
+
+    Raises:
+        ConfigError: If it is none, or has weights in pickle only, needs code of its own, or is of
+            a model that does not classify texts.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"the teacher {str(folder)!r} is not a folder",
+            "nothing is downloaded: get the model first (hf download NAME --local-dir FOLDER)",
+        )
+    if (folder / ADAPTER).exists():
+        raise ConfigError(f"{folder} holds an adapter of another model", "merge the two first")
+    pickles = sorted(file.name for kind in PICKLES for file in folder.glob(kind))
+    if pickles and not (folder / WEIGHTS).is_file():
+        raise ConfigError(
+            f"{folder} has its weights in a form that can hold code ({pickles[0]})",
+            f"get or save them as {WEIGHTS} (save_pretrained does)",
+        )
+    for name in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / name).is_file():
+            raise ConfigError(f"{folder} has no {name}", NEEDED)
+    _check_kind(folder)
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash what is read of a folder.
+
+    Args:
+        folder: As checked.
+
+    Returns:
+        64 lower-case hexadecimal digits.
+    """
+    hashes = [sha256_of_file(folder / name) for name in (CONFIG, WEIGHTS, TOKENIZER)]
+    return sha256_of_bytes("".join(hashes).encode())
+
+
+def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped library's object
+    """Open an encoder with a head for so many outputs.
+
+    Args:
+        folder: As checked.
+        outputs: K; the folder's own head is kept if it has as many, else a new one is made by
+            torch's global generator.
+
+    Returns:
+        A ``transformers`` model for sequence classification in float32.
+
+    Raises:
+        ConfigError: If the weights are damaged or are not those of the configuration.
+    """
+    with _quiet() as library:
+        try:
+            model, seen = library.AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                num_labels=outputs,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype="float32",
+                attn_implementation="eager",
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
+        except Exception as error:  # a library of many libraries, each with errors of its own
+            raise ConfigError(f"{folder} cannot be used: {_reason(error)}", NEEDED) from error
+    absent = [name for key in ("missing_keys", "mismatched_keys") for name in _names(seen[key])]
+    body = f"{model.base_model_prefix}."
+    lost = sorted(name for name in absent if name.startswith(body) and "pooler" not in name)
+    if lost or model.config.is_encoder_decoder or model.config.pad_token_id is None:
+        why = f"lacks {len(lost)} weights, such as {lost[0]}" if lost else "is no plain encoder"
+        raise ConfigError(f"the model of {folder} {why}", USUAL)
+    return model
+
+
+def most_tokens(model: Any, wanted: int) -> int:  # noqa: ANN401
+    """Say how many tokens of a text a model can take.
+
+    Args:
+        model: From :func:`open_network`.
+        wanted: How many are asked for.
+
+    Returns:
+        That, or what its positions allow if that is less.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None) or -1
+    return wanted if positions < 1 else min(wanted, max(1, positions - SPECIAL_POSITIONS))
+
+
+def open_tokenizer(folder: Path, tokens: int) -> Any:  # noqa: ANN401
+    """Open an encoder's own tokenizer.
+
+    Args:
+        folder: As checked.
+        tokens: How many of a text are used.
+
+    Returns:
+        A ``tokenizers.Tokenizer``.
+
+    Raises:
+        ConfigError: If it is damaged.
+    """
+    library = require("tokenizers", "text")
+    try:
+        tokenizer = library.Tokenizer.from_buffer(_content(folder / TOKENIZER))
+        tokenizer.enable_truncation(tokens)
+    except Exception as error:  # the library's errors have no class of their own
+        raise ConfigError(f"{folder / TOKENIZER} is damaged: {_reason(error)}", NEEDED) from error
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def tokens_of(tokenizer: Any, texts: Sequence[str], tokens: int, padding: int) -> np.ndarray:  # noqa: ANN401
+    """Turn texts into an encoder's own tokens.
+
+    Args:
+        tokenizer: From :func:`open_tokenizer`.
+        texts: N texts, of any length.
+        tokens: The most for one text.
+        padding: The number of the token that fills a row up.
+
+    Returns:
+        int32 (N, L), L that of the longest.
+    """
+    rows = tokenizer.encode_batch_fast([_cleaned(text, tokens) for text in texts])
+    numbers = [row.ids for row in rows]
+    filled = np.full((len(texts), max(1, *map(len, numbers), 1)), padding, dtype=np.int32)
+    for row, ids in zip(filled, numbers, strict=True):
+        row[: len(ids)] = ids
+    return filled
+
+
+def _check_kind(folder: Path) -> None:
+    try:
+        config = msgspec.json.decode(_content(folder / CONFIG), type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{folder / CONFIG} is damaged: {_reason(error)}", NEEDED) from error
+    kind = config.get("model_type")
+    auto = require("transformers.models.auto.modeling_auto", "hf")
+    if kind in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        return
+    if "auto_map" in config:
+        raise ConfigError(f"the model of {folder} needs code of its own, which is not run", USUAL)
+    raise ConfigError(f"{folder} holds a model of kind {kind!r}, no encoder of texts", USUAL)
+
+
+def _content(file: Path) -> bytes:
+    limit = MOST_BYTES[file.name]
+    if file.stat().st_size > limit:
+        raise ConfigError(f"{file} is larger than {size(limit)}", NEEDED)
+    return file.read_bytes()
+
+
+def _names(keys: Any) -> list[str]:  # noqa: ANN401
+    """Return the names of weights, which are alone or lead a tuple."""
+    return [key if isinstance(key, str) else key[0] for key in keys]
+
+
+def _cleaned(text: str, tokens: int) -> str:
+    beginning = text[: CHARACTERS_PER_TOKEN * tokens]
+    return beginning.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[Any]:
+    """Give the library, which shows no bars and tells nothing but errors meanwhile."""
+    library = require("transformers", "hf")
+    logging = library.utils.logging
+    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield library
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()

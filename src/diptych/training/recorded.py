@@ -1,0 +1,34 @@
+"""Models that a student knows by their recorded answers only: trees, pretrained encoders.
+
+Shapes: N items, K outputs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diptych.core.values import CurvePoint
+from diptych.training.recipe import TrainingRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedModel:
+    """Answers to each split as a network gives them, float32 (N, K), and what they took.
+
+    `train` are the answers that students learn from. `recipe` is how training really went, where
+    there was one; `answered` is how many training items have an answer, None for all. `flops` is
+    of one forward pass; `training_flops` of the whole run, a multiply-add counted as two.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    seconds: float
+    cpu_seconds: float
+    samples: int = 0
+    curve: tuple[CurvePoint, ...] = ()
+    parameters: int = 0
+    flops: int = 0
+    training_flops: int = 0
+    recipe: TrainingRecipe | None = None
+    answered: int | None = None
