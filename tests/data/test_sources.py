@@ -51,11 +51,14 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         recognize(tmp_path)
 
 
-def test_pictures_without_class_folders_are_refused_with_what_is_expected(tmp_path: Path) -> None:
-    (tmp_path / "1.jpg").write_text("")
-    with pytest.raises(DataError, match="holds 1 pictures but no class folders") as caught:
+@pytest.mark.parametrize(("name", "noun"), [("1.jpg", "pictures"), ("1.WAV", "sounds")])
+def test_files_without_class_folders_are_refused_with_what_is_expected(
+    tmp_path: Path, name: str, noun: str
+) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(DataError, match=f"holds 1 {noun} but no class folders") as caught:
         recognize(tmp_path)
-    assert caught.value.hint.endswith("CLASS/1.jpg")
+    assert caught.value.hint.endswith(f"CLASS/{name}")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.jsonl", "a.json"])

@@ -6,12 +6,11 @@ from typing import NoReturn
 from diptych.core.errors import DataError
 from diptych.core.text import nearest
 from diptych.data.builtin import BUILTINS
-from diptych.data.folders import subfolders
+from diptych.data.folders import NOUNS, SUFFIXES, subfolders
 from diptych.data.idx import idx_files
 from diptych.data.kinds import SUPPORTED, fail_unknown
 from diptych.data.parquet import holds_rows, parquet_files
 from diptych.data.table_files import LOADERS, table_files
-from diptych.tasks.image import SUFFIXES
 
 
 def recognize(source: str | Path) -> tuple[str, Path]:
@@ -47,18 +46,24 @@ def _recognize_folder(folder: Path) -> str:
     files = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
     if not files:
         raise DataError(f"{folder} is empty", SUPPORTED)
-    loose = [each for each in files if each.suffix.lower() in SUFFIXES]
     folders = subfolders(folder)
-    if loose and not folders and not table_files(folder):
-        raise DataError(
-            f"{folder} holds {len(loose)} pictures but no class folders",
-            f"a folder's name is the label: {folder.name}/CLASS/{loose[0].name}",
-        )
+    if not folders and not table_files(folder):
+        _check_loose(folder, files)
     if table_files(folder) and all(each.name == "data" for each in folders):
         return "table"
     if not folders:
         fail_unknown(folder, files)
     return "folders"
+
+
+def _check_loose(folder: Path, files: list[Path]) -> None:
+    for kind, suffixes in SUFFIXES.items():
+        loose = [each for each in files if each.suffix.lower() in suffixes]
+        if loose:
+            raise DataError(
+                f"{folder} holds {len(loose)} {NOUNS[kind]} but no class folders",
+                f"a folder's name is the label: {folder.name}/CLASS/{loose[0].name}",
+            )
 
 
 def _recognize_table(file: Path) -> str:
