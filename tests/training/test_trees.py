@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from diptych.core.errors import DataError, TrainingError
+from diptych.core.errors import DataError
 from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import CategoryColumn, ImageSpec, NumberColumn, TableSpec
 from diptych.core.values import DataRecord, Dataset, Goal, Split
@@ -116,9 +116,9 @@ def test_the_seed_decides_and_progress_is_told() -> None:
     assert not math.isnan(one.cpu_seconds)
 
 
-def test_other_data_and_a_stop_are_one_clear_line() -> None:
+def test_other_data_is_refused_and_a_stop_interrupts() -> None:
     dataset = make("classification", ("p", "q"), lambda x: (x[:, 0] > 0).astype(np.int64))
-    with pytest.raises(TrainingError, match="stopped while trees were grown"):
+    with pytest.raises(KeyboardInterrupt):
         train_trees(dataset, CONFIG, RunControl(stop=StopRequest(requested=True)))
     pictures = Dataset(
         goal="classification",
@@ -131,3 +131,19 @@ def test_other_data_and_a_stop_are_one_clear_line() -> None:
     )
     with pytest.raises(DataError, match="trees grow on tables"):
         train_trees(pictures, CONFIG, RunControl())
+
+
+@pytest.mark.slow
+def test_little_time_grows_few_trees_in_every_fold() -> None:
+    dataset = make(
+        "classification", ("p", "q"), lambda x: (x[:, 0] > 0).astype(np.int64), noise=1.0
+    )
+    ticks = iter(range(100_000))
+
+    def trees(seconds: float) -> int | None:
+        start = next(ticks)
+        control = RunControl(clock=lambda: float(next(ticks)), deadline=start + seconds)
+        return train_trees(dataset, CONFIG, control).trees
+
+    assert trees(1) == 10
+    assert trees(1e6) == CONFIG.trees

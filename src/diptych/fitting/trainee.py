@@ -117,7 +117,8 @@ def train_model(
     config, training = plan.network, plan.training
     if isinstance(config, TreesConfig):
         trees = train_trees(dataset, config, control, threads=training.threads)
-        return _recorded_trainee(plan, trees)
+        grown = replace(config, trees=trees.trees or config.trees)
+        return _recorded_trainee(replace(plan, network=grown), trees)
     if isinstance(config, EncoderConfig):
         objective = objective_of(dataset, training, None)
         encoder = train_encoder(dataset, config, training, objective, control)

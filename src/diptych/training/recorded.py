@@ -16,8 +16,9 @@ class RecordedModel:
     """Answers to each split as a network gives them, float32 (N, K), and what they took.
 
     `train` are the answers that students learn from. `recipe` is how training really went, where
-    there was one; `answered` is how many training items have an answer, None for all. `flops` is
-    of one forward pass; `training_flops` of the whole run, a multiply-add counted as two.
+    there was one; `answered` is how many training items have an answer, None for all, and `trees`
+    how many trees there was time for, None where there are none. `flops` is of one forward pass;
+    `training_flops` of the whole run, a multiply-add counted as two.
     """
 
     train: np.ndarray
@@ -32,3 +33,4 @@ class RecordedModel:
     training_flops: int = 0
     recipe: TrainingRecipe | None = None
     answered: int | None = None
+    trees: int | None = None

@@ -80,6 +80,9 @@ def train_trees(
             if control.stop:
                 raise KeyboardInterrupt
             control.report(Step(stage=control.name, done=fold, total=config.folds))
+            seed = derive(control.seed, control.name, f"fold-{fold}")
+            if fold == 0 and control.deadline is not None:
+                config = _affordable(dataset, config, folds != fold, seed, control)
             answers = _grow(dataset, config, folds != fold, seed)
             unseen[folds == fold] = answers(train.inputs[folds == fold])
             for name, mean in others.items():
@@ -92,6 +95,7 @@ def train_trees(
         seconds=control.clock() - started,
         cpu_seconds=time.process_time() - cpu_started,
         samples=len(train) * (config.folds - 1),
+        trees=config.trees,
     )
 
 

@@ -27,6 +27,7 @@ NUM_STUDENTS = 2
 SMALL = TabularConfig(pieces=16, number_width=8, category_width=4, widths=(64, 64))
 NUMBER_FEATURES, NUMBER_PIECES, CATEGORY_FEATURES = 1_024, 4_096, 512
 LEAST_PIECES, LEAST_WIDTH = 8, 2
+MANY_ROWS = 200_000
 CONTAINER_BYTES = 10_000
 
 
@@ -45,10 +46,11 @@ def plan(
     Returns:
         The recipe, with trees as the teacher, one or two students and no programs yet.
     """
+    items = len(dataset.train)
     teacher = ModelPlan(
         name="trees",
-        network=TreesConfig(folds=max(2, min(TreesConfig().folds, len(dataset.train)))),
-        training=TrainingRecipe(threads=machine.cores),
+        network=TreesConfig(folds=max(2, min(TreesConfig().folds, items))),
+        training=TrainingRecipe(threads=machine.cores if items > MANY_ROWS else 1),
     )
     training = training_recipe(dataset, TIMED_EPOCHS if timed else EPOCHS)
     students = tuple(
