@@ -89,7 +89,7 @@ def _own(spec: OwnSpec, _bundle: Bundle) -> Trial:
 def _text(spec: TextSpec, _bundle: Bundle) -> Trial:
     return Trial(
         form=template("trial_text.html").substitute(),
-        takes=f"texts, {spec.tokens:,} pieces of words of each",
+        takes=f"texts, their first {spec.tokens:,} pieces of words",
         command=_curl("a text", "text/plain"),
     )
 
