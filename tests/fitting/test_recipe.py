@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.training.encoder import EncoderConfig
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.trees import TreesConfig
@@ -172,11 +173,14 @@ def test_a_program_is_chosen_by_runtime_and_precision() -> None:
     assert RECIPE.programs[0].choice == ("openvino", "int8")
 
 
-def test_trees_teach_networks_and_are_nothing_else() -> None:
+@pytest.mark.parametrize("config", [TreesConfig(), EncoderConfig(folder="bert")])
+def test_what_cannot_be_lowered_teaches_networks_and_is_nothing_else(
+    config: TreesConfig | EncoderConfig,
+) -> None:
     network = RECIPE.students[0]
-    trees = replace(network, name="trees", network=TreesConfig())
-    taught = FitRecipe(teacher=trees, students=(network,))
+    wise = replace(network, name="wise", network=config)
+    taught = FitRecipe(teacher=wise, students=(network,))
     assert msgspec.json.decode(msgspec.json.encode(taught), type=FitRecipe) == taught
-    for wrong in ({"teacher": trees}, {"teacher": network, "students": (trees,)}):
-        with pytest.raises(ConfigError, match="trees can only teach"):
+    for wrong in ({"teacher": wise}, {"teacher": network, "students": (wise,)}):
+        with pytest.raises(ConfigError, match="can only teach"):
             FitRecipe(**wrong)  # type: ignore[arg-type]

@@ -65,9 +65,13 @@ class FitRecipe(Value):
         names = [plan.name for plan in (self.teacher, *self.students)]
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
-        trees = [isinstance(plan.network, TreesConfig) for plan in (self.teacher, *self.students)]
-        if any(trees[1:]) or all(trees):
-            raise ConfigError("trees can only teach: students must be networks, at least one")
+        only_teach = TreesConfig | EncoderConfig
+        taught = [not isinstance(plan.network, only_teach) for plan in self.students]
+        if not all(taught) or (isinstance(self.teacher.network, only_teach) and not taught):
+            raise ConfigError(
+                "trees and pretrained encoders can only teach: students must be networks, "
+                "at least one"
+            )
 
 
 KINDS = (
