@@ -19,10 +19,10 @@ from typing import BinaryIO
 import numpy as np
 
 from diptych.core.errors import DataError
-from diptych.core.extras import require
 from diptych.core.specs import AudioSpec
 from diptych.core.text import size
 from diptych.core.values import Assets
+from diptych.tasks import compressed
 from diptych.tasks.image import read_file
 from diptych.tasks.resampling import resample
 from diptych.tasks.wav import read_header, read_samples
@@ -127,7 +127,8 @@ def decode(data: bytes, spec: AudioSpec, name: str = "input") -> np.ndarray:
     if data.startswith(b"RIFF"):
         samples = read_samples(file, read_header(file, len(data), name))
     else:
-        samples = _read_compressed(file, header, name)
+        file.seek(0)
+        samples = compressed.read_frames(file, header.frames, name)
     return fit(_checked(samples, name), header.sample_rate, spec)
 
 
@@ -164,8 +165,9 @@ def _probe(file: BinaryIO, size_bytes: int, name: str) -> SoundHeader:
     if start.startswith(b"RIFF") and start.endswith(b"WAVE"):
         wav = read_header(file, size_bytes, name)
         header = SoundHeader(sample_rate=wav.sample_rate, channels=wav.channels, frames=wav.frames)
-    elif start.startswith((b"fLaC", b"OggS")):
-        header = _probe_compressed(file, name)
+    elif start.startswith(compressed.STARTS):
+        rate, channels, frames = compressed.read_shape(file, name)
+        header = SoundHeader(sample_rate=rate, channels=channels, frames=frames)
     else:
         raise DataError(
             f"{name} is not a WAV, FLAC or OGG sound (it begins with {start!r})",
@@ -194,37 +196,6 @@ def _check_size(frames: int, channels: int, sample_rate: int, name: str) -> None
         raise DataError(
             f"{name} lasts {seconds:,.0f} s", f"the limit is {MAX_SECONDS} s: cut it into pieces"
         )
-
-
-def _probe_compressed(file: BinaryIO, name: str) -> SoundHeader:
-    library = require("soundfile", "audio")
-    try:
-        with library.SoundFile(file) as sound:
-            return SoundHeader(
-                sample_rate=sound.samplerate, channels=sound.channels, frames=sound.frames
-            )
-    except (RuntimeError, ValueError) as error:
-        raise _damaged(name, error) from error
-
-
-def _read_compressed(file: BinaryIO, header: SoundHeader, name: str) -> np.ndarray:
-    library = require("soundfile", "audio")
-    file.seek(0)
-    try:
-        with library.SoundFile(file) as sound:
-            samples: np.ndarray = sound.read(header.frames, dtype="float32", always_2d=True)
-    except (RuntimeError, ValueError) as error:
-        raise _damaged(name, error) from error
-    if len(samples) < header.frames:
-        raise DataError(
-            f"{name} is cut off: {len(samples):,} of {header.frames:,} samples are there",
-            "copy or record it again",
-        )
-    return samples
-
-
-def _damaged(name: str, error: Exception) -> DataError:
-    return DataError(f"{name} is damaged: {error}", "repair it, or take it out")
 
 
 def _from_array(array: np.ndarray, sample_rate: int) -> np.ndarray:
