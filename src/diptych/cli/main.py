@@ -21,7 +21,7 @@ VERBS = {
     "fit": "Data and a budget in, a measured bundle out.",
     "train": "Train one model.",
     "evaluate": "Accuracy of a bundle on labelled data, with its interval.",
-    "predict": "Predict files, folders or arrays.",
+    "predict": "Predict files, folders, texts, rows or streams.",
     "bench": "The latency lab: cold start, single stream, offline, server.",
     "serve": "Serve bundles over HTTP.",
     "report": "Write the page that shows both panels side by side.",
