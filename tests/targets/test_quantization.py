@@ -4,8 +4,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from diptych.core.errors import TargetError
+from diptych.core.specs import TextSpec
+from diptych.targets.onnx import export
 from diptych.targets.quantization import quantize_onnx
 
 pytestmark = pytest.mark.slow
@@ -67,3 +70,27 @@ def test_a_model_without_weights_is_refused(trained):
     graph = make.make_graph([node], "g", ends[:1], ends[1:])
     with pytest.raises(TargetError, match="no layer with weights"):
         quantize_onnx(make.make_model(graph).SerializeToString(), trained.train)
+
+
+class LookUp(torch.nn.Module):
+    """Rows of a table, their mean, a layer."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(3000, 16)
+        self.head = torch.nn.Linear(16, 4)
+
+    def forward(self, tokens):
+        return self.head(self.table(tokens.long()).mean(1))
+
+
+def test_a_table_that_is_looked_up_takes_a_byte_per_number(run_files):
+    network, spec = LookUp().eval(), TextSpec(tokens=8, vocabulary=3000).tensor()
+    tokens = np.random.default_rng(0).integers(0, 3000, (64, 8), dtype=np.int32)
+    quantized = quantize_onnx(export(network, spec), tokens)
+    assert len(quantized) < 3000 * 16 + 8000
+    logits = run_files("onnxruntime", {"m.onnx": quantized}, tokens)
+    with torch.no_grad():
+        reference = network(torch.from_numpy(tokens)).numpy()
+    assert np.abs(logits - reference).max() < 0.05 * np.ptp(reference)

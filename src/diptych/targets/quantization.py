@@ -2,7 +2,8 @@
 
 Weights become int8 with one scale per channel, activations uint8 with the range seen in
 calibration; what comes before the first layer with weights (the scaling of pixels) and after the
-last one (the logits) stays in float.
+last one (the logits) stays in float, but for tables that are looked up: they become int8, with one
+scale, and a quarter as large.
 
 The defaults are measured: ONNX Runtime 1.32 on an x86-64 CPU with AVX512-VNNI, one thread, two
 networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items, 10,000 test
@@ -105,9 +106,17 @@ def _quantize(model: onnx.ModelProto, calibration: np.ndarray, path: Path) -> No
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
-        nodes_to_exclude=[node.name for node in outside],
+        nodes_to_exclude=[node.name for node in outside if not _is_table(node, graph)],
         extra_options={"OpTypesToExcludeOutputQuantization": [last] if last_is_alone else []},
     )
+
+
+def _is_table(node: NodeProto, graph: GraphProto) -> bool:
+    """Return whether rows of floats are looked up."""
+    floats = {
+        tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT
+    }
+    return node.op_type == "Gather" and node.input[0] in floats
 
 
 def _has_weights(node: NodeProto, graph: GraphProto) -> bool:
