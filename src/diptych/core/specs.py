@@ -9,6 +9,7 @@ Shapes: N batch, H height, W width, C channels or columns, T samples of sound, L
 import math
 from typing import Annotated, Literal, dataclass_transform
 
+import numpy as np
 from msgspec import Meta, Struct, field
 
 Side = Annotated[int, Meta(ge=1, le=4096)]
@@ -31,8 +32,7 @@ class TensorSpec(Value):
     @property
     def item_bytes(self) -> int:
         """The size of one item."""
-        bits = int(self.dtype.removeprefix("u").lstrip("intfloa"))
-        return bits // 8 * math.prod(side or 1 for side in self.shape)
+        return np.dtype(self.dtype).itemsize * math.prod(side or 1 for side in self.shape)
 
     @property
     def item(self) -> str:
