@@ -334,3 +334,42 @@ def digit_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "digit.png"
     Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(path)
     return path
+
+
+ENCODER_WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "so", "not", "film", "very")
+
+
+@pytest.fixture(scope="session")
+def save_encoder() -> Callable[..., Path]:
+    """Give what saves a tiny encoder with random weights as a Hugging Face folder."""
+
+    def save(folder: Path, model: str = "BertModel", **settings: object) -> Path:
+        torch = pytest.importorskip("torch")
+        library = pytest.importorskip("transformers")
+        tokenizers = pytest.importorskip("tokenizers")
+        vocabulary = {word: number for number, word in enumerate(ENCODER_WORDS)}
+        words = tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]")
+        tokenizer = tokenizers.Tokenizer(words)
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        kind = getattr(library, model)
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        sizes |= {"intermediate_size": 64, "max_position_embeddings": 20, "pad_token_id": 0}
+        config = kind.config_class(vocab_size=len(vocabulary), **sizes | settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            kind(config).save_pretrained(folder)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(
+    tmp_path_factory: pytest.TempPathFactory, save_encoder: Callable[..., Path]
+) -> Path:
+    """Save one; the tests leave it as it is."""
+    return save_encoder(tmp_path_factory.mktemp("encoders") / "tiny-bert")

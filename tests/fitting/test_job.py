@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from diptych.core.errors import DataError, StorageError
+from diptych.core.errors import ConfigError, DataError, StorageError
 from diptych.core.progress import Step
 from diptych.data import read
 from diptych.data.reading import Options
@@ -37,3 +37,9 @@ def test_a_destination_that_cannot_be_is_refused_before_the_data_is_read(tmp_pat
         open_job(tmp_path / "nothing", Budget(), tmp_path / "file", 0, Settings())
     with pytest.raises(DataError):
         open_job(tmp_path / "nothing", Budget(), tmp_path / "a.dip", 0, Settings())
+
+
+def test_a_teacher_that_is_no_folder_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
+    settings = Settings(teacher=Path("bert-base-uncased"))
+    with pytest.raises(ConfigError, match="'bert-base-uncased' is not a folder"):
+        open_job(tmp_path / "nothing", Budget(), None, 0, settings)

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diptych.core.errors import ConfigError
 from diptych.core.files import sha256_of_file
 from diptych.data import read
 from diptych.data.reading import Options
@@ -41,3 +42,8 @@ def test_a_trained_model_predicts_what_its_manifest_says(tmp_path: Path) -> None
         assert bundle.manifest.model.score.value == pytest.approx(np.mean(right))
         assert bundle.manifest.terms == ()
         assert [p.precision for p in bundle.manifest.programs] == ["fp32"]
+
+
+def test_training_alone_takes_no_teacher(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="without a teacher"):
+        train("digits", out=tmp_path / "a.dip", settings=Settings(teacher=tmp_path))

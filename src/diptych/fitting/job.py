@@ -12,6 +12,7 @@ from diptych.fitting.settings import Settings
 from diptych.inference import store
 from diptych.measure.machine import describe
 from diptych.tasks.goals import kind_of
+from diptych.training.pretrained import check_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ def open_job(
     seed: int,
     settings: Settings,
 ) -> Job:
-    """Read the data and make sure that the bundle can be written, before any work is done.
+    """Read the data, and make sure before any work that the teacher and the bundle's place do.
 
     Args:
         data: A built-in name, a path, or data that was read before.
@@ -45,6 +46,8 @@ def open_job(
     """
     if out is not None:
         store.check_destination(Path(out))
+    if settings.teacher is not None:
+        check_folder(settings.teacher)
     dataset = data if isinstance(data, Dataset) else _read(data, seed, settings)
     check_terms(budget, kind_of(dataset))
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")

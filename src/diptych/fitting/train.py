@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from diptych.core.errors import ConfigError
 from diptych.core.text import parse_duration
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
@@ -38,7 +39,12 @@ def train(
 
     Returns:
         The bundle, loaded.
+
+    Raises:
+        ConfigError: If there is a teacher among the settings.
     """
+    if settings.teacher is not None:
+        raise ConfigError("train makes one model without a teacher", "use fit")
     started = settings.begin()
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     job = open_job(data, NO_BUDGET, out, settings.seed(seed), settings)

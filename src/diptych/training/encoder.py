@@ -12,12 +12,11 @@ knowledge from BERT into simple neural networks", 2019.
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import torch
 from msgspec import Meta
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.core.errors import ConfigError, DataError, TrainingError
@@ -33,7 +32,6 @@ from diptych.training.objectives import Objective
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 
-TEXTS_AT_ONCE = 32
 CHUNK = 64
 ANSWERING_SHARE = 0.25
 MOST_SCORING_SHARE = 0.5
@@ -53,42 +51,6 @@ class EncoderConfig(Value, tag_field="name", tag="encoder"):
     sha256: str | None = None
     max_tokens: Annotated[int, Meta(ge=8, le=8192)] = 128
     answered: Annotated[int, Meta(ge=0)] | None = None
-
-
-class Encoder(nn.Module):
-    """An encoder with its head, whose texts are (N, L) tokens filled up with padding.
-
-    Args:
-        model: From `pretrained.open_network`.
-    """
-
-    def __init__(self, model: Any) -> None:  # noqa: ANN401  an untyped library's object
-        super().__init__()
-        self.model = model
-        self.padding = int(model.config.pad_token_id)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Compute outputs; outside training, few texts of like length at once.
-
-        Args:
-            tokens: int32 (N, L).
-
-        Returns:
-            float32 (N, K).
-        """
-        if self.training:
-            return self._answer(tokens)
-        order = (tokens != self.padding).sum(1).argsort(stable=True)
-        parts = torch.split(order, TEXTS_AT_ONCE)
-        answers = torch.cat([self._answer(tokens[rows]) for rows in parts])
-        return answers[order.argsort()]
-
-    def _answer(self, tokens: Tensor) -> Tensor:
-        used = (tokens != self.padding).any(0).nonzero()
-        tokens = tokens[:, : int(used.max()) + 1 if len(used) else 1].long()
-        mask = (tokens != self.padding).long()
-        outputs: Tensor = self.model(input_ids=tokens, attention_mask=mask).logits
-        return outputs.float()
 
 
 def check_texts(dataset: Dataset) -> None:
@@ -119,7 +81,13 @@ def train_encoder(
 ) -> RecordedModel:
     """Fine-tune an encoder, and record its answers.
 
-    Answers to the texts that it was trained on are surer than those to others.
+    Answers to texts that it was trained on are surer than they would be otherwise, so students
+    learn labels more than doubts: two layers of random weights, 64 wide, 6 epochs of trec, were
+    right on 98 % of these texts at a mean probability of 98 %, and on 79 % of the test texts at
+    95 %. No temperature undoes it: bags that learned from them were right on 87.5 % of the test
+    texts at temperatures 1 and 2, 88.0 % at 4, 88.0 % at 2 with half of the loss on labels, and
+    89.2 % without that teacher (means of 3 seeds). An encoder that knows the language overfits
+    less, and this was not measured with one.
 
     Args:
         dataset: Of texts, with its `originals`.
@@ -175,7 +143,9 @@ def _opened(
         raise ConfigError(f"{folder} is not what the recipe was made with", "give it as --teacher")
     outputs = len(dataset.labels)
     encoder = initialize(
-        lambda: Encoder(pretrained.open_network(folder, outputs)), control.seed, control.name
+        lambda: pretrained.Encoder(pretrained.open_network(folder, outputs)),
+        control.seed,
+        control.name,
     )
     train, validation, test = (
         _in_tokens(name, getattr(dataset, name), encoder, config) for name in SPLITS
@@ -186,7 +156,9 @@ def _opened(
     return Rescaled(encoder, *target_scale(dataset)), told
 
 
-def _in_tokens(name: str, split: Split, encoder: Encoder, config: EncoderConfig) -> Split:
+def _in_tokens(
+    name: str, split: Split, encoder: pretrained.Encoder, config: EncoderConfig
+) -> Split:
     most = pretrained.most_tokens(encoder.model, config.max_tokens)
     tokenizer = pretrained.open_tokenizer(Path(config.folder), most)
     rows = pretrained.tokens_of(tokenizer, _texts(name, split), most, encoder.padding)

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from diptych.core.errors import ConfigError
 from diptych.core.extras import require
@@ -24,8 +26,45 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 MOST_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20}
 CHARACTERS_PER_TOKEN = 32
 SPECIAL_POSITIONS = 2
+TEXTS_AT_ONCE = 32
 NEEDED = f"a Hugging Face folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}"
 USUAL = "choose an encoder such as BERT, DistilBERT or RoBERTa"
+
+
+class Encoder(nn.Module):
+    """An encoder with its head, whose texts are (N, L) tokens filled up with padding.
+
+    Args:
+        model: From :func:`open_network`.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401  an untyped library's object
+        super().__init__()
+        self.model = model
+        self.padding = int(model.config.pad_token_id)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Compute outputs; outside training, few texts of like length at once.
+
+        Args:
+            tokens: int32 (N, L).
+
+        Returns:
+            float32 (N, K).
+        """
+        if self.training:
+            return self._answer(tokens)
+        order = (tokens != self.padding).sum(1).argsort(stable=True)
+        parts = torch.split(order, TEXTS_AT_ONCE)
+        answers = torch.cat([self._answer(tokens[rows]) for rows in parts])
+        return answers[order.argsort()]
+
+    def _answer(self, tokens: Tensor) -> Tensor:
+        used = (tokens != self.padding).any(0).nonzero()
+        tokens = tokens[:, : int(used.max()) + 1 if len(used) else 1].long()
+        mask = (tokens != self.padding).long()
+        outputs: Tensor = self.model(input_ids=tokens, attention_mask=mask).logits
+        return outputs.float()
 
 
 def check_folder(folder: Path) -> None:
@@ -103,7 +142,7 @@ def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped
     body = f"{model.base_model_prefix}."
     lost = sorted(name for name in absent if name.startswith(body) and "pooler" not in name)
     if lost or model.config.is_encoder_decoder or model.config.pad_token_id is None:
-        why = f"lacks {len(lost)} weights, such as {lost[0]}" if lost else "is no plain encoder"
+        why = f"lacks weights, such as {lost[0]}" if lost else "is no plain encoder"
         raise ConfigError(f"the model of {folder} {why}", USUAL)
     return model
 

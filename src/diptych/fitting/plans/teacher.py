@@ -9,7 +9,7 @@ from diptych.core.values import Dataset
 from diptych.fitting.plans.machines import computes_in_bf16
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.encoder import EncoderConfig, check_texts
-from diptych.training.pretrained import check_folder, fingerprint
+from diptych.training.pretrained import fingerprint
 from diptych.training.recipe import TrainingRecipe
 
 LEAST_EPOCHS, MOST_EPOCHS = 3, 10
@@ -23,7 +23,7 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
 
     Args:
         recipe: The plan of the fit.
-        folder: A local Hugging Face folder with an encoder.
+        folder: A local Hugging Face folder with an encoder, as `check_folder` wants it.
         dataset: The data, of texts.
         machine: Where it is trained.
 
@@ -31,7 +31,6 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
         The recipe with that teacher, who takes over whether classes are balanced.
     """
     check_texts(dataset)
-    check_folder(folder)
     items = len(dataset.train)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(USUAL_STEPS * BATCH_SIZE / items)))
     training = TrainingRecipe(

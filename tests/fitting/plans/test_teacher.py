@@ -1,0 +1,75 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace as replace_value
+
+from diptych.core.errors import ConfigError
+from diptych.core.manifest import Machine
+from diptych.core.specs import TextSpec
+from diptych.core.values import Dataset
+from diptych.fitting.plans.teacher import with_teacher
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.training.encoder import EncoderConfig
+from diptych.training.models import NgramsConfig
+from diptych.training.pretrained import fingerprint
+from diptych.training.recipe import TrainingRecipe
+
+MakeDataset = Callable[..., Dataset]
+STUDENT = ModelPlan(name="student", network=NgramsConfig(), training=TrainingRecipe())
+PLANNED = FitRecipe(
+    teacher=ModelPlan(name="wide", network=NgramsConfig(), training=TrainingRecipe(balance=True)),
+    students=(STUDENT,),
+    seed=7,
+)
+
+
+def texts(make_dataset: MakeDataset, items: int) -> Dataset:
+    dataset = make_dataset(items=items)
+    splits = {
+        name: replace(
+            split,
+            inputs=np.ones((len(split), 4), np.int32),
+            originals=tuple(f"text {n}" for n in range(len(split))),
+        )
+        for name, split in vars(dataset).items()
+        if name in {"train", "validation", "test"}
+    }
+    return replace(dataset, spec=TextSpec(tokens=4, vocabulary=8), **splits)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def test_a_given_teacher_takes_the_place_of_the_planned_one(
+    make_dataset: MakeDataset, machine: Machine, folder: Path
+) -> None:
+    recipe = with_teacher(PLANNED, folder, texts(make_dataset, 4000), machine)
+    assert recipe.teacher.network == EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
+    assert (recipe.teacher.name, recipe.students, recipe.seed) == ("wide", (STUDENT,), 7)
+    training = recipe.teacher.training
+    assert (training.balance, training.threads, training.bf16) == (True, 2, False)
+    assert (training.epochs, training.batch_size, training.label_smoothing) == (4, 16, 0)
+    fast = replace_value(machine, flags=("amx_bf16",))
+    assert with_teacher(PLANNED, folder, texts(make_dataset, 4000), fast).teacher.training.bf16
+
+
+@pytest.mark.parametrize(("items", "epochs"), [(40, 10), (100_000, 3)])
+def test_few_texts_are_seen_more_often(
+    make_dataset: MakeDataset, machine: Machine, folder: Path, items: int, epochs: int
+) -> None:
+    dataset = texts(make_dataset, items)
+    assert with_teacher(PLANNED, folder, dataset, machine).teacher.training.epochs == epochs
+
+
+def test_a_given_teacher_works_with_texts_only(
+    make_dataset: MakeDataset, machine: Machine, folder: Path
+) -> None:
+    with pytest.raises(ConfigError, match="works with texts, and this is image-classification"):
+        with_teacher(PLANNED, folder, make_dataset(), machine)
