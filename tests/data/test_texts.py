@@ -54,6 +54,12 @@ def test_the_length_covers_nearly_all_texts_in_steps_of_eight() -> None:
     assert learned_from(["the " * 5000] * 3).spec.tokens == MOST_TOKENS
 
 
+def test_the_length_covers_every_split_for_sentences_may_be_longer_than_training_phrases() -> None:
+    assert learned_from(TEXTS, test=["the " * 30]).spec.tokens == 32
+    assert learned_from(["the " * 30] * 3, test=TEXTS).spec.tokens == 32
+    assert learned_from(TEXTS, test=[]).spec.tokens == 8
+
+
 def test_the_vocabulary_is_learned_from_the_training_split_alone() -> None:
     alone = learned_from(TEXTS)
     assert learned_from(TEXTS, test=["quite other words"] * 9).assets == alone.assets

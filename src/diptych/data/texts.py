@@ -9,7 +9,7 @@ Source: R. Sennrich, B. Haddow and A. Birch, "Neural machine translation of rare
 subword units", 2016.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,7 +42,7 @@ BATCH_TEXTS = 4_096
 
 
 def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) -> Learned:
-    """Learn a vocabulary and the usual length from the training split.
+    """Learn a vocabulary from the training split, and the length that fits all splits.
 
     Args:
         splits: The splits as read.
@@ -55,23 +55,21 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     Raises:
         DataError: If no training text holds a letter.
     """
-    texts = _texts(splits["train"])
-    seen = texts[:: -(-len(texts) // MOST_LEARNED) or 1]
+    seen = {name: _sampled(_texts(split)) for name, split in splits.items()}
     report(Step(stage="learn words", done=0, total=1))
-    tokenizer = _train(seen)
+    tokenizer = _train(seen["train"])
     if tokenizer.get_vocab_size() <= 2:
         raise DataError("no training text holds a letter or a sign", "check the text's column")
     widest = TextSpec(tokens=MOST_TOKENS + 1, vocabulary=tokenizer.get_vocab_size())
     assets = {TOKENIZER: _written(tokenizer)}
-    lengths = _lengths(seen, widest, assets)
+    lengths = {name: _lengths(texts, widest, assets) for name, texts in seen.items() if texts}
     report(Step(stage="learn words", done=1, total=1))
-    usual = int(np.quantile(lengths, COVERED, method="higher"))
-    tokens = min(max(TOKENS_STEP, -(-usual // TOKENS_STEP) * TOKENS_STEP), MOST_TOKENS)
+    tokens = _enough(lengths.values())
     return Learned(
         spec=TextSpec(tokens=tokens, vocabulary=widest.vocabulary),
         assets=assets,
-        facts=_facts(lengths, tokens, widest.vocabulary),
-        warnings=tuple(_warnings(splits, lengths, tokens)),
+        facts=_facts(lengths["train"], tokens, widest.vocabulary),
+        warnings=tuple(_warnings(splits, lengths["train"], tokens)),
     )
 
 
@@ -109,6 +107,16 @@ def _texts(split: RawSplit) -> Sequence[str]:
         raise DataError("this source holds no texts", "check the data")
     texts: Sequence[str] = split.contents
     return texts
+
+
+def _sampled(texts: Sequence[str]) -> Sequence[str]:
+    return texts[:: max(1, -(-len(texts) // MOST_LEARNED))]
+
+
+def _enough(lengths: Iterable[np.ndarray]) -> int:
+    """Return the places that nearly all texts of every split fit in, within limits."""
+    usual = max(int(np.quantile(each, COVERED, method="higher")) for each in lengths)
+    return min(max(TOKENS_STEP, -(-usual // TOKENS_STEP) * TOKENS_STEP), MOST_TOKENS)
 
 
 def _train(texts: Sequence[str]) -> Any:  # noqa: ANN401  an untyped library's object
