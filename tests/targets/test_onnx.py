@@ -23,6 +23,18 @@ class Deciding(nn.Module):
         return pixels.float().mean((1, 2)) if pixels.sum() > 3 else pixels.float().amax((1, 2))
 
 
+class Named(nn.Module):
+    """Has a weight of the name that the exporter gives to a step that it then folds away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.biases = nn.Parameter(torch.tensor([[1.0], [3.0]]))
+        self.register_buffer("mean", torch.tensor(10.0))
+
+    def forward(self, pixels):
+        return pixels.float().flatten(1).sum(1, keepdim=True) + self.biases.mean(0) + self.mean
+
+
 def test_the_program_gives_the_networks_logits(trained, exported, run_files):
     logits = run_files("onnxruntime", {"m.onnx": exported}, trained.test)
     np.testing.assert_allclose(logits, trained.logits(trained.test), atol=1e-4)
@@ -53,6 +65,13 @@ def test_names_are_as_asked_and_nothing_of_the_exporter_is_left(exported):
     assert b"site-packages" not in exported
     assert b".py" not in exported
     assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+
+def test_a_weight_may_be_called_as_a_step_is(trained, run_files):
+    program = export(Named().eval(), trained.spec)
+    pixels = trained.test[:3]
+    expected = pixels.reshape(3, -1).sum(1, keepdims=True, dtype=np.float32) + 12
+    np.testing.assert_allclose(run_files("onnxruntime", {"m.onnx": program}, pixels), expected)
 
 
 def test_every_norm_is_folded(exported):

@@ -43,7 +43,7 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
     try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(
-                network,
+                nn.Sequential(network).eval(),  # a dot in names: no step of the graph has one
                 (example,),
                 dynamo=True,
                 verbose=False,
