@@ -41,6 +41,26 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
+TEXT_RECIPE = """
+[teacher]
+name = "teacher"
+[teacher.network]
+name = "ngrams"
+[teacher.training]
+[[students]]
+name = "student"
+[students.network]
+name = "ngrams"
+buckets = 256
+[students.training]
+epochs = 10
+batch_size = 16
+[[programs]]
+runtime = "onnxruntime"
+precision = "fp32"
+"""
+
+
 @pytest.mark.slow
 def test_a_fit_works_with_sockets_blocked_and_an_empty_home(tmp_path: Path) -> None:
     home, work = tmp_path / "home", tmp_path / "work"
@@ -61,4 +81,33 @@ def test_a_fit_works_with_sockets_blocked_and_an_empty_home(tmp_path: Path) -> N
     assert {c["runtime"] for c in manifest["candidates"]} == {"onnxruntime", "openvino"}
     assert {c["precision"] for c in manifest["candidates"]} == {"fp32", "int8"}
     assert sorted(p.name for p in work.iterdir()) == ["digits.dip", "tiny.toml"]
+    assert list(home.rglob("*")) == []
+
+
+@pytest.mark.slow
+def test_a_given_teacher_is_read_with_sockets_blocked_and_an_empty_home(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    (work / "tiny.toml").write_text(TEXT_RECIPE)
+    rows = [f"film {n} was {word} indeed,{word}" for n in range(40) for word in ("good", "bad")]
+    (work / "said.csv").write_text("\n".join(["text,label", *rows]))
+    words = ["fit", "said.csv", "--recipe", "tiny.toml", "--json", "--budget", "p99<=1s"]
+    words += ["--teacher", str(encoder_folder), "--out", "said.dip"]
+    done = subprocess.run(
+        [sys.executable, "-c", GUARDED, *words],
+        cwd=work,
+        env=os.environ | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    told = json.loads(done.stdout)
+    assert told["teacher"]["parameters"] > 10_000
+    assert told["model"]["name"] == "student"
+    assert sorted(p.name for p in work.iterdir()) == ["said.csv", "said.dip", "tiny.toml"]
     assert list(home.rglob("*")) == []
