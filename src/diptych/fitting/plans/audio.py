@@ -16,7 +16,7 @@ from diptych.training.variation import SoundVariation
 TEACHER_EPOCHS, STUDENT_EPOCHS = 20, 30
 TIMED_TEACHER_EPOCHS, TIMED_STUDENT_EPOCHS = 40, 80
 USUAL_STEPS, MOST_EPOCHS = 800, 200
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 
 TEACHER = DepthwiseNetConfig(stem=32, widths=(96, 128, 192, 256))
 STUDENT = DepthwiseNetConfig()
