@@ -55,6 +55,13 @@ def test_a_written_bound_lies_on_the_same_side_of_the_limit(value, share, where)
     assert shown["high"] > limit or high - limit < tiny
 
 
+def test_a_time_far_below_the_upper_end_of_its_interval_is_not_written_as_none() -> None:
+    assert measured(0.2264, 0.0708, 16.3, "ms") == "0.23 ms"
+    assert interval(0.0708, 16.3, "ms") == "0.071 to 16 ms"
+    assert measured(0.0684, 0.0409, 1.81, "ms") == "0.068 ms"
+    assert measured(0.0002, -0.05, 0.05, "fraction") == "0 %"
+
+
 def test_a_very_narrow_interval_does_not_give_a_clock_more_than_three_digits() -> None:
     assert measured(0.01211, 0.012108, 0.012118, "ms") == "0.0121 ms"
     assert interval(0.012108, 0.012118, "ms") == "0.0121 to 0.0121 ms"

@@ -3,7 +3,8 @@
 A value is rounded where its half interval h has its first digit, or its second when h begins with
 1, 2 or up to 3.5; bounds are rounded likewise, finer only where they would hide on which side of
 a limit they lie. However narrow the interval, a share has at most four digits and a time three:
-clocks drift by more. A number in the unit of the values told, ``target``, has no symbol.
+clocks drift by more. However wide, a time or an energy has two: none is 0. A number in the
+unit of the values told, ``target``, has no symbol.
 Source: Particle Data Group, Review of Particle Physics, introduction, "Rounding" (the rule).
 """
 
@@ -23,6 +24,8 @@ ROUNDED = {
     "mJ": (1.0, "mJ", 3),
 }
 
+POSITIVE = ("ms", "mJ")
+
 
 def measured(value: float, low: float, high: float, unit: str) -> str:
     """Write a measured number.
@@ -39,7 +42,7 @@ def measured(value: float, low: float, high: float, unit: str) -> str:
     if high <= low or unit not in ROUNDED or not math.isfinite(high - low):
         return exact(value, unit)
     scale, symbol, _ = ROUNDED[unit]
-    written = _fixed(value * scale, _places(low, high, unit))
+    written = _rounded(value * scale, _places(low, high, unit), unit)
     return f"{written} {symbol}".rstrip()
 
 
@@ -67,7 +70,8 @@ def interval(low: float, high: float, unit: str, limit: float | None = None) -> 
     if limit is not None:
         hidden = (_hides(end * scale, limit * scale, places) for end in (low, high))
         places += max(hidden)
-    return f"{_fixed(low * scale, places)} to {_fixed(high * scale, places)} {symbol}".rstrip()
+    first, last = (_rounded(end * scale, places, unit) for end in (low, high))
+    return f"{first} to {last} {symbol}".rstrip()
 
 
 def exact(value: float, unit: str) -> str:
@@ -212,6 +216,12 @@ def _decimals(low: float, high: float, most: int) -> int:
     exponent = math.floor(math.log10(half))
     finest = most - 1 - math.floor(math.log10(max(abs(low), abs(high))))
     return min((1 if half / 10**exponent < 3.55 else 0) - exponent, finest)
+
+
+def _rounded(value: float, places: int, unit: str) -> str:
+    if unit in POSITIVE and value:
+        places = max(places, 1 - math.floor(math.log10(abs(value))))
+    return _fixed(value, places)
 
 
 def _fixed(value: float, places: int) -> str:
