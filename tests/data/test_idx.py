@@ -44,7 +44,7 @@ def test_files_under_their_usual_names_are_read(tmp_path: Path, name: str) -> No
     raw = read_idx(tmp_path)
     assert set(raw.splits) == {"train", "test"}
     for split in raw.splits.values():
-        np.testing.assert_array_equal(split.pictures, PICTURES)
+        np.testing.assert_array_equal(split.contents, PICTURES)
         assert list(split.labels) == LABELS.tolist()
         assert len(set(split.items)) == 5
 
@@ -114,6 +114,6 @@ def test_a_damaged_gzip_is_a_data_error(
 @pytest.mark.data
 def test_fashion_mnist_has_its_official_splits(shared_data: Path) -> None:
     raw = read_idx(shared_data / "fashion-mnist")
-    shapes = {name: split.pictures.shape for name, split in raw.splits.items()}
+    shapes = {name: split.contents.shape for name, split in raw.splits.items()}
     assert shapes == {"train": (60_000, 28, 28), "test": (10_000, 28, 28)}
     assert np.bincount(raw.splits["train"].labels).tolist() == [6_000] * 10

@@ -114,10 +114,19 @@ def test_lists_of_named_classes_are_indexed() -> None:
 
 
 def test_blank_text_has_no_labels_where_several_are_asked_for() -> None:
-    told = encode({"train": ["a|b", "", " "]}, goal="multi-label")
-    assert told.targets["train"].tolist() == [[1, 1], [0, 0], [0, 0]]
+    told = encode({"train": ["a|b", "", " ", None]}, goal="multi-label")
+    assert told.targets["train"].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
     with pytest.raises(DataError, match="1 of 2 labels are missing"):
-        encode({"train": ["a", None]}, goal="multi-label")
+        encode({"train": [1, None]}, goal="multi-label")
+
+
+def test_among_words_the_hint_at_missing_ones_says_that_several_may_be_none() -> None:
+    hints = []
+    for column in (["a|b", None], ["a|b", ""], [1, None]):
+        with pytest.raises(DataError) as caught:
+            encode({"train": column})
+        hints.append("--task multi-label" in str(caught.value.hint))
+    assert hints == [True, True, False]
 
 
 def test_an_order_for_what_has_none_is_refused() -> None:

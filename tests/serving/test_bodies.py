@@ -120,7 +120,7 @@ def test_each_goal_has_its_answer(apps, ask, kind_bundle):
     ("kind", "media", "body", "expected"),
     [
         ("audio", "audio/wav", b"RIFF", (422, "not a WAV")),
-        ("audio", "audio/wav", b"", (422, "not a WAV")),
+        ("audio", "audio/wav", b"", (422, "0 bytes")),
         ("audio", "audio/wav", wav(np.zeros(0)), (422, "0 samples")),
         ("audio", "audio/wav", wav(np.ones(900))[:-9], (422, "cut off")),
         ("audio", "text/plain", b"hello", (415, "audio/wav")),

@@ -129,7 +129,7 @@ def test_lists_of_whole_numbers_as_json_has_them_are_samples() -> None:
         (wav_header(40_000)[:60], "cut off"),
         (wav_header(500) + bytes(200), "1,000 bytes of sound, 200 are there"),
         (wav_header(0, rate=10), "10 samples per second"),
-        (b"", "begins with b''"),
+        (b"", "is empty: it has 0 bytes"),
         (b"ID3\x03" + bytes(50), "not a WAV, FLAC or OGG"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "not a WAV, FLAC or OGG"),
         (b"fLaC" + bytes(50), "damaged"),

@@ -65,11 +65,11 @@ def _files(word: str, spec: InputSpec, _column: str | None) -> Source:
     path, suffixes = Path(word), FILE_SUFFIXES.get(type(spec), ())
     if word == STDIN:
         return Source(items=[Named(STDIN, _standard_input())], count=1)
+    if not word.strip() or not _exists(path):
+        raise DataError(f"there is no file or folder {word!r}", ABSENT)
     if path.is_dir():
         found = [Named(str(file), file) for file in files_in(path, suffixes)]
         return Source(items=found, count=len(found))
-    if not path.exists():
-        raise DataError(f"there is no file or folder {word!r}", ABSENT)
     return Source(items=[Named(word, path)], count=1)
 
 
@@ -84,7 +84,7 @@ def _texts(word: str, _spec: InputSpec, column: str | None) -> Source:
     path = Path(word)
     if word == STDIN:
         return Source(items=_lines_of_text())
-    if not _exists(path):
+    if not word.strip() or not _exists(path):
         if path.suffix.lower() in (*TEXT_SUFFIXES, *READERS) or PLACE.search(word):
             raise DataError(f"there is no file {word!r}", f"{ABSENT}, or pipe the text into -")
         return Source(items=[Named(word, word)], count=1)
@@ -128,7 +128,7 @@ def _text_column(path: Path, row: Record, column: str | None) -> str:
     if column is not None and column not in row:
         raise DataError(f"{path} has no column {column!r}", nearest(column, row))
     known = [name for name in row if name.lower() in TEXTS]
-    words = [name for name in row if isinstance(row[name], str) and name not in TARGETS]
+    words = [name for name in row if isinstance(row[name], str) and name.lower() not in TARGETS]
     for names in ([column] if column else [], known, words):
         if len(names) == 1:
             return names[0]
@@ -140,13 +140,17 @@ def _rows(word: str, spec: TableSpec, _column: str | None) -> Source:
     path = Path(word)
     if word == STDIN:
         read = sys.stdin.buffer.readline
-        return Source(items=_known_cells("standard input", parse_lines(read, STDIN), spec))
+        return Source(
+            items=_known_cells("standard input", parse_lines(read, "standard input"), spec)
+        )
     if word.lstrip().startswith("{"):
         return Source(items=[Named("row", word)], count=1)
     if not path.is_file():
         raise DataError(f"there is no file {word!r}", ABSENT)
     if path.suffix.lower() not in READERS:
-        raise DataError(f"{path} is not a table that can be read", f"known: {', '.join(READERS)}")
+        raise DataError(
+            f"{path} is not a table that can be read", f"save it as one of {', '.join(READERS)}"
+        )
     numbers = {column.name for column in spec.columns if isinstance(column, NumberColumn)}
     rows = _known_cells(word, read_records(path, numbers), spec)
     return Source(items=rows, count=count_lines(path))
@@ -175,6 +179,10 @@ def _check_columns(name: str, row: Record, names: list[str]) -> None:
             f"{name} has none of the bundle's columns, it has {_listed(list(row))}",
             f"the bundle uses {_listed(names)}",
         )
+    folded = {each.strip().lower(): each for each in row if each not in names}
+    for column in absent:
+        if meant := folded.get(column.strip().lower()):
+            raise DataError(f"{name} has no column {column!r}, but {meant!r}", "rename it")
     if absent:
         note(f"{name}: without {_listed(absent)}, taken as missing")
 

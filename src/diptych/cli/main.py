@@ -1,5 +1,6 @@
 """The entry point: finds the verb, runs it, and turns errors into one line and an exit code."""
 
+import io
 import os
 import sys
 import tempfile
@@ -32,6 +33,9 @@ VERBS = {
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

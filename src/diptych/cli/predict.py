@@ -62,6 +62,8 @@ def command(
             else:
                 for answer in answers:
                     print(line(answer, goal))
+    if not run.done:
+        note("nothing was predicted: the inputs hold no items")
     _tell_skipped(run.skipped, run.done)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from diptych.core.errors import DataError
 from diptych.core.progress import Reporter
 from diptych.core.values import DataRecord, Dataset, Skipped, Split
 from diptych.data.checks import check_skipped, check_targets, find_warnings
@@ -41,6 +42,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     check_skipped(skipped, num_items, options.skip_unreadable, noun)
     left_out: tuple[str, ...] = ()
     if skipped:
+        _check_left(raw, given, skipped)
         left_out = (f"{len(skipped)} of {num_items} {noun} cannot be read and were left out",)
         check_targets(goal, labels, {name: split.targets for name, split in given.items()})
     splits, method = complete(given, options.seed, goal)
@@ -70,6 +72,16 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     )
     why = (f"{goal}, since {told.reason}",) if told.reason else ()
     return dataset, (*why, *learned.facts)
+
+
+def _check_left(raw: RawData, given: Mapping[str, Split], skipped: Sequence[Skipped]) -> None:
+    for name, split in given.items():
+        if not len(split):
+            first = next(each for each in skipped if each.item in raw.splits[name].items)
+            raise DataError(
+                f"no item of the {name} split can be read: {first.item} {first.reason}",
+                "repair them, or remove the split",
+            )
 
 
 def _learn(kind: Modality, raw: RawData, options: Options, report: Reporter) -> Learned:

@@ -122,6 +122,7 @@ def find_warnings(
     else:
         counts = {name: _count(splits[name].targets, len(labels)) for name in SPLITS}
         warnings = _doubtful_classes(labels, counts, "label" if goal == "multi-label" else "class")
+        warnings += _doubtful_names(labels)
     ordered = {name: splits[name] for name in SPLITS}
     for name, split in ordered.items():
         if blank := _count_blank(split.inputs):
@@ -164,6 +165,19 @@ def _doubtful_classes(
             some = ", ".join(repr(labels[number]) for number in absent[:NAMED_ITEMS])
             warnings.append(f"{plural} absent from {name}: {len(absent)} ({some})")
     return warnings
+
+
+def _doubtful_names(labels: Sequence[str]) -> list[str]:
+    """Return what is odd about names: two that are nearly one word, or several in one."""
+    warnings = []
+    seen: dict[str, str] = {}
+    for label in labels:
+        other = seen.setdefault(" ".join(label.split()).casefold(), label)
+        if other != label:
+            warnings.append(f"{other!r} and {label!r} differ in capitals or blanks only")
+    if joined := next((label for label in labels if "|" in label), None):
+        warnings.append(f"{joined!r} is one label; with --task multi-label, each part is one")
+    return warnings[:NAMED_ITEMS]
 
 
 def _doubtful_numbers(name: str, splits: Mapping[str, Split]) -> list[str]:

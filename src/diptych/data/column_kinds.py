@@ -3,6 +3,7 @@
 Shapes: N rows.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from diptych.core.extras import require
 from diptych.core.specs import CategoryColumn, Column, DateColumn, NumberColumn
 from diptych.data.cells import Numbers, converted, is_numeric, is_text, numbers_in, words_in
 from diptych.tasks.dates import FORMS, ISO, example_of
-from diptych.tasks.table import converter, word_of
+from diptych.tasks.table import NUMBER, converter, word_of
 
 NUMBERS_SHARE = 0.9
 DATES_SHARE = 0.5
@@ -21,6 +22,9 @@ MOST_VALUES = 4_096
 LEAST_SEEN = 2
 IDENTIFIER_SHARE = 0.9
 IDENTIFIER_ROWS = 50
+BLANKS_IN_TEXT = 2
+TEXT = "text is not used beside other columns; to learn from it, keep only it and the label"
+AMOUNT = re.compile(rf"[$€£¥] ?{NUMBER}|{NUMBER} ?[%$€£¥]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,7 @@ def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401
     if fitting[best] < DATES_SHARE:
         return None
     same = [form for form in FORMS if fitting[form] == fitting[best] and form != best]
+    same = same if fitting[best] > DATES_SHARE else []  # or each may fit cells of its own
     warning = ""
     if same:
         shown = sample[0].as_py()
@@ -118,14 +123,12 @@ def _words(name: str, cells: Any) -> Found:  # noqa: ANN401
     present = sum(counted.values())
     if not counted:
         return Found(column=None, warning="no cell holds anything; it is not used")
+    text = sum(word.count(" ") for word in counted) >= BLANKS_IN_TEXT * len(counted)
     if len(counted) == 1 and present == len(cells):
         return Found(column=None, warning=f"all cells are {next(iter(counted))!r}; it is not used")
     if present >= IDENTIFIER_ROWS and len(counted) >= IDENTIFIER_SHARE * present:
-        return Found(
-            column=None,
-            warning=f"{len(counted):,} different words in {present:,} cells tell "
-            "nothing; it is not used",
-        )
+        seen = f"{len(counted):,} different words in {present:,} cells tell nothing"
+        return Found(column=None, warning=TEXT if text else f"{seen}; it is not used")
     ordered = sorted(counted, key=lambda word: (-counted[word], word))
     kept = [word for word in ordered if counted[word] >= LEAST_SEEN][:MOST_VALUES] or ordered[:1]
     unknown = sum(counted[word] for word in ordered[len(kept) :])
@@ -135,4 +138,6 @@ def _words(name: str, cells: Any) -> Found:  # noqa: ANN401
             f"{MOST_VALUES:,} of {len(ordered):,} words are kept; the others, {unknown:,} cells, "
             "are taken as unseen"
         )
+    if amount := next((word for word in kept if AMOUNT.fullmatch(word)), None):
+        warning = f"{amount!r} is taken as a word; write plain numbers to have an order"
     return Found(column=CategoryColumn(name=name, values=tuple(kept)), warning=warning)

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,11 @@ def read_delimited(path: Path) -> tuple[Any, tuple[str, ...]]:
     """
     head, encoding = _head(path)
     separator = _separator(path, head)
-    names, warnings = _names(path, _rows(head, separator)[0])
+    names, warnings = column_names(path, _rows(head, separator)[0])
     table = _read(path, names, separator, encoding)
     if not table.num_rows:
         raise DataError(f"{path} has a header and no rows", "add rows")
+    _check_repeated(path, table)
     if encoding == "latin-1":
         warnings.append(f"{path.name} is not UTF-8 and was read as Latin-1")
     for place, name in enumerate(names):
@@ -57,8 +59,8 @@ def _head(path: Path) -> tuple[str, str]:
     encoding = "utf-16" if start.startswith(UTF_16_MARKS) else "utf-8"
     if encoding == "utf-8" and b"\0" in start:
         raise DataError(
-            f"{path} is not text (it begins with {start[:8]!r})",
-            "give a table as CSV, or unpack it",
+            f"{path} is not text (it begins with {start[:8]!r}, byte {start.index(0):,} is 0)",
+            "save the table as CSV",
         )
     if encoding == "utf-8" and not _is_utf_8(path):
         encoding = "latin-1"
@@ -107,22 +109,36 @@ def _width(rows: list[list[str]]) -> int:
     return width if same >= max(1, 0.8 * len(rows)) else min(width, 2)
 
 
-def _names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
+def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
+    """Check the first row of a file.
+
+    Args:
+        path: The file.
+        header: Its cells.
+
+    Returns:
+        The names of the columns, made up where there are none, and warnings.
+
+    Raises:
+        DataError: If two are the same, or it is no header.
+    """
     names = [name.strip() for name in header]
+    if names[0].lower() == "sep=":
+        raise DataError(f"{path} begins with {header[0]!r}, a mark for Excel", "take it out")
     warnings = [
         f"column {place} of {path.name} has no name"
         for place, name in enumerate(names, start=1)
         if not name
     ]
     names = [name or f"column {place}" for place, name in enumerate(names, start=1)]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path} has {names.count(twice)} columns {twice!r}", "rename all but one")
     if all(name.replace(".", "").replace("-", "").isdecimal() for name in names):
         raise DataError(
             f"{path} has no header: its first line is {', '.join(names[:5])}",
             "put the names of the columns above",
         )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has {names.count(twice)} columns {twice!r}", "rename all but one")
     return names, warnings
 
 
@@ -162,6 +178,14 @@ def _parse(path: Path, names: list[str], separator: str, encoding: str) -> Any: 
     if ragged:
         _fail_ragged(path, ragged, len(names))
     return table
+
+
+def _check_repeated(path: Path, table: Any) -> None:  # noqa: ANN401
+    compute = require("pyarrow.compute", "train")
+    same = [compute.equal(table.column(name), name) for name in table.column_names]
+    row = compute.index(reduce(compute.and_, same), True).as_py()
+    if row >= 0:
+        raise DataError(f"{path} has its header again in row {row + 2}", "take that row out")
 
 
 def _fail_ragged(path: Path, ragged: list[Any], width: int) -> None:

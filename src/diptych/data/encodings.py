@@ -14,7 +14,7 @@ from diptych.core.text import nearest
 CLASSES_ARE = "labels are words or numbers"
 MOST_LISTED = 20
 SEPARATORS = ("|", ";")
-MOST_NUMBER = 3.4e38
+MOST_NUMBER = float(np.finfo(np.float32).max)
 Columns = Mapping[str, Sequence[object]]
 Targets = tuple[tuple[str, ...], dict[str, np.ndarray]]
 """The names, and the targets of each split."""
@@ -32,6 +32,24 @@ def is_missing(value: object) -> bool:
     if isinstance(value, float):
         return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def finite_number(value: object) -> float | None:
+    """Read a label as a number.
+
+    Args:
+        value: As read.
+
+    Returns:
+        The number, or None where it is none, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def index_classes(split: str, column: Sequence[object], classes: tuple[str, ...]) -> np.ndarray:
@@ -96,7 +114,7 @@ def order_of(column: Sequence[object]) -> tuple[str, ...]:
         DataError: If some are words, which have no order of their own.
     """
     names = sorted({_word(value) for value in column}, key=_place)
-    if words := [name for name in names if _number(name) is None]:
+    if words := [name for name in names if finite_number(name) is None]:
         listed = ",".join(names[:MOST_LISTED])
         raise DataError(
             f"the classes have no order of their own: {words[0]!r} is a word",
@@ -148,7 +166,7 @@ def encode_numbers(columns: Columns) -> dict[str, np.ndarray]:
     """
     targets = {}
     for split, column in columns.items():
-        values = [_number(value) for value in column]
+        values = [finite_number(value) for value in column]
         for row, (value, written) in enumerate(zip(values, column, strict=True)):
             if value is None or abs(value) > MOST_NUMBER:
                 raise DataError(
@@ -204,17 +222,6 @@ def _word(value: object) -> str:
     return str(value).strip()
 
 
-def _number(value: object) -> float | None:
-    """Return a finite number, or None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _place(word: str) -> tuple[bool, float, str]:
-    number = _number(word)
+    number = finite_number(word)
     return number is None, number or 0.0, word

@@ -11,11 +11,21 @@ SUPPORTED = (
     "idx files, CSV, TSV, JSON lines, Parquet"
 )
 OTHER_KINDS = {
-    "tables and text of other formats": (".txt", ".xlsx", ".xls", ".ods", ".arrow", ".feather"),
-    "sound of other formats": (".mp3", ".m4a", ".aac", ".opus", ".aiff"),
-    "archives": (".zip", ".tar", ".gz", ".tgz", ".7z"),
-    "pictures of other formats": (".tif", ".tiff", ".heic", ".avif", ".jxl", ".svg"),
+    "tables and text of other formats": (
+        (".txt", ".xlsx", ".xls", ".ods", ".arrow", ".feather"),
+        "save the table as CSV, with a column of labels",
+    ),
+    "sound of other formats": (
+        (".mp3", ".m4a", ".aac", ".opus", ".aiff"),
+        "convert each to WAV or FLAC, such as with ffmpeg -i FILE FILE.wav",
+    ),
+    "archives": ((".zip", ".tar", ".gz", ".tgz", ".7z"), "unpack it"),
+    "pictures of other formats": (
+        (".tif", ".tiff", ".heic", ".avif", ".jxl", ".svg"),
+        "convert each to PNG or JPEG",
+    ),
 }
+"""Suffixes, and what to do about them."""
 
 
 def fail_unknown(place: Path, files: Iterable[Path]) -> NoReturn:
@@ -29,8 +39,8 @@ def fail_unknown(place: Path, files: Iterable[Path]) -> NoReturn:
         DataError: Always.
     """
     suffixes = {file.suffix.lower() for file in files}
-    for kind, theirs in OTHER_KINDS.items():
+    for kind, (theirs, remedy) in OTHER_KINDS.items():
         if found := suffixes.intersection(theirs):
             seen = ", ".join(sorted(found))
-            raise DataError(f"{place}: {kind} ({seen}) cannot be read yet", SUPPORTED)
+            raise DataError(f"{place}: {kind} ({seen}) cannot be read yet", remedy)
     raise DataError(f"{place} holds no data of a known kind", SUPPORTED)

@@ -17,6 +17,7 @@ from diptych.data.encodings import (
     encode_classes,
     encode_lists,
     encode_numbers,
+    finite_number,
     index_classes,
     is_missing,
     order_of,
@@ -24,6 +25,7 @@ from diptych.data.encodings import (
 
 MOST_NUMBERED_CLASSES = 20
 MOST_CLASSES_SHARE = 0.1
+NUMBERS_SHARE = 0.9
 LEAST_CLASS_DENSITY = 0.1
 CLASS_NUMBERS_FROM = (0, 1)
 Columns = Mapping[str, Sequence[object]]
@@ -61,8 +63,8 @@ def encode(
         target: The name of the labels' column.
 
     Returns:
-        The goal, the names and the targets. Where several labels are asked for, blank text is an
-        item without any.
+        The goal, the names and the targets. Where several labels are asked for, blank text, or
+        nothing between words, is an item without any.
 
     Raises:
         ConfigError: If there is an order for a goal that has none.
@@ -70,6 +72,8 @@ def encode(
     """
     if order and goal not in {None, "ordinal"}:
         raise ConfigError(f"a goal of {goal} has no order", "leave --order out, or ask for ordinal")
+    if goal == "multi-label":
+        columns = {split: _with_blanks(column) for split, column in columns.items()}
     for split, column in columns.items():
         _check_present(split, column, blank_is_none=goal == "multi-label")
     found, reason = _goal_of(columns["train"], classes, goal, order)
@@ -93,11 +97,14 @@ def infer_goal(column: Sequence[object], has_classes: bool) -> tuple[Goal, str]:
     Returns:
         Several labels where there are lists; numbers where some are not whole, or where there are
         more than 20 that are no class numbers: too many (over a tenth of the items), too far apart
-        (under a tenth of their range), or not counted from 0 or 1; else classes. And why, in
-        words, where it could be doubted.
+        (under a tenth of their range), or not counted from 0 or 1; numbers also where a tenth of
+        them at most is no number, so that these are told; else classes. And why, in words, where
+        it could be doubted.
     """
     if any(isinstance(value, list | tuple) for value in column):
         return "multi-label", "labels are lists"
+    if not has_classes and _are_nearly_numbers(column):
+        return "regression", "nearly all labels are numbers that are not whole"
     numbers = [v for v in column if isinstance(v, int | float) and not isinstance(v, bool)]
     if has_classes or not column or len(numbers) < len(column):
         return "classification", ""
@@ -112,6 +119,23 @@ def infer_goal(column: Sequence[object], has_classes: bool) -> tuple[Goal, str]:
     apart = len(distinct) < LEAST_CLASS_DENSITY * (most - least + 1)
     numbered = least in CLASS_NUMBERS_FROM
     return "regression" if crowded or apart or not numbered else "classification", seen
+
+
+def _are_nearly_numbers(column: Sequence[object]) -> bool:
+    """Tell words of which nearly all are different numbers: what is not is a mistake."""
+    if not all(isinstance(value, str) for value in column):
+        return False
+    found = [number for value in column if (number := finite_number(value)) is not None]
+    measured = any(not number.is_integer() for number in found)
+    many = len(set(found)) > MOST_NUMBERED_CLASSES
+    return measured and many and NUMBERS_SHARE * len(column) <= len(found) < len(column)
+
+
+def _with_blanks(column: Sequence[object]) -> Sequence[object]:
+    """Write a missing cell between words as a blank: an item without labels."""
+    if not any(isinstance(value, str) for value in column):
+        return column
+    return ["" if value is None else value for value in column]
 
 
 def _goal_of(
@@ -154,5 +178,12 @@ def _check_present(split: str, column: Sequence[object], *, blank_is_none: bool)
         raise DataError(
             f"{len(missing)} of {len(column)} labels are missing in the {split} split, "
             f"the first in row {missing[0]}",
-            "fill them in, or remove these rows",
+            f"fill them in, or remove these rows{_or_several(column)}",
         )
+
+
+def _or_several(column: Sequence[object]) -> str:
+    words = any(isinstance(value, str) for value in column)
+    return (
+        "; where an item may have several labels or none, say --task multi-label" if words else ""
+    )

@@ -10,6 +10,7 @@ from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.core.text import nearest
 from diptych.data.cells import is_text, numbers_in, words_in
+from diptych.data.delimited import EXPECTED
 from diptych.data.parquet import class_names
 from diptych.data.raw import Kind, RawData, RawSplit
 from diptych.data.table_files import SplitTable, read_splits
@@ -31,7 +32,7 @@ def read_tables(path: Path, target: str | None = None) -> RawData:
     Args:
         path: A file, or a folder of ``train.csv``, ``test.csv`` and the like.
         target: The label's column; by default ``label``, ``labels``, ``target``, ``class`` or
-            ``y``, else the second of two.
+            ``y`` (in capitals, if need be), else the second of two.
 
     Returns:
         Text, if one column beside the label is free text and nothing else tells anything; else a
@@ -73,9 +74,11 @@ def choose_target(file: Path, columns: list[str], *, target: str | None) -> str:
         raise DataError(f"{file} has no column {target!r}", nearest(target, columns))
     if len(columns) < 2:
         raise DataError(
-            f"{file} has one column only, {columns[0]!r}", "a label is needed beside the data"
+            f"{file} has one column only, {columns[0]!r}",
+            f"a label is needed beside the data; in CSV, {EXPECTED}",
         )
-    found = next((name for name in TARGETS if name in columns), None)
+    usual = sorted(columns, key=lambda name: name not in TARGETS)
+    found = next((name for each in TARGETS for name in usual if name.lower() == each), None)
     chosen = target or found or (columns[1] if len(columns) == 2 else None)
     return chosen or _fail_unnamed(file, columns)
 

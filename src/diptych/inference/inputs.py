@@ -51,12 +51,17 @@ def name_of(item: object, index: int | None = None) -> str:
         The path or the beginning of the text, or such as ``bytes``, ``row#7`` or ``array#3``.
     """
     if isinstance(item, Named):
-        return item.name
+        return _shown(item.name)
     if isinstance(item, str | Path):
-        name = str(item)
-        return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+        return _shown(str(item))
     kind = "bytes" if isinstance(item, bytes) else "row" if isinstance(item, Mapping) else "array"
     return kind if index is None else f"{kind}#{index}"
+
+
+def _shown(name: str) -> str:
+    """Cut a long name, and spell what UTF-8 cannot hold."""
+    name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def content_of(item: object) -> object:

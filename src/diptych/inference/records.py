@@ -16,7 +16,7 @@ import msgspec
 
 from diptych.core.errors import DataError
 from diptych.core.text import size
-from diptych.data.delimited import SEPARATORS
+from diptych.data.delimited import SEPARATORS, column_names
 from diptych.data.notation import GROUPED, GROUPED_BY_POINTS, WITH_COMMA
 from diptych.data.parquet import opened
 
@@ -120,7 +120,7 @@ def _delimited(path: Path, numbers: Collection[str]) -> Iterator[Record]:
         try:
             names = _names(next(rows, []), path)
             numeric = [place for place, name in enumerate(names) if name in numbers]
-            for number, row in enumerate(rows):
+            for number, row in enumerate(rows, start=2):
                 _check_width(row, names, number, path)
                 for place in numeric:
                     row[place] = plain_number(row[place], decimal_comma=separator == ";")
@@ -134,12 +134,12 @@ def _width(header: str, separator: str) -> int:
 
 
 def _names(header: list[str], path: Path) -> list[str]:
-    names = [name.strip() or f"column {place}" for place, name in enumerate(header, start=1)]
-    if not "".join(header).strip() or not 1 <= len(set(names)) == len(names) <= MAX_COLUMNS:
+    if not "".join(header).strip() or len(header) > MAX_COLUMNS:
         raise DataError(
-            f"{path} does not begin with the names of its columns, each another", "put them above"
+            f"{path} does not begin with the names of its columns, at most {MAX_COLUMNS:,}",
+            "put them above",
         )
-    return names
+    return column_names(path, header)[0]
 
 
 def _check_width(row: list[str], names: list[str], number: int, path: Path) -> None:

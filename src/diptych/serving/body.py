@@ -76,5 +76,5 @@ def _check_size(num_bytes: int, limits: Limits) -> None:
         allowed = size(limits.max_body_bytes)
         raise TooLargeError(
             f"the body is larger than {allowed}",
-            "send a smaller picture or fewer at once, or start the server with a larger --max-body",
+            "send a smaller input or fewer at once, or start the server with a larger --max-body",
         )

@@ -159,8 +159,12 @@ def probe(data: bytes | Path, name: str = "input") -> SoundHeader:
 
 def _probe(file: BinaryIO, size_bytes: int, name: str) -> SoundHeader:
     if size_bytes > MAX_FILE_BYTES:
-        raise DataError(f"{name} is {size(size_bytes)}", f"the limit is {size(MAX_FILE_BYTES)}")
+        raise DataError(
+            f"{name} is {size(size_bytes)}, more than {size(MAX_FILE_BYTES)}", "cut it into pieces"
+        )
     start = file.read(12)
+    if not start:
+        raise DataError(f"{name} is empty: it has 0 bytes", "take it out")
     file.seek(0)
     if start.startswith(b"RIFF") and start.endswith(b"WAVE"):
         wav = read_header(file, size_bytes, name)
@@ -171,7 +175,7 @@ def _probe(file: BinaryIO, size_bytes: int, name: str) -> SoundHeader:
     else:
         raise DataError(
             f"{name} is not a WAV, FLAC or OGG sound (it begins with {start!r})",
-            "convert it, or take it out",
+            "convert it, such as with ffmpeg -i FILE FILE.wav, or take it out",
         )
     _check_header(header, name)
     return header
@@ -194,7 +198,8 @@ def _check_size(frames: int, channels: int, sample_rate: int, name: str) -> None
     seconds = frames / sample_rate
     if seconds > MAX_SECONDS or frames * channels > MAX_VALUES:
         raise DataError(
-            f"{name} lasts {seconds:,.0f} s", f"the limit is {MAX_SECONDS} s: cut it into pieces"
+            f"{name} lasts {seconds:,.0f} s, more than {MAX_SECONDS} s or too much at once",
+            "cut it into pieces",
         )
 
 

@@ -192,7 +192,8 @@ def _date_converter(column: DateColumn) -> Converter:
         except (ValueError, OverflowError):
             pass
         raise DataError(
-            f"column {column.name!r}: {_shown(cell)} is not a date", f"write it such as {example}"
+            f"column {column.name!r}: {_shown(cell)} is not a date such as {example}",
+            "write all dates in one form",
         )
 
     return convert

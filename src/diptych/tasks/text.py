@@ -192,12 +192,12 @@ def _read(value: object, spec: TextSpec) -> str:
         return value
     most = CHARACTERS_PER_TOKEN * MOST_BYTES_PER_CHARACTER * spec.tokens
     if isinstance(value, bytes):
-        return _decoded(value[:most], "the text")
+        return _decoded(value[: most + 1], most, "the text")
     if not isinstance(value, Path):
         raise DataError(f"{type(value).__name__} is not a text", EXPECTED)
     try:
         with value.open("rb") as file:
-            return _decoded(file.read(most), str(value))
+            return _decoded(file.read(most + 1), most, str(value))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise DataError(
@@ -205,10 +205,10 @@ def _read(value: object, spec: TextSpec) -> str:
         ) from error
 
 
-def _decoded(data: bytes, name: str) -> str:
-    """Decode the beginning of a text, whose last character may be cut."""
+def _decoded(data: bytes, most: int, name: str) -> str:
+    """Decode so many bytes of a text; where there are more, the last character may be cut."""
     try:
-        return codecs.getincrementaldecoder("utf-8-sig")().decode(data)
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data[:most], len(data) <= most)
     except UnicodeDecodeError as error:
         seen = f"0x{data[error.start]:02x}"
         raise DataError(
