@@ -120,16 +120,16 @@ def test_the_seed_decides_and_what_it_used_is_told(encoder_folder: Path) -> None
 def test_a_deadline_shortens_training_and_answers_and_the_recipe_does_it_again(
     encoder_folder: Path,
 ) -> None:
-    dataset, config = make(items=2000), EncoderConfig(folder=str(encoder_folder))
+    dataset, config = make(items=6000), EncoderConfig(folder=str(encoder_folder))
     ticks = itertools.count()
     limited = run(dataset, config, deadline=200.0, clock=lambda: float(next(ticks)))
     assert next(ticks) < 260
-    assert limited.samples < 20_000
+    assert limited.samples < 60_000
     answered = limited.answered
     assert answered is not None
-    assert 0 < answered < 2000
+    assert 0 < answered < 6000
     labels = (limited.train == CERTAIN * (2 * np.eye(3)[dataset.train.targets] - 1)).all(1)
-    assert labels.sum() == 2000 - answered
+    assert labels.sum() == 6000 - answered
     assert limited.recipe is not None
     replay = replace_value(config, answered=answered)
     again = run(dataset, replay, recipe=limited.recipe)
