@@ -14,6 +14,7 @@ from diptych.inference.detection import Decision, Detection
 
 STDIN = "-"
 CHUNK_BYTES = 4096
+FILE_STARTS = (b"RIFF", b"fLaC", b"OggS", b"ID3")
 
 
 def listen(
@@ -37,6 +38,7 @@ def listen(
 
     Raises:
         ConfigError: If there is a threshold for numbers, which have no scores.
+        DataError: If the source cannot be read, or begins as a sound file does.
     """
     goal = model.manifest.goal
     if threshold is not None and goal == "regression":
@@ -45,10 +47,20 @@ def listen(
     take: Callable[[bytes], Iterable[Decision | Detection]] = (
         stream.feed if threshold is None else stream.events
     )
-    for chunk in _chunks(source):
+    for place, chunk in enumerate(_chunks(source)):
+        if place == 0:
+            _check_raw(source, chunk)
         for told in take(chunk):
             print(msgspec.json.encode(_row(told)).decode() if as_json else _line(told, goal))
         sys.stdout.flush()
+
+
+def _check_raw(source: str, start: bytes) -> None:
+    if start.startswith(FILE_STARTS):
+        raise DataError(
+            f"{source} is a sound file (it begins with {start[:4]!r}), not raw samples",
+            "predict it without --stream, or convert it, such as with ffmpeg -f s16le -ac 1",
+        )
 
 
 def _row(told: Decision | Detection) -> dict[str, object]:
