@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -44,7 +45,17 @@ def test_frequent_words_stay_whole_and_others_are_spelled() -> None:
     learned = learned_from(TEXTS)
     spell, prepare = speller(learned.assets), preparer(learned.spec, learned.assets)
     assert spell(prepare("the cat")) == ("the", " cat")
-    assert spell(prepare("math")) == ("mat", "h")
+    assert spell(prepare("no mat , no hat")) == ("no", " mat", " ,", " no", " hat")
+
+
+def test_pieces_that_training_texts_do_not_hold_are_unknown() -> None:
+    learned = learned_from(["the cat sat", "the sat cat"] * 9 + ["cats"] * 9)
+    prepare = preparer(learned.spec, learned.assets)
+    words = msgspec.json.decode(learned.assets[TOKENIZER])["model"]["vocab"]
+    assert {words["▁the"], words["▁sat"], words["▁cat"], words["▁cats"]} == {2, 3, 4, 5}
+    assert learned.spec.vocabulary == 6 < len(words)
+    assert set(prepare("th").tolist()) == {0, 1}
+    assert prepare("the").tolist()[:2] == [words["▁the"], 0]
 
 
 def test_the_length_covers_nearly_all_texts_in_steps_of_eight() -> None:

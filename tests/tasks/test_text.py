@@ -28,6 +28,7 @@ from diptych.tasks.text import (
 )
 
 TEXTS = ["the cat sat on the mat .", "a hat is on the cat", "שלום עולם", "the café is 😀 today"] * 3
+TEXTS += ["reddish", "bluish", "greenish", "yellowish"]
 LEARNED = learn(
     {"train": RawSplit(items=TEXTS, labels=[0] * len(TEXTS), contents=TEXTS)}, Options(), silent
 )
@@ -79,8 +80,8 @@ def test_tokens_are_spelled_as_the_network_sees_them() -> None:
 
 
 def test_a_word_that_was_never_seen_is_spelled_from_known_pieces() -> None:
-    assert shown("matcat") == "matcat"
-    assert len(SPELL(PREPARE("matcat"))) > 1
+    assert shown("catish") == "catish"
+    assert len(SPELL(PREPARE("catish"))) > 1
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t\r ", "\x00", "\x00\x01\x7f", "\u200b"])

@@ -61,14 +61,15 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     if tokenizer.get_vocab_size() <= 2:
         raise DataError("no training text holds a letter or a sign", "check the text's column")
     widest = TextSpec(tokens=MOST_TOKENS + 1, vocabulary=tokenizer.get_vocab_size())
-    assets = {TOKENIZER: _written(tokenizer)}
+    content, vocabulary = _sorted(_written(tokenizer), seen["train"], widest)
+    assets = {TOKENIZER: content}
     lengths = {name: _lengths(texts, widest, assets) for name, texts in seen.items() if texts}
     report(Step(stage="learn words", done=1, total=1))
     tokens = _enough(lengths.values())
     return Learned(
-        spec=TextSpec(tokens=tokens, vocabulary=widest.vocabulary),
+        spec=TextSpec(tokens=tokens, vocabulary=vocabulary),
         assets=assets,
-        facts=_facts(lengths["train"], tokens, widest.vocabulary),
+        facts=_facts(lengths["train"], tokens, vocabulary),
         warnings=tuple(_warnings(splits, lengths["train"], tokens)),
     )
 
@@ -158,13 +159,31 @@ def _written(tokenizer: Any) -> bytes:  # noqa: ANN401
     return msgspec.json.encode(content | {"added_tokens": []})
 
 
-def _lengths(texts: Sequence[str], widest: TextSpec, assets: Assets) -> np.ndarray:
-    tokenizer = load(widest, assets)
-    parts = [
-        np.count_nonzero(encode(tokenizer, texts[start : start + BATCH_TEXTS], widest), axis=1)
-        for start in range(0, len(texts), BATCH_TEXTS)
-    ]
-    return np.concatenate(parts)
+def _sorted(content: bytes, texts: Sequence[str], spec: TextSpec) -> tuple[bytes, int]:
+    """Number pieces by how often the texts hold them; say how many they hold at all."""
+    counts = np.zeros(spec.vocabulary, dtype=np.int64)
+    for rows in _encoded(texts, spec, {TOKENIZER: content}):
+        counts += np.bincount(rows.ravel(), minlength=spec.vocabulary)
+    counts[:2] = counts.max() + 1  # padding and unknown stay first
+    order = np.argsort(-counts, kind="stable")
+    numbers = np.empty_like(order)
+    numbers[order] = np.arange(len(order))
+    tokenizer = msgspec.json.decode(content)
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {piece: int(numbers[n]) for piece, n in vocabulary.items()}
+    return msgspec.json.encode(tokenizer), int((counts > 0).sum())
+
+
+def _lengths(texts: Sequence[str], spec: TextSpec, assets: Assets) -> np.ndarray:
+    return np.concatenate(
+        [np.count_nonzero(rows, axis=1) for rows in _encoded(texts, spec, assets)]
+    )
+
+
+def _encoded(texts: Sequence[str], spec: TextSpec, assets: Assets) -> Iterator[np.ndarray]:
+    tokenizer = load(spec, assets)
+    for start in range(0, len(texts), BATCH_TEXTS):
+        yield encode(tokenizer, texts[start : start + BATCH_TEXTS], spec)
 
 
 def _facts(lengths: np.ndarray, tokens: int, vocabulary: int) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 Only the first `CHARACTERS_PER_TOKEN` characters for each token are looked at, so a text of any
 length takes bounded time; tokens after the last place are left out. Characters that have no
-meaning (control characters, halves of surrogate pairs) are dropped. A text without any token,
+meaning (control characters, halves of surrogate pairs) are dropped. The tokenizer knows pieces
+that training texts hold only inside longer ones, after the others: a network cannot know them, so
+they are the unknown token. A text without any token,
 such as an empty one, is all padding, and gets the answer of a network that saw nothing.
 
 Shapes: L tokens, N texts.
@@ -24,6 +26,7 @@ from diptych.core.values import Assets
 
 TOKENIZER = "tokenizer.json"
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
+UNKNOWN_TOKEN = 1
 WORD_START = "▁"
 MAX_TOKENIZER_BYTES = 16 << 20
 CHARACTERS_PER_TOKEN = 32
@@ -86,10 +89,7 @@ def preparer(
     def prepare(value: bytes | str | Path | np.ndarray) -> np.ndarray:
         if isinstance(value, np.ndarray):
             return _checked(value, spec)
-        row = np.zeros(spec.tokens, dtype=np.int32)
-        tokens = tokenizer.encode(_cleaned(_read(value, spec), spec)).ids
-        row[: len(tokens)] = tokens
-        return row
+        return _row(tokenizer.encode(_cleaned(_read(value, spec), spec)).ids, spec)
 
     return prepare
 
@@ -108,8 +108,8 @@ def load(spec: TextSpec, assets: Assets) -> Any:  # noqa: ANN401  an untyped lib
         BundleError: If it is absent, damaged, too large, or of another vocabulary.
     """
     content = _content(assets)
-    if _size_of_vocabulary(content) != spec.vocabulary:
-        raise BundleError(f"{TOKENIZER} is not of {spec.vocabulary:,} tokens, as said", REMEDY)
+    if _size_of_vocabulary(content) < spec.vocabulary:
+        raise BundleError(f"{TOKENIZER} has not the {spec.vocabulary:,} tokens it should", REMEDY)
     library = require("tokenizers", "text")
     try:
         tokenizer = library.Tokenizer.from_buffer(content)
@@ -130,12 +130,9 @@ def encode(tokenizer: Any, texts: Sequence[str], spec: TextSpec) -> np.ndarray: 
     Returns:
         int32 (N, L).
     """
-    rows = np.zeros((len(texts), spec.tokens), dtype=np.int32)
     encodings = tokenizer.encode_batch_fast([_cleaned(text, spec) for text in texts])
-    for row, encoding in zip(rows, encodings, strict=True):
-        tokens = encoding.ids
-        row[: len(tokens)] = tokens
-    return rows
+    rows = [_row(encoding.ids, spec) for encoding in encodings]
+    return np.stack(rows) if rows else np.zeros((0, spec.tokens), dtype=np.int32)
 
 
 def speller(assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
@@ -161,6 +158,14 @@ def speller(assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
     return spell
 
 
+def _row(tokens: Sequence[int], spec: TextSpec) -> np.ndarray:
+    """Return int32 (L,): pieces after the vocabulary's end are unknown, then comes padding."""
+    row = np.zeros(spec.tokens, dtype=np.int32)
+    row[: len(tokens)] = tokens
+    row[row >= spec.vocabulary] = UNKNOWN_TOKEN
+    return row
+
+
 def _content(assets: Assets) -> bytes:
     content = assets.get(TOKENIZER)
     if content is None:
@@ -175,7 +180,7 @@ def _size_of_vocabulary(content: bytes) -> int:
     vocabulary = _vocabulary(content)
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise BundleError(f"the tokens of {TOKENIZER} are not numbered from 0", REMEDY)
-    if (vocabulary.get(PADDING), vocabulary.get(UNKNOWN)) != (0, 1):
+    if (vocabulary.get(PADDING), vocabulary.get(UNKNOWN)) != (0, UNKNOWN_TOKEN):
         raise BundleError(f"{TOKENIZER} does not begin with {PADDING} and {UNKNOWN}", REMEDY)
     return len(vocabulary)
 
