@@ -38,29 +38,35 @@ def dataset(
 
 @pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize("count", [2, 100, 2_000, 100_000])
-def test_a_plan_has_a_teacher_a_bag_and_convolutions(count: int, timed: bool) -> None:
+def test_a_bag_teaches_convolutions(count: int, timed: bool) -> None:
     plan = plan_fit(dataset(count), Budget(), describe(), 3, timed=timed)
     assert plan.seed == 3
-    assert [type(student.network) for student in plan.students] == [
-        NgramsConfig,
-        TextConvolutionConfig,
-    ]
-    bag, convolution = plan.students
-    assert convolution.network.width < plan.teacher.network.width
-    assert (bag.training.optimizer, convolution.training.optimizer) == ("sgd", "adamw")
-    for model in (plan.teacher, *plan.students):
+    assert isinstance(plan.teacher.network, NgramsConfig)
+    (student,) = plan.students
+    assert isinstance(student.network, TextConvolutionConfig)
+    assert (plan.teacher.training.optimizer, student.training.optimizer) == ("sgd", "adamw")
+    assert student.training.label_share == 0.5
+    for model in (plan.teacher, student):
         assert model.training.variation is not None
         assert 2 <= model.training.epochs <= 60
 
 
 def test_a_limited_size_bounds_the_students_and_counts_the_tokenizer() -> None:
-    for size_kb, asset in ((250, b""), (600, b""), (600, b" " * 400_000)):
+    for size_kb, asset in ((180, b""), (250, b""), (600, b" " * 400_000)):
         budget = Budget.parse(f"size<={size_kb}KB")
         plan = plan_fit(dataset(100, asset=asset), budget, describe(), 0, timed=False)
+        assert [type(student.network) for student in plan.students] == [
+            TextConvolutionConfig,
+            NgramsConfig,
+        ]
         for student in plan.students:
             assert estimated_bytes(student.network, SPEC, 2) + len(asset) <= 1000 * size_kb
+
+
+def test_the_narrowest_are_tried_where_none_can_keep_the_size_limit() -> None:
     plan = plan_fit(dataset(100), Budget.parse("size<=1KB"), describe(), 0, timed=False)
-    assert plan.students[0].network.buckets == math.floor(131_071 / 8) | 1
+    assert plan.students[0].network.width == 16
+    assert plan.students[1].network.buckets == math.floor(131_071 / 8) | 1
 
 
 @pytest.mark.parametrize(
