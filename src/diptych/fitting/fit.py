@@ -10,7 +10,7 @@ from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
-from diptych.fitting.plans.teacher import with_teacher
+from diptych.fitting.plans.teacher import with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
@@ -74,6 +74,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
     """
     if settings.recipe is None:
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
+        recipe = with_labels(recipe) if settings.teacher else recipe
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
     if settings.teacher is None:

@@ -87,8 +87,8 @@ def train_encoder(
     right on 98 % of these texts at a mean probability of 98 %, and on 79 % of the test texts at
     95 %. No temperature undoes it: bags that learned from them were right on 87.5 % of the test
     texts at temperatures 1 and 2, 88.0 % at 4, 88.0 % at 2 with half of the loss on labels, and
-    89.2 % without that teacher (means of 3 seeds). An encoder that knows the language overfits
-    less, and this was not measured with one.
+    89.2 % without that teacher (means of 3 seeds). An encoder that knows the language would
+    overfit less; that was not measured.
 
     Args:
         dataset: Of texts, with its `originals`.

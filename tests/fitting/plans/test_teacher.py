@@ -10,7 +10,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.manifest import Machine
 from diptych.core.specs import TextSpec
 from diptych.core.values import Dataset
-from diptych.fitting.plans.teacher import with_teacher
+from diptych.fitting.plans.teacher import with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import NgramsConfig
@@ -73,3 +73,13 @@ def test_a_given_teacher_works_with_texts_only(
 ) -> None:
     with pytest.raises(ConfigError, match="works with texts, and this is image-classification"):
         with_teacher(PLANNED, folder, make_dataset(), machine)
+
+
+@pytest.mark.parametrize(("planned", "share"), [(0.0, 0.5), (0.8, 0.8)])
+def test_students_of_a_teacher_that_nobody_knows_learn_labels_too(
+    planned: float, share: float
+) -> None:
+    student = replace_value(STUDENT, training=TrainingRecipe(label_share=planned, epochs=3.0))
+    recipe = with_labels(replace_value(PLANNED, students=(student,)))
+    assert recipe.students[0].training == TrainingRecipe(label_share=share, epochs=3.0)
+    assert replace_value(recipe, students=PLANNED.students) == PLANNED

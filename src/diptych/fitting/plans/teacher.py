@@ -16,6 +16,7 @@ LEAST_EPOCHS, MOST_EPOCHS = 3, 10
 USUAL_STEPS = 1000
 BATCH_SIZE = 16
 LEARNING_RATE = 5e-5
+LABEL_SHARE = 0.5
 
 
 def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Machine) -> FitRecipe:
@@ -49,3 +50,28 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
     network = EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
     teacher = ModelPlan(name=recipe.teacher.name, network=network, training=training)
     return replace(recipe, teacher=teacher)
+
+
+def with_labels(recipe: FitRecipe) -> FitRecipe:
+    """Have students learn from labels too, for nobody knows how good a given teacher is.
+
+    On trec a bag of n-grams that learned from an encoder that had learned nothing was right on
+    19 % of the test texts, and on 88 % with half of the loss on labels; with a teacher that was
+    right on 79 %, on 87.5 % and 88 % (2 and 3 seeds).
+
+    Args:
+        recipe: The plan of a fit.
+
+    Returns:
+        The recipe with half of each student's loss on labels, where it was less.
+    """
+    students = [
+        replace(
+            plan,
+            training=replace(
+                plan.training, label_share=max(plan.training.label_share, LABEL_SHARE)
+            ),
+        )
+        for plan in recipe.students
+    ]
+    return replace(recipe, students=tuple(students))
