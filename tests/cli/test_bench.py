@@ -28,6 +28,8 @@ def test_the_table_names_each_scenario(tiny_bundle, capsys):
         "server at",
     ):
         assert word in text
+    assert "e+" not in text
+    assert ", 1 thread\n" in text
 
 
 @pytest.mark.parametrize(

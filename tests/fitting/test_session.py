@@ -82,6 +82,31 @@ def test_a_stop_ends_the_fit_and_before_any_program_interrupts_it(
         FitSession(job, recipe, None, stopped).has_time()
 
 
+class Planning(FitSession):
+    """Notes how long models may be trained and trains none."""
+
+    def _train(self, plan, seconds, teacher):
+        self.trainees.append(seconds)
+
+    def _try(self, model) -> None:
+        pass
+
+
+def test_where_time_is_too_short_for_all_students_the_first_has_it(
+    job: Job, recipe: FitRecipe
+) -> None:
+    settings = Settings(clock=lambda: 100.0)
+    two = replace(recipe, students=(*recipe.students, replace(recipe.teacher, name="other")))
+    given = {}
+    for limit in (40.0, 400.0):
+        session = Planning(job, two, 100.0 + limit, settings)
+        session.trainees.append(None)
+        session.train_student(two.students[0])
+        given[limit] = session.trainees[-1]
+    assert given[40.0] > 10.0
+    assert given[400.0] < 200.0
+
+
 @pytest.mark.slow
 def test_a_valid_bundle_is_there_after_each_model(job: Job, recipe: FitRecipe) -> None:
     from diptych.inference.bundle import load

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from diptych.cli.output import print_json, progress, table
-from diptych.core.text import size
+from diptych.core.text import number, size
 from diptych.core.values import Estimate
 from diptych.inference.bundle import load
 from diptych.inference.latency import LatencyReport, Scenario, Settings, measure
@@ -33,8 +33,9 @@ def command(
 
 
 def _show(result: LatencyReport) -> None:
+    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
     print(
-        f"{result.bundle}: {result.program} on {result.runtime}, {result.threads} thread(s)\n"
+        f"{result.bundle}: {result.program} on {result.runtime}, {threads}\n"
         f"{result.machine.cpu}, {result.machine.cores} cores, {result.machine.system}\n"
         f"cold start {_interval(result.cold_ms)} ms (median of {result.cold_ms.n}), "
         f"{size(result.cold_memory_bytes)} of memory\n"
@@ -45,15 +46,15 @@ def _show(result: LatencyReport) -> None:
 
 def _row(scenario: Scenario) -> tuple[str, ...]:
     offered = scenario.offered_per_s
-    name = f"{scenario.part}, {scenario.name}" + (f" at {offered:.0f}/s" if offered else "")
+    name = f"{scenario.part}, {scenario.name}" + (f" at {offered:,.0f}/s" if offered else "")
     return (
         name,
-        str(scenario.p50_ms.n),
+        f"{scenario.p50_ms.n:,}",
         _interval(scenario.p50_ms),
         _interval(scenario.p99_ms),
-        f"{scenario.items_per_s:.0f}",
+        f"{scenario.items_per_s:,.0f}",
     )
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.3g} ({max(0.0, estimate.low):.3g} .. {estimate.high:.3g})"
+    return f"{number(estimate.value)} ({number(max(0.0, estimate.low))} .. {number(estimate.high)})"

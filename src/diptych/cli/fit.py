@@ -131,7 +131,7 @@ def summary(path: Path, manifest: Manifest) -> str:
     lines = [verdict_table(manifest), "", f"{manifest.verdict}: {_model_line(manifest)}"]
     lines.append(
         f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
-        f"{teacher.parameters:,} parameters; trained in {duration(manifest.training.seconds)}"
+        f"{_made_of(teacher)}; trained in {duration(manifest.training.seconds)}"
     )
     if manifest.verdict != "PASS":
         lines += ["", *_unmet_lines(manifest)]
@@ -174,6 +174,10 @@ def _model_line(manifest: Manifest) -> str:
     if model.size_bytes:
         parts.append(quantity(model.size_bytes, "bytes"))
     return ", ".join(parts)
+
+
+def _made_of(model: ModelSummary) -> str:
+    return f"{model.parameters:,} parameters" if model.parameters else model.name
 
 
 def _unmet_lines(manifest: Manifest) -> list[str]:

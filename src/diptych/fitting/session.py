@@ -76,6 +76,8 @@ class FitSession:
         """
         left = 1 + len(self.recipe.students) - len(self.trainees)
         seconds = self._training_seconds(left) / left
+        if seconds < LEAST_TRAINING_S:
+            seconds = self._training_seconds(1)
         self._try(self._train(plan, seconds, self.trainees[0]))
 
     def has_time(self) -> bool:

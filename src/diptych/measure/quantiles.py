@@ -162,8 +162,9 @@ def _binomial(n: int, q: float) -> np.ndarray:
 
 def _method(n: int, q: float, low: int, high: int) -> str:
     text = "order statistics"
+    few = "1 sample is" if n == 1 else f"{n} samples are"
     if high > n:
-        text += f"; {n} samples are too few for an upper bound on p{100 * q:g}"
+        text += f"; {few} too few for an upper bound on p{100 * q:g}"
     if low < 1:
-        text += f"; {n} samples are too few for a lower bound on p{100 * q:g}"
+        text += f"; {few} too few for a lower bound on p{100 * q:g}"
     return text

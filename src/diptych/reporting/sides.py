@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from diptych.core import text
 from diptych.core.manifest import Manifest
-from diptych.core.values import Energy, Estimate
+from diptych.core.values import Energy, Estimate, ModelSummary
 from diptych.reporting import answers, scores
 from diptych.reporting.inputs import describe
 from diptych.reporting.numbers import count, interval, measured, plural, scaled, significant
@@ -106,7 +106,7 @@ def _purpose(manifest: Manifest) -> Row:
 def _example(manifest: Manifest) -> Row:
     return Row(
         what="Example",
-        training=(f"{manifest.teacher.name} learns from {manifest.provenance.data.name}",),
+        training=(f"{manifest.teacher.name}, learning from {manifest.provenance.data.name}",),
         inference=(
             f"{describe(manifest.input).item} in",
             answers.told(manifest),
@@ -166,14 +166,18 @@ def _throughput(manifest: Manifest) -> Row:
 def _model(manifest: Manifest) -> Row:
     teacher, model = manifest.teacher, manifest.model
     kind = " ".join(word for word in (model.precision, model.runtime) if word)
-    small = f"{count(model.parameters)} parameters"
+    small = _parameters(model)
     if model.size_bytes is not None:
-        small += f", {text.size(model.size_bytes)}"
+        small = (", ".join((*small, text.size(model.size_bytes))),)
     return Row(
         what="Model",
-        training=(teacher.name, f"{count(teacher.parameters)} parameters"),
-        inference=(f"{model.name}, {kind}" if kind else model.name, small),
+        training=(teacher.name, *_parameters(teacher)),
+        inference=(f"{model.name}, {kind}" if kind else model.name, *small),
     )
+
+
+def _parameters(model: ModelSummary) -> tuple[str, ...]:
+    return (f"{count(model.parameters)} parameters",) if model.parameters else ()  # trees have none
 
 
 def _scores(manifest: Manifest) -> Row:
