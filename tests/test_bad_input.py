@@ -58,6 +58,7 @@ REFUSED = {
     "ragged rows": (table() + "1,r\n5,r,x,yes,2\n", "row 102 has 2, row 103 has 5"),
     "colons": (table(separator=":"), "seems to be separated by colons"),
     "blanks": (table(separator=" "), "one column only"),
+    "a title above": ("Sales\n" + table(), "nothing above the header"),
     "a line for Excel": ("sep=;\n" + table(separator=";"), "a mark for Excel"),
     "no target": (header("age,color,day,answer"), "--label 'answer'"),
     "no header": ("1,2,3\n" * 50, "has no header: its first line is 1, 2, 3"),
@@ -79,6 +80,10 @@ REFUSED = {
     "infinity among numbers": (
         table(column("label", lambda row, _: f"{row * 0.37:.2f}" if row else "inf")),
         "label 'inf' in row 0 of the train split is not a finite number",
+    ),
+    "a label too large": (
+        table(column("label", lambda row, _: f"{row * 0.37:.2f}" if row else "1e39")),
+        "label '1e39' in row 0 of the train split is not a finite number",
     ),
     "two texts": (
         "title,body,label\n"
@@ -127,6 +132,7 @@ def test_a_budget_of_another_goal_is_told_before_training(place, capsys, budget,
 
 HANDLED = {
     "a mark of UTF-8": ("\ufeff" + table(), "table-classification, 2 classes"),
+    "blank lines above": ("\n\n" + table(), "2 classes"),
     "UTF-16": (table().encode("utf-16"), "2 classes"),
     "Latin-1": (table().replace(",r,", ",é,").encode("latin-1"), "was read as Latin-1"),
     "a label in capitals": (header("age,color,day,Label"), "2 classes"),
@@ -201,6 +207,16 @@ def test_dates_in_two_forms_are_read_in_the_usual_one_and_the_others_named(place
     seen = told(capsys, 2, "fit", "a.csv")
     assert "'01/01/2024' is not a date such as 2000-01-31" in seen
     assert "--skip-unreadable" in seen
+
+
+def test_many_odd_columns_are_counted(place, capsys):
+    names = [f"c{number}" for number in range(90)]
+    lines = [",".join([*names, "d", "label"])]
+    lines += [",".join([*["0"] * 90, str(row % 7), "ab"[row % 3 > 0]]) for row in range(60)]
+    (place / "a.csv").write_text("\n".join(lines))
+    seen = told(capsys, 0, "inspect", "a.csv")
+    assert seen.count("all cells are 0") == 20
+    assert "70 more columns are odd, 90 in all are not used" in seen
 
 
 def test_a_split_of_which_nothing_can_be_read_is_told(place, capsys):

@@ -162,6 +162,7 @@ def test_what_makes_answers_doubtful_is_said(predict, content, words):
     [
         b"\xef\xbb\xbf" + ROWS,
         ROWS.decode().encode("utf-16"),
+        b"\n\r\n" + ROWS,
         ROWS.replace(b",", b";").replace(b"3;", b"3,0;"),
         ROWS.replace(b",", b"\t"),
     ],

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+from collections import Counter
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ HEAD_BYTES = 256 << 10
 HEAD_ROWS = 20
 BLOCK_BYTES = 32 << 20
 NAMED_ROWS = 3
+RAGGED = "put cells that hold the separator in double quotes, and nothing above the header"
 EXPECTED = "separate cells by commas, semicolons, tabs or bars"
 
 
@@ -36,7 +38,9 @@ def read_delimited(path: Path) -> tuple[Any, tuple[str, ...]]:
     head, encoding = _head(path)
     separator = _separator(path, head)
     names, warnings = column_names(path, _rows(head, separator)[0])
-    table = _read(path, names, separator, encoding)
+    above = len(head) - len(head.lstrip("\r\n"))
+    skipped = 1 + len(head[:above].splitlines())
+    table = _read(path, names, separator, (encoding, skipped))
     if not table.num_rows:
         raise DataError(f"{path} has a header and no rows", "add rows")
     _check_repeated(path, table)
@@ -136,22 +140,24 @@ def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
             f"{path} has no header: its first line is {', '.join(names[:5])}",
             "put the names of the columns above",
         )
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path} has {names.count(twice)} columns {twice!r}", "rename all but one")
+    twice, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path} has {count} columns {twice!r}", "rename all but one")
     return names, warnings
 
 
-def _read(path: Path, names: list[str], separator: str, encoding: str) -> Any:  # noqa: ANN401
+def _read(path: Path, names: list[str], separator: str, form: tuple[str, int]) -> Any:  # noqa: ANN401
     arrow = require("pyarrow", "train")
     try:
-        return _parse(path, names, separator, encoding)
+        return _parse(path, names, separator, form)
     except (arrow.ArrowInvalid, UnicodeError) as error:
         reason = str(error).split("\n", maxsplit=1)[0]
         raise DataError(f"{path} cannot be read as CSV: {reason}", EXPECTED) from error
 
 
-def _parse(path: Path, names: list[str], separator: str, encoding: str) -> Any:  # noqa: ANN401
+def _parse(path: Path, names: list[str], separator: str, form: tuple[str, int]) -> Any:  # noqa: ANN401
+    """Read cells; `form` is the encoding, and how many rows the header and blanks above it are."""
+    encoding, skipped = form
     arrow, files = require("pyarrow", "train"), require("pyarrow.csv", "train")
     ragged: list[Any] = []
 
@@ -163,7 +169,7 @@ def _parse(path: Path, names: list[str], separator: str, encoding: str) -> Any: 
         path,
         read_options=files.ReadOptions(
             column_names=names,
-            skip_rows_after_names=1,
+            skip_rows_after_names=skipped,
             block_size=BLOCK_BYTES,
             use_threads=False,
             encoding=encoding,
@@ -193,5 +199,5 @@ def _fail_ragged(path: Path, ragged: list[Any], width: int) -> None:
     more = f", and {len(ragged) - NAMED_ROWS} more" if len(ragged) > NAMED_ROWS else ""
     raise DataError(
         f"{path}: the header has {width} cells, {where}{more}",
-        "put cells that hold the separator in double quotes",
+        RAGGED,
     )

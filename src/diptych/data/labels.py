@@ -14,6 +14,7 @@ import numpy as np
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.values import Goal
 from diptych.data.encodings import (
+    MOST_NUMBER,
     encode_classes,
     encode_lists,
     encode_numbers,
@@ -125,7 +126,8 @@ def _are_nearly_numbers(column: Sequence[object]) -> bool:
     """Tell words of which nearly all are different numbers: what is not is a mistake."""
     if not all(isinstance(value, str) for value in column):
         return False
-    found = [number for value in column if (number := finite_number(value)) is not None]
+    numbers = [finite_number(value) for value in column]
+    found = [each for each in numbers if each is not None and abs(each) <= MOST_NUMBER]
     measured = any(not number.is_integer() for number in found)
     many = len(set(found)) > MOST_NUMBERED_CLASSES
     return measured and many and NUMBERS_SHARE * len(column) <= len(found) < len(column)

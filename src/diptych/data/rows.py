@@ -20,7 +20,7 @@ from diptych.data.raw import RawSplit
 from diptych.data.reading import Decoded, Learned, Options
 from diptych.tasks.table import converter
 
-MOST_FACTS = 40
+MOST_FACTS, MOST_WARNINGS = 40, 20
 LABEL = b"label"
 
 
@@ -41,18 +41,21 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     """
     train = splits["train"]
     table = cast("Any", train.contents)
-    columns, warnings, unused = [], [], []
+    columns, found_out, unused = [], [], []
     for place, name in enumerate(table.column_names, start=1):
         found = find_kind(name, table.column(name))
         if found.warning:
-            warnings.append(f"column {name!r}: {found.warning}")
+            found_out.append(f"column {name!r}: {found.warning}")
         if found.column is None:
             unused.append(name)
         else:
             columns.append(found.column)
         report(Step(stage="look at train", done=place, total=table.num_columns))
     if not columns:
-        raise DataError("no column can be used", "; ".join(warnings[:3]))
+        raise DataError("no column can be used", "; ".join(found_out[:3]))
+    warnings = found_out[:MOST_WARNINGS]
+    if more := len(found_out) - len(warnings):
+        warnings.append(f"{more:,} more columns are odd, {len(unused):,} in all are not used")
     label = (table.schema.metadata or {}).get(LABEL)
     ignored = unused if label is None else [*unused, label.decode()]
     spec = TableSpec(columns=tuple(columns), ignored=tuple(ignored))
@@ -83,11 +86,12 @@ def decode(
     columns = cast("TableSpec", spec).columns
     table = cast("Any", split.contents)
     _check_names(name, table.column_names, cast("TableSpec", spec))
+    present = set(table.column_names)
     inputs = np.empty((table.num_rows, len(columns)), np.float32)
     reasons: dict[int, str] = {}
     for place, column in enumerate(columns):
         convert = converter(column)
-        if column.name not in table.column_names:
+        if column.name not in present:
             inputs[:, place] = convert(None)
             continue
         cells = table.column(column.name)
@@ -117,7 +121,8 @@ def _reason(convert: Any, cell: object) -> str:  # noqa: ANN401
 
 def _check_names(split: str, names: list[str], spec: TableSpec) -> None:
     known = [column.name for column in spec.columns]
-    unknown = [name for name in names if name not in {*known, *spec.ignored}]
+    expected = {*known, *spec.ignored}
+    unknown = [name for name in names if name not in expected]
     if unknown:
         raise DataError(
             f"the model has no column {unknown[0]!r}, which the {split} split has",

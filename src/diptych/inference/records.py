@@ -16,7 +16,7 @@ import msgspec
 
 from diptych.core.errors import DataError
 from diptych.core.text import size
-from diptych.data.delimited import SEPARATORS, column_names
+from diptych.data.delimited import RAGGED, SEPARATORS, column_names
 from diptych.data.notation import GROUPED, GROUPED_BY_POINTS, WITH_COMMA
 from diptych.data.parquet import opened
 
@@ -113,7 +113,7 @@ def _json(path: Path, _numbers: Collection[str]) -> Iterator[Record]:
 def _delimited(path: Path, numbers: Collection[str]) -> Iterator[Record]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with path.open(encoding=_encoding(path), newline="") as file:
-        header = file.readline(MAX_LINE_BYTES)
+        header = next(filter(str.strip, iter(partial(file.readline, MAX_LINE_BYTES), "")), "")
         file.seek(0)
         separator = max(SEPARATORS, key=partial(_width, header))
         rows = (row for row in csv.reader(file, delimiter=separator) if row)
@@ -146,7 +146,7 @@ def _check_width(row: list[str], names: list[str], number: int, path: Path) -> N
     if len(row) != len(names):
         raise DataError(
             f"{path}: row {number} has {len(row)} cells, the header {len(names)}",
-            "put cells that hold the separator in double quotes",
+            RAGGED,
         )
 
 
