@@ -53,6 +53,12 @@ def test_a_text_is_spelled_as_the_network_sees_it(kind_bundle):
     np.testing.assert_array_equal(prepare(back), tokens)
 
 
+def test_a_number_has_no_more_digits_than_it_needs():
+    spec = TableSpec(columns=(NumberColumn(name="n"),))
+    row = original(spec, {})(np.array([-118.29], np.float32))
+    assert str(row) == "{'n': -118.29}"
+
+
 def test_a_date_outside_the_calendar_is_missing():
     row = original(TableSpec(columns=COLUMNS[2:3]), {})(np.array([1e30], np.float32))
     assert row == {"d": None}

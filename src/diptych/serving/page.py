@@ -72,11 +72,12 @@ def _model(name: str, bundle: Bundle) -> str:
 
 def _facts(bundle: Bundle, takes: str) -> str:
     manifest, program, score = bundle.manifest, bundle.program, bundle.manifest.model.score
+    size_bytes = program.size_bytes + sum(map(len, bundle.assets().values()))
     return (
         f"{manifest.task.replace('-', ' ', 1).capitalize()}, {manifest.score_name} "
         f"{quantity(score.value, unit_of(manifest.score_name))} on {score.n:,} test items. "
         f"Takes {takes}, runs as {program.precision} on "
-        f"{program.runtime}, {size(program.size_bytes)}."
+        f"{program.runtime}, {size(size_bytes)}."
     )
 
 

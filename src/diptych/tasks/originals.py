@@ -84,7 +84,9 @@ def _cell(column: Column, value: float) -> object:
         return None
     if isinstance(column, CategoryColumn):
         return column.values[int(value) - 1] if 1 <= value <= len(column.values) else None
-    return _date(column.format, value) if isinstance(column, DateColumn) else value
+    if isinstance(column, DateColumn):
+        return _date(column.format, value)
+    return float(str(np.float32(value)))  # the fewest digits that give the same again
 
 
 def _date(form: str, days: float) -> str | None:
