@@ -32,4 +32,5 @@ def _runs(features: Tensor, axis: int, share: float) -> Tensor:
     extent, free = torch.rand(2, count, 1, device=features.device)
     width = (extent * (int(share * length) + 1)).floor()
     start = (free * (length - width + 1)).floor()
-    return (place >= start) & (place < start + width)
+    hidden: Tensor = (place >= start) & (place < start + width)
+    return hidden
