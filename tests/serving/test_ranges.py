@@ -25,5 +25,11 @@ def test_a_category_that_does_not_exist_is_refused(value):
         check_range(np.array([[1, 1], [1, value]], np.float32), TABLE)
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_a_number_that_is_infinite_is_refused(value):
+    with pytest.raises(DataError, match="column 'a' is infinite"):
+        check_range(np.array([[1, 1], [value, 1]], np.float32), TABLE)
+
+
 def test_samples_may_have_any_value():
     check_range(np.array([[-32768, 32767]], np.int16), AudioSpec(sample_rate=8000, samples=2))

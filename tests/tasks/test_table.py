@@ -69,6 +69,21 @@ def test_a_prepared_row_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([math.inf, 1, 0], "column 'age' is infinite"),
+        ([1, 5, 0], "column 'color': there is no category 5"),
+        ([1, 0.5, 0], "column 'color': there is no category 0.5"),
+        ([1, NAN, 0], "column 'color': there is no category nan"),
+        ([1, 1, -math.inf], "column 'day' is infinite"),
+    ],
+)
+def test_a_prepared_row_that_no_row_gives_is_refused(row: list[float], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        prepare(np.array(row, np.float32))
+
+
+@pytest.mark.parametrize(
     "infinite", [math.inf, -math.inf, "inf", "-Infinity", 1e39, 10**400, "1e999"]
 )
 def test_infinite_numbers_are_missing(infinite: object) -> None:

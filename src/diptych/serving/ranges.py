@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from diptych.core.errors import DataError
-from diptych.core.specs import CategoryColumn, InputSpec, TableSpec, TextSpec
+from diptych.core.specs import InputSpec, TableSpec, TextSpec
+from diptych.tasks.table import check_rows
 
 
 def check_range(batch: np.ndarray, spec: InputSpec) -> None:
@@ -21,7 +22,7 @@ def check_range(batch: np.ndarray, spec: InputSpec) -> None:
         spec: The model's input.
 
     Raises:
-        DataError: If a token or a category does not exist.
+        DataError: If a token or a category does not exist, or a number is infinite.
     """
     check = RANGES.get(type(spec))
     if check is not None:
@@ -35,23 +36,7 @@ def _check_tokens(tokens: np.ndarray, spec: TextSpec) -> None:
         raise DataError(f"token {seen} does not exist", f"use 0 to {spec.vocabulary - 1}")
 
 
-def _check_columns(rows: np.ndarray, spec: TableSpec) -> None:
-    for place, column in enumerate(spec.columns):
-        if isinstance(column, CategoryColumn):
-            _check_category(rows[:, place], column)
-
-
-def _check_category(values: np.ndarray, column: CategoryColumn) -> None:
-    most = len(column.values)
-    wrong = values[~((values >= 0) & (values <= most) & (values == np.floor(values)))]
-    if len(wrong):
-        raise DataError(
-            f"column {column.name!r}: there is no category {wrong[0]:g}",
-            f"use a whole number, 1 to {most}, or 0 for a missing one",
-        )
-
-
 RANGES: Mapping[type, Callable[[np.ndarray, Any], None]] = {
     TextSpec: _check_tokens,
-    TableSpec: _check_columns,
+    TableSpec: check_rows,
 }

@@ -230,7 +230,32 @@ def _checked(row: np.ndarray, spec: TableSpec) -> np.ndarray:
         raise DataError(
             f"an array of shape {row.shape} is not a row of {len(spec.columns)} columns", EXPECTED
         )
+    check_rows(row[None], spec)
     return row
+
+
+def check_rows(rows: np.ndarray, spec: TableSpec) -> None:
+    """Check prepared rows: are they ones that preparation could have made?
+
+    Args:
+        rows: float32 (N, C).
+        spec: The columns.
+
+    Raises:
+        DataError: If a number is infinite, or a category does not exist: it would be looked up
+            outside a network's tables.
+    """
+    for values, column in zip(rows.T, spec.columns, strict=True):
+        if isinstance(column, CategoryColumn):
+            most = len(column.values)
+            wrong = values[~((values >= 0) & (values <= most) & (values == np.floor(values)))]
+            if len(wrong):
+                raise DataError(
+                    f"column {column.name!r}: there is no category {wrong[0]:g}",
+                    f"use a whole number, 1 to {most}, or 0 for a missing one",
+                )
+        elif np.isinf(values).any():
+            raise DataError(f"column {column.name!r} is infinite", "use NaN for a missing number")
 
 
 def _fail_unknown(row: Mapping[str, object], spec: TableSpec) -> None:
