@@ -116,6 +116,14 @@ def test_columns_are_learned_from_the_training_split_alone() -> None:
     )
 
 
+def test_numbers_and_dates_are_told_as_people_write_them() -> None:
+    found = learned(n=[-0.5, 2_500_000, 4, 1], d=["2024-02-28", "1999-12-31", "2024-03-01", ""])
+    assert found.facts == (
+        "n: numbers from -0.5 to 2,500,000",
+        "d: dates (iso) from 1999-12-31 to 2024-03-01; 25.0 % missing or rare",
+    )
+
+
 def test_columns_that_are_not_used_and_the_label_may_be_in_a_row() -> None:
     found = learned(n=[1.5, 2, 4, 1], same=[1, 1, 1, 1])
     assert found.spec.ignored == ("same", "target")

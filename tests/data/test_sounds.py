@@ -53,7 +53,7 @@ def test_one_rate_is_kept_and_the_length_fits_nearly_all() -> None:
     learned = learn({"train": raw}, Options(), silent)
     assert learned.spec == AudioSpec(sample_rate=8000, samples=4096)
     assert learned.facts == (
-        "100 at 8,000 Hz",
+        "100 sounds at 8,000 Hz",
         "from 0.40 to 0.50 s long, half of them up to 0.45 s",
     )
     assert learned.warnings == ()

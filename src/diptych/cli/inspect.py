@@ -88,4 +88,7 @@ def _rows(found: Inspection) -> list[tuple[str, ...]]:
 
 
 def _told(found: Inspection) -> str:
-    return f"{len(found.labels)} classes" if found.counts_per_class else found.labels[0]
+    if not found.counts_per_class:
+        return found.labels[0]
+    noun = "labels" if found.task.endswith("multi-label") else "classes"
+    return f"{len(found.labels)} {noun}"

@@ -3,6 +3,7 @@
 Shapes: N rows, M of them usable, C columns.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -18,9 +19,11 @@ from diptych.data.column_kinds import find_kind
 from diptych.data.leaks import find_leaks
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Decoded, Learned, Options
+from diptych.tasks.dates import DAY, EPOCH
 from diptych.tasks.table import converter
 
 MOST_FACTS, MOST_WARNINGS = 40, 20
+MOST_WHOLE = 1e12
 LABEL = b"label"
 
 
@@ -141,9 +144,19 @@ def _facts(spec: TableSpec, inputs: np.ndarray) -> tuple[str, ...]:
             what = f"{len(column.values):,} words, the most frequent {words}"
         else:
             noun = "numbers" if isinstance(column, NumberColumn) else f"dates ({column.format})"
-            low, high = np.nanmin(values), np.nanmax(values)
-            what = f"{noun} from {low:g} to {high:g}"
+            low, high = float(np.nanmin(values)), float(np.nanmax(values))
+            write = _plain if isinstance(column, NumberColumn) else _day
+            what = f"{noun} from {write(low)} to {write(high)}"
         blank = f"; {100 * missing.mean():.1f} % missing or rare" if missing.any() else ""
         facts.append(f"{column.name}: {what}{blank}")
     more = len(spec.columns) - len(facts)
     return (*facts, f"and {more} more columns") if more else tuple(facts)
+
+
+def _plain(value: float) -> str:
+    whole = value.is_integer() and abs(value) < MOST_WHOLE
+    return f"{value:,.0f}" if whole else f"{value:,.6g}"
+
+
+def _day(days: float) -> str:
+    return (EPOCH + math.floor(days) * DAY).date().isoformat()

@@ -134,7 +134,9 @@ def _prepare(sound: Content, spec: AudioSpec, item: str) -> np.ndarray:
 
 
 def _facts(seen: Survey) -> tuple[str, ...]:
-    rates = [f"{count:,} at {rate:,} Hz" for rate, count in seen.rates.most_common(MOST_RATES)]
+    rates = [
+        f"{count:,} sounds at {rate:,} Hz" for rate, count in seen.rates.most_common(MOST_RATES)
+    ]
     if not seen.seconds:
         return tuple(rates)
     low, middle, high = np.quantile(seen.seconds, (0, 0.5, 1))
