@@ -57,7 +57,8 @@ def open_job(
 
 def _read(data: str | Path, seed: int, settings: Settings) -> Dataset:
     dataset = read(data, settings.reading(seed), settings.report)
-    told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} classes"
+    noun = "labels" if dataset.goal == "multi-label" else "classes"
+    told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} {noun}"
     note = f"{dataset.task}, {told}, {len(dataset.train):,} items to train on"
     settings.report(Step(stage="read", done=1, total=1, note=note))
     return dataset
