@@ -145,5 +145,5 @@ def test_little_time_grows_few_trees_in_every_fold() -> None:
         control = RunControl(clock=lambda: float(next(ticks)), deadline=start + seconds)
         return train_trees(dataset, CONFIG, control).trees
 
-    assert trees(1) == 10
+    assert trees(1) == 30
     assert trees(1e6) == CONFIG.trees

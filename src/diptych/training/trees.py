@@ -102,15 +102,19 @@ def train_trees(
 def _affordable(
     dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int, control: RunControl
 ) -> TreesConfig:
-    """Grow ever more trees until the next try would be too long; keep what all folds can afford."""
-    share_s = ((control.deadline or 0.0) - control.clock()) / (1 + config.folds)
-    trees = min(FIRST_TREES, config.trees)
+    """Grow ever more trees until the next try would be too long for all folds.
+
+    The first try is not judged: it loads libraries and fills caches.
+    """
+    trees = FIRST_TREES
     while trees < config.trees:
         started = control.clock()
         _grow(dataset, replace(config, trees=trees), rows, seed)
-        if (control.clock() - started) * GROWTH > share_s or control.stop:
+        now = control.clock()
+        needed_s = GROWTH * (now - started) * (1 + config.folds)
+        if trees > FIRST_TREES and now + needed_s > (control.deadline or 0.0):
             return replace(config, trees=trees)
-        trees = min(GROWTH * trees, config.trees)
+        trees *= GROWTH
     return config
 
 
