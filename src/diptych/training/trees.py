@@ -102,11 +102,8 @@ def train_trees(
 def _affordable(
     dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int, control: RunControl
 ) -> TreesConfig:
-    """Grow ever more trees until the next try would be too long for all folds.
-
-    The first try is not judged: it loads libraries and fills caches.
-    """
-    trees = FIRST_TREES
+    """Grow ever more trees until the next try would be too long for all folds."""
+    trees = FIRST_TREES  # a try that is not judged: it loads libraries and fills caches
     while trees < config.trees:
         started = control.clock()
         _grow(dataset, replace(config, trees=trees), rows, seed)
