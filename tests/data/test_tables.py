@@ -64,7 +64,7 @@ def test_free_text_alone_is_text(columns: dict[str, list[object]], text: str | N
 def test_text_is_a_list_of_strings(tmp_path: Path) -> None:
     columns = {"text": SENTENCES, "mood": ["good", "bad"] * 10}
     raw = read_tables(write(tmp_path, columns))
-    assert (raw.kind, raw.target, raw.name) == ("text", "mood", "a.csv")
+    assert (raw.kind, raw.target, raw.name) == ("text", "mood", "a")
     assert raw.splits["train"].contents == SENTENCES
     assert raw.splits["train"].labels == columns["mood"]
 

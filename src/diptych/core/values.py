@@ -70,6 +70,7 @@ class DataRecord(Value):
     """Where a data set came from and how it was split, for the bundle and for people.
 
     `given_splits` are those that the source had; the others were taken from its training data.
+    `target` is the label's column.
     """
 
     name: str
@@ -80,6 +81,7 @@ class DataRecord(Value):
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
     given_splits: tuple[str, ...] = ()
+    target: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         DataError: If labels, items or classes are not usable.
     """
     columns = {name: split.labels for name, split in raw.splits.items()}
-    told = encode(columns, raw.classes, options.goal, options.order, raw.target)
+    told = encode(columns, raw.classes, options.goal, options.order, raw.target or "label")
     goal, labels = told.goal, told.labels
     check_targets(goal, labels, told.targets)
     kind = MODALITIES[raw.kind] if options.task is None else modality(options.task)
@@ -60,6 +60,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
             *find_warnings(labels, splits, goal),
         ),
         given_splits=tuple(given),
+        target=raw.target,
     )
     dataset = Dataset(
         goal=goal,

@@ -57,7 +57,7 @@ def read_parquet(path: Path, target: str | None = None) -> RawData:
         raise DataError(f"{path} has no train-*.parquet", "the training split is needed")
     image, label, classes = _columns(by_split["train"][0], target)
     return RawData(
-        name=path.resolve().name,
+        name=path.resolve().stem if path.is_file() else path.resolve().name,
         splits={split: _read_split(found, image, label) for split, found in by_split.items()},
         classes=classes,
         warnings=tuple(f"{file.name} belongs to no split and was passed over" for file in stray),

@@ -63,5 +63,5 @@ class RawData:
     splits: dict[str, RawSplit]
     kind: Kind = "image"
     classes: tuple[str, ...] | None = None
-    target: str = "label"
+    target: str | None = None
     warnings: tuple[str, ...] = ()

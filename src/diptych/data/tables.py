@@ -47,7 +47,7 @@ def read_tables(path: Path, target: str | None = None) -> RawData:
     text = text_column(train.table.drop_columns([label]))
     kind: Kind = "table" if text is None else "text"
     return RawData(
-        name=path.resolve().name,
+        name=path.resolve().stem if path.is_file() else path.resolve().name,
         kind=kind,
         splits={name: _raw_split(split, label, text) for name, split in splits.items()},
         classes=class_names(train.table.schema.metadata or {}, label),

@@ -60,7 +60,7 @@ def evaluate(
         bundle: The bundle, or its folder.
         data: A built-in name, a path, or data that was read before. Where it is what the bundle
             was made of, its test split is used; else its own test split, else every item.
-        label: The label's column, for tables.
+        label: The label's column, for tables; by default that of the bundle's own data.
         skip_unreadable: Leave damaged items out and count them.
         report: Told how far it is.
 
@@ -101,7 +101,7 @@ def _read(
     manifest = model.manifest
     options = Options(
         seed=manifest.provenance.data.seed,
-        target=label,
+        target=label or manifest.provenance.data.target,
         goal=manifest.goal,
         order=manifest.labels if manifest.goal == "ordinal" else None,
         spec=manifest.input,
