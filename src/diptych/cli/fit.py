@@ -28,7 +28,7 @@ from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
 from diptych.core.values import ModelSummary
 from diptych.fitting.budget import Budget
-from diptych.fitting.choice import nearest
+from diptych.fitting.choice import measured, nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
@@ -184,10 +184,9 @@ def _unmet_lines(manifest: Manifest) -> list[str]:
     budget = Budget.parse(manifest.budget)
     lines = ["nearest:"]
     for near in nearest(manifest.candidates, budget):
-        lines.append(
-            f"  {near.name}: drop {quantity(near.drop.value, 'fraction')}, "
-            f"p99 {quantity(near.p99_ms.value, 'ms')}, {quantity(near.size_bytes, 'bytes')}"
-        )
+        known = [(term, measured(near, term.name)) for term in budget.terms]
+        parts = [f"{term.name} {quantity(e.value, term.unit)}" for term, e in known if e]
+        lines.append(f"  {near.name}: {', '.join(parts)}")
     units = {term.name: term.unit for term in manifest.terms}
     for offer in manifest.relaxations[:1]:
         needed = quantity(offer.needed, units[offer.term])
