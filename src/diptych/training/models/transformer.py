@@ -129,7 +129,7 @@ class Block(nn.Module):
         query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
         scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5)
         shares = scores.softmax(-1) * present[:, None, None]
-        shares = shares / shares.sum(-1, keepdim=True).clamp_min(1e-6)
+        shares = shares / shares.sum(-1, keepdim=True).clamp_min(1e-20)
         attended: Tensor = self.output((shares @ value).transpose(1, 2).flatten(2))
         return attended
 
