@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from diptych.fitting.budget import Budget as Budget
     from diptych.fitting.evaluate import evaluate as evaluate
     from diptych.fitting.fit import fit as fit
+    from diptych.fitting.settings import Settings as Settings
     from diptych.fitting.train import train as train
     from diptych.inference.bundle import Bundle as Bundle
-    from diptych.fitting.settings import Settings as Settings
     from diptych.inference.bundle import load as load
     from diptych.tasks.own import Task as Task
 
