@@ -201,6 +201,27 @@ def test_where_nothing_can_be_told_the_surest_is_preferred(make_candidate: MakeC
     assert choose(rows, Budget.parse("drop<=1%")).name == "nearly sure, dear"
 
 
+@pytest.mark.parametrize(("behind", "chosen"), [(0.014, "cheap"), (0.016, "dear")])
+def test_scores_that_differ_by_less_than_a_standard_error_are_alike(
+    make_candidate: MakeCandidate, behind: float, chosen: str
+) -> None:
+    # Intervals of +-2.94 points are +-1.96 standard errors of 1.5 points.
+    rows = [
+        make_candidate("dear", accuracy=(0.89, 0.8606, 0.9194), cost=2.0),
+        make_candidate("cheap", accuracy=(0.89 - behind, 0.85, 0.91), cost=1.0),
+    ]
+    assert choose(rows, Budget.parse("accuracy>=90%")).name == chosen
+    assert choose(rows, Budget.parse("score>=90%, p99<=5ms")).name == chosen
+
+
+def test_chance_in_scores_is_no_excuse_for_another_term(make_candidate: MakeCandidate) -> None:
+    rows = [
+        make_candidate("dear", accuracy=(0.89, 0.86, 0.92), size=900, cost=2.0),
+        make_candidate("cheap", accuracy=(0.89, 0.86, 0.92), size=1100, cost=1.0),
+    ]
+    assert choose(rows, Budget.parse("accuracy>=90%, size<=1KB")).name == "dear"
+
+
 def verdict(name: str, outcome: Outcome, high: float) -> Verdict:
     return Verdict(
         name=name,

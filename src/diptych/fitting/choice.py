@@ -10,6 +10,7 @@ from diptych.core.values import Candidate, Estimate, Outcome, Relaxation, Verdic
 from diptych.fitting.budget import MAIN_SCORE, Budget, Term
 from diptych.fitting.verdicts import millijoules
 from diptych.measure.decisions import decide, exact
+from diptych.measure.proportions import normal_quantile
 
 DROP_SCALE = 0.01
 OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
@@ -86,7 +87,11 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
     Returns:
         The first by: worst outcome, distance from the budget where one fails or from certainty
         where one cannot be told, the main score where the budget limits no score and no drop, cost
-        per prediction.
+        per prediction. If that one does not pass, the cheapest that is no worse but for chance: by
+        less than a standard error of each score that the budget limits.
+
+    Source: the rule of one standard error, L. Breiman et al., "Classification and regression
+    trees", 1984.
     """
     quality = {"drop", MAIN_SCORE, *candidates[0].scores}
     open_quality = not any(term.name in quality for term in budget.terms)
@@ -98,7 +103,11 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
         missing = -candidate.score.value if open_quality else 0.0
         return worst, doubt, distance, missing, candidate.cost_usd_per_million
 
-    return min(candidates, key=rank)
+    best = min(candidates, key=rank)
+    if open_quality or rank(best)[0] == OUTCOME_ORDER["PASS"]:
+        return best
+    alike = [c for c in candidates if rank(c)[0] == rank(best)[0] and _as_near(c, best, budget)]
+    return min(alike, key=lambda c: c.cost_usd_per_million)
 
 
 def nearest(candidates: Sequence[Candidate], budget: Budget, count: int = 3) -> list[Candidate]:
@@ -186,6 +195,21 @@ def relaxation_of_choice(verdicts: Sequence[Verdict], candidate: str) -> tuple[R
     bound = one.high if one.relation == "<=" else one.low
     term = Term(name=one.name, relation=one.relation, limit=one.limit, unit=one.unit)
     return (_relaxation(candidate, bound, term),) if math.isfinite(bound) else ()
+
+
+def _as_near(candidate: Candidate, best: Candidate, budget: Budget) -> bool:
+    """Say whether a candidate is as near to the budget as the best, but for chance in scores."""
+    pairs = zip(_known(candidate, budget), _known(best, budget), strict=True)
+    return all(_no_worse(ours, theirs, term, best) for (term, ours), (_, theirs) in pairs)
+
+
+def _no_worse(ours: Estimate, theirs: Estimate, term: Term, best: Candidate) -> bool:
+    if term.name in {MAIN_SCORE, *best.scores}:
+        error = (theirs.high - theirs.low) / (2 * normal_quantile(theirs.confidence))
+        behind = theirs.value - ours.value if term.relation == ">=" else ours.value - theirs.value
+        return behind <= error
+    ends = [(ours.value, theirs.value), (_bound(ours, term), _bound(theirs, term))]
+    return all(_excess(our, term) <= max(0.0, _excess(their, term)) for our, their in ends)
 
 
 def _known(candidate: Candidate, budget: Budget) -> list[tuple[Term, Estimate]]:
