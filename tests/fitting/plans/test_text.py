@@ -10,7 +10,12 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.text import estimated_bytes, texts_of
 from diptych.measure.machine import describe
-from diptych.training.models import NETWORKS, NgramsConfig, TextConvolutionConfig
+from diptych.training.models import (
+    NETWORKS,
+    NgramsConfig,
+    TextConvolutionConfig,
+    TextMixtureConfig,
+)
 
 SPEC = TextSpec(tokens=16, vocabulary=5_000)
 
@@ -38,13 +43,13 @@ def dataset(
 
 @pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize("count", [2, 100, 2_000, 100_000])
-def test_a_bag_teaches_convolutions(count: int, timed: bool) -> None:
+def test_a_bag_teaches_a_mixture(count: int, timed: bool) -> None:
     plan = plan_fit(dataset(count), Budget(), describe(), 3, timed=timed)
     assert plan.seed == 3
     assert isinstance(plan.teacher.network, NgramsConfig)
     (student,) = plan.students
-    assert isinstance(student.network, TextConvolutionConfig)
-    assert (plan.teacher.training.optimizer, student.training.optimizer) == ("sgd", "adamw")
+    assert isinstance(student.network, TextMixtureConfig)
+    assert student.network.bag == plan.teacher.network
     assert student.training.label_share == 0.5
     for model in (plan.teacher, student):
         assert model.training.variation is not None
@@ -56,7 +61,7 @@ def test_a_limited_size_bounds_the_students_and_counts_the_tokenizer() -> None:
         budget = Budget.parse(f"size<={size_kb}KB")
         plan = plan_fit(dataset(100, asset=asset), budget, describe(), 0, timed=False)
         assert [type(student.network) for student in plan.students] == [
-            TextConvolutionConfig,
+            TextMixtureConfig,
             NgramsConfig,
         ]
         for student in plan.students:
@@ -65,16 +70,23 @@ def test_a_limited_size_bounds_the_students_and_counts_the_tokenizer() -> None:
 
 def test_the_narrowest_are_tried_where_none_can_keep_the_size_limit() -> None:
     plan = plan_fit(dataset(100), Budget.parse("size<=1KB"), describe(), 0, timed=False)
-    assert plan.students[0].network.width == 16
+    assert plan.students[0].network.convolution.width == 16
     assert plan.students[1].network.buckets == math.floor(131_071 / 8) | 1
 
 
 @pytest.mark.parametrize(
-    "config", [NgramsConfig(buckets=9_001), TextConvolutionConfig(width=32, channels=48)]
+    "config",
+    [
+        NgramsConfig(buckets=9_001),
+        TextMixtureConfig(
+            bag=NgramsConfig(buckets=9_001),
+            convolution=TextConvolutionConfig(width=32, channels=48),
+        ),
+    ],
 )
 @pytest.mark.parametrize("outputs", [2, 40])
 def test_the_estimate_counts_a_byte_for_each_number(
-    config: NgramsConfig | TextConvolutionConfig, outputs: int
+    config: NgramsConfig | TextMixtureConfig, outputs: int
 ) -> None:
     network = NETWORKS[type(config)](config, SPEC, outputs)
     matrices = sum(p.numel() for p in network.parameters() if p.dim() > 1)

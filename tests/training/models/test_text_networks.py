@@ -9,12 +9,20 @@ import torch
 from diptych.core.specs import TextSpec
 from diptych.training.models.ngrams import Ngrams, NgramsConfig
 from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
+from diptych.training.models.textmixture import TextMixture, TextMixtureConfig
 from diptych.training.models.transformer import Transformer, TransformerConfig
 
 SPEC = TextSpec(tokens=16, vocabulary=500)
 NETWORKS = [
     (Ngrams, NgramsConfig(buckets=2_000)),
     (TextConvolution, TextConvolutionConfig(width=16, channels=16)),
+    (
+        TextMixture,
+        TextMixtureConfig(
+            bag=NgramsConfig(buckets=2_000),
+            convolution=TextConvolutionConfig(width=16, channels=16),
+        ),
+    ),
     (Transformer, TransformerConfig(width=32, heads=4, layers=2, hidden=32)),
 ]
 each = pytest.mark.parametrize(("network", "config"), NETWORKS)
@@ -86,7 +94,8 @@ def test_it_learns_which_of_two_orders_a_pair_has(network: Any, config: Any) -> 
     tokens[:, 5] = torch.where(labels == 1, 9, 7)
     optimizer = torch.optim.Adam(made.parameters(), lr=1e-2)
     for _ in range(40):
-        loss = torch.nn.functional.cross_entropy(made(tokens), labels)
+        members = made(tokens).reshape(256, -1, 2)
+        loss = torch.nn.functional.cross_entropy(members.mean(1), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

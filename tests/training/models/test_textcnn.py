@@ -2,7 +2,11 @@ import numpy as np
 import torch
 
 from diptych.core.specs import TextSpec
-from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
+from diptych.training.models.textcnn import (
+    EMBEDDING_GAIN,
+    TextConvolution,
+    TextConvolutionConfig,
+)
 
 CONFIG = TextConvolutionConfig(width=16, channels=32, runs=(1, 2, 3))
 SPEC = TextSpec(tokens=8, vocabulary=50)
@@ -12,7 +16,7 @@ def test_outputs_come_from_the_strongest_answer_of_each_channel_over_the_text() 
     torch.manual_seed(0)
     network = TextConvolution(CONFIG, SPEC, 3).eval()
     tokens = [4, 9, 2, 4, 30]
-    table = network.embedding.weight.detach().double().numpy()
+    table = EMBEDDING_GAIN * network.embedding.weight.detach().double().numpy()
     strongest = []
     for length, run in zip(CONFIG.runs, network.runs, strict=True):
         weight = run.weight.detach().double().numpy()

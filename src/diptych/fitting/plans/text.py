@@ -1,8 +1,7 @@
-"""The plan of a fit on texts: a hashed bag teaches convolutions.
+"""The plan of a fit on texts: a hashed bag teaches a mixture of a bag and convolutions.
 
-The bag learns in seconds, answers in microseconds, and is hard to beat where texts are few. The
-convolutions learn from it and from the labels. Either may be the better one, so both are tried; a
-narrower bag too where the size is limited.
+The bag learns in seconds, answers in microseconds, and is hard to beat where texts are few; the
+mixture is better where there are more. Both are tried, and a narrower bag where size is limited.
 """
 
 import math
@@ -12,21 +11,19 @@ from diptych.core.specs import TextSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.recipe import FitRecipe, ModelPlan
-from diptych.training.models import NgramsConfig, TextConvolutionConfig
+from diptych.training.models import NgramsConfig, TextConvolutionConfig, TextMixtureConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import TextVariation
 
 FEW_ITEMS = 20_000
 CONVOLUTION = TextConvolutionConfig(dropout=0.5)
 STUDENT_SCALES = (1.0, 0.5, 0.25, 0.125)
-BAG_STEPS, CONVOLUTION_STEPS = 2_000, 1_200
-BAG_EPOCHS, CONVOLUTION_EPOCHS = 5, 5
-MOST_EPOCHS = 60
+USUAL_STEPS, LEAST_EPOCHS, MOST_EPOCHS = 1_600, 5, 60
 LARGEST_BATCH = 64
 LABEL_SHARE = 0.5
 CONTAINER_BYTES = 30_000
 
-Student = NgramsConfig | TextConvolutionConfig
+Student = NgramsConfig | TextMixtureConfig
 
 
 def plan(
@@ -45,18 +42,19 @@ def plan(
         The recipe, with a teacher, one or two students and no programs yet.
     """
     bag = NgramsConfig(orders=3 if len(dataset.train) < FEW_ITEMS else 2)
-    teacher = ModelPlan(name="teacher", network=bag, training=bag_recipe(dataset))
-    convolution = ModelPlan(
-        name="student-convolution",
-        network=_widest(CONVOLUTION, dataset, budget),
-        training=convolution_recipe(dataset),
-    )
-    students = [convolution]
+    mixture = _widest(TextMixtureConfig(bag=bag, convolution=CONVOLUTION), dataset, budget)
     narrower = _widest(bag, dataset, budget)
-    if narrower != bag:
-        students.append(
-            ModelPlan(name="student-bag", network=narrower, training=bag_recipe(dataset))
+    students = [
+        ModelPlan(
+            name="student-mixture",
+            network=mixture,
+            training=training_recipe(dataset, forget=0.2, label_share=LABEL_SHARE),
         )
+    ]
+    training = training_recipe(dataset, forget=0.1)
+    if narrower != bag:
+        students.append(ModelPlan(name="student-bag", network=narrower, training=training))
+    teacher = ModelPlan(name="teacher", network=bag, training=training)
     return FitRecipe(teacher=teacher, students=tuple(students), seed=seed)
 
 
@@ -77,41 +75,27 @@ def texts_of(dataset: Dataset) -> TextSpec:
     return dataset.spec
 
 
-def bag_recipe(dataset: Dataset) -> TrainingRecipe:
-    """Fit the usual recipe of a bag to the data.
+def training_recipe(dataset: Dataset, *, forget: float, label_share: float = 0.0) -> TrainingRecipe:
+    """Fit the usual recipe to the data.
 
     Args:
         dataset: The data.
+        forget: The share of pieces that become unknown.
+        label_share: How much labels count beside a teacher.
 
     Returns:
         The recipe: plain descent, for Adam gives rare words too large steps.
     """
+    items = len(dataset.train)
+    batch_size = int(min(LARGEST_BATCH, 2 ** int(math.log2(max(8, items / 8)))))
+    few = USUAL_STEPS * batch_size / items
     return TrainingRecipe(
-        epochs=_epochs(len(dataset.train), BAG_EPOCHS, BAG_STEPS),
-        batch_size=_batch_size(len(dataset.train)),
+        epochs=float(min(MOST_EPOCHS, max(LEAST_EPOCHS, round(few)))),
+        batch_size=batch_size,
         learning_rate=0.08,
         weight_decay=6e-5,
-        variation=TextVariation(),
-    )
-
-
-def convolution_recipe(dataset: Dataset) -> TrainingRecipe:
-    """Fit the usual recipe of convolutions to the data.
-
-    Args:
-        dataset: The data.
-
-    Returns:
-        The recipe.
-    """
-    return TrainingRecipe(
-        epochs=_epochs(len(dataset.train), CONVOLUTION_EPOCHS, CONVOLUTION_STEPS),
-        batch_size=_batch_size(len(dataset.train)),
-        optimizer="adamw",
-        learning_rate=1e-3,
-        weight_decay=0.1,
-        label_share=LABEL_SHARE,
-        variation=TextVariation(forget=0.2),
+        label_share=label_share,
+        variation=TextVariation(forget=forget),
     )
 
 
@@ -129,8 +113,9 @@ def estimated_bytes(config: Student, spec: TextSpec, outputs: int) -> float:
     if isinstance(config, NgramsConfig):
         width = min(config.width, outputs)
         return (spec.vocabulary + config.buckets) * width + width * outputs + CONTAINER_BYTES
-    layers = config.channels * (config.width * sum(config.runs) + len(config.runs) * outputs)
-    return spec.vocabulary * config.width + layers + CONTAINER_BYTES
+    runs = config.convolution
+    layers = runs.channels * (runs.width * sum(runs.runs) + len(runs.runs) * outputs)
+    return spec.vocabulary * runs.width + layers + estimated_bytes(config.bag, spec, outputs)
 
 
 def _widest(shape: Student, dataset: Dataset, budget: Budget) -> Student:
@@ -141,12 +126,3 @@ def _widest(shape: Student, dataset: Dataset, budget: Budget) -> Student:
     scaled = [shape.scaled(scale) for scale in STUDENT_SCALES]
     fitting = (each for each in scaled if estimated_bytes(each, spec, outputs) <= limit)
     return next(fitting, scaled[-1])
-
-
-def _epochs(items: int, least: float, steps: int) -> float:
-    """Return the usual number of epochs; few items are seen more often."""
-    return float(min(MOST_EPOCHS, max(least, round(steps * _batch_size(items) / items))))
-
-
-def _batch_size(items: int) -> int:
-    return int(min(LARGEST_BATCH, 2 ** int(math.log2(max(8, items / 8)))))

@@ -9,6 +9,7 @@ from diptych.training.models.own import OwnConfig
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 from diptych.training.models.tabular import Tabular, TabularConfig
 from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
+from diptych.training.models.textmixture import TextMixture, TextMixtureConfig
 from diptych.training.models.transformer import Transformer, TransformerConfig
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ResidualNetConfig",
     "TabularConfig",
     "TextConvolutionConfig",
+    "TextMixtureConfig",
     "TransformerConfig",
 ]
 
@@ -31,6 +33,7 @@ NetworkConfig = (
     | ConformerConfig
     | NgramsConfig
     | TextConvolutionConfig
+    | TextMixtureConfig
     | TransformerConfig
     | TabularConfig
     | OwnConfig
@@ -41,6 +44,7 @@ NETWORKS: dict[type, Any] = {
     ConformerConfig: Conformer,
     NgramsConfig: Ngrams,
     TextConvolutionConfig: TextConvolution,
+    TextMixtureConfig: TextMixture,
     TransformerConfig: Transformer,
     TabularConfig: Tabular,
 }

