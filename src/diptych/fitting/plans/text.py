@@ -18,7 +18,8 @@ from diptych.training.variation import TextVariation
 FEW_ITEMS = 20_000
 CONVOLUTION = TextConvolutionConfig(dropout=0.5)
 STUDENT_SCALES = (1.0, 0.5, 0.25, 0.125)
-USUAL_STEPS, LEAST_EPOCHS, MOST_EPOCHS = 1_600, 5, 60
+BAG_STEPS, MIXTURE_STEPS = 2_000, 1_200
+LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 LARGEST_BATCH = 64
 LABEL_SHARE = 0.5
 CONTAINER_BYTES = 30_000
@@ -48,10 +49,10 @@ def plan(
         ModelPlan(
             name="student-mixture",
             network=mixture,
-            training=training_recipe(dataset, forget=0.2, label_share=LABEL_SHARE),
+            training=training_recipe(dataset, MIXTURE_STEPS, forget=0.2, label_share=LABEL_SHARE),
         )
     ]
-    training = training_recipe(dataset, forget=0.1)
+    training = training_recipe(dataset, BAG_STEPS, forget=0.1)
     if narrower != bag:
         students.append(ModelPlan(name="student-bag", network=narrower, training=training))
     teacher = ModelPlan(name="teacher", network=bag, training=training)
@@ -75,11 +76,14 @@ def texts_of(dataset: Dataset) -> TextSpec:
     return dataset.spec
 
 
-def training_recipe(dataset: Dataset, *, forget: float, label_share: float = 0.0) -> TrainingRecipe:
+def training_recipe(
+    dataset: Dataset, steps: int, *, forget: float, label_share: float = 0.0
+) -> TrainingRecipe:
     """Fit the usual recipe to the data.
 
     Args:
         dataset: The data.
+        steps: How many a small data set is worth.
         forget: The share of pieces that become unknown.
         label_share: How much labels count beside a teacher.
 
@@ -88,7 +92,7 @@ def training_recipe(dataset: Dataset, *, forget: float, label_share: float = 0.0
     """
     items = len(dataset.train)
     batch_size = int(min(LARGEST_BATCH, 2 ** int(math.log2(max(8, items / 8)))))
-    few = USUAL_STEPS * batch_size / items
+    few = steps * batch_size / items
     return TrainingRecipe(
         epochs=float(min(MOST_EPOCHS, max(LEAST_EPOCHS, round(few)))),
         batch_size=batch_size,
