@@ -15,6 +15,9 @@ SCOPE = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
 class BrokenBundle:
     """A bundle that has a defect."""
 
+    def assets(self) -> dict[str, bytes]:
+        return {}
+
     def __init__(self, bundle) -> None:
         self.manifest, self.program, self.labels = bundle.manifest, bundle.program, bundle.labels
 
