@@ -165,3 +165,9 @@ def test_the_interval_covers_the_area_of_unequal_classes() -> None:
         ours = mean_auroc(*draw(np.random.default_rng(seed), 1000, shares, 2.5))
         hits += ours.low <= truth <= ours.high
     assert hits / 300 > 0.92
+
+
+def test_a_perfect_f1_is_not_above_one() -> None:
+    called = np.array([1, 1, 0, 0, 0, 1] + [2] * 24)  # the mean of rounded thirds is 1 + 2e-16
+    ours = macro_f1(np.eye(3, dtype=np.float32)[called], called)
+    assert ours.low < ours.value == ours.high == 1

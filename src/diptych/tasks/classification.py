@@ -102,7 +102,8 @@ def macro_f1(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
     gained = 2 * per_item[targets] * (called == targets)
     samples = value + gained - weighed[targets] - weighed[called]
     estimate = mean(samples, span=2 * float(per_item[sizes > 0].max()))
-    return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high))
+    bounds = {name: getattr(estimate, name) for name in ("value", "low", "high")}
+    return replace(estimate, **{name: min(1.0, max(0.0, end)) for name, end in bounds.items()})
 
 
 def mean_auroc(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
