@@ -50,7 +50,10 @@ class Stream:
     ) -> None:
         if not isinstance(spec, AudioSpec):
             kind = spec.__struct_config__.tag
-            raise ConfigError(f"only sound can be streamed, this bundle takes {kind}", "predict it")
+            raise ConfigError(
+                f"only sound can be streamed, this bundle takes {kind}",
+                "answer its inputs one by one, with predict",
+            )
         self.rate = spec.sample_rate if rate is None else rate
         _check(self.rate, hop_s)
         self._spec = spec
