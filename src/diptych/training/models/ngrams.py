@@ -104,10 +104,3 @@ class Ngrams(nn.Module):
             run = self.pieces + (hashed & MASK) % self.buckets
             found.append(torch.where(last > 0, run, 0))
         return torch.cat(found, 1)
-
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn nothing: tokens have no scale.
-
-        Args:
-            inputs: int32 (N, L).
-        """

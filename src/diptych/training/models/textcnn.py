@@ -90,13 +90,6 @@ class TextConvolution(nn.Module):
         """
         return by_length(self._outputs, tokens)
 
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn nothing: tokens have no scale.
-
-        Args:
-            inputs: int32 (N, L).
-        """
-
     def _outputs(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()[:, None]
         embedded = self.embedding_dropout(EMBEDDING_GAIN * self.embedding(tokens.long()))

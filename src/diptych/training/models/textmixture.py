@@ -62,10 +62,3 @@ class TextMixture(nn.Module):
             return torch.stack([bag, convolution], 1)
         mean: Tensor = (bag + convolution) / 2
         return mean
-
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn nothing: tokens have no scale.
-
-        Args:
-            inputs: int32 (N, L).
-        """

@@ -87,13 +87,6 @@ class Transformer(nn.Module):
         """
         return by_length(self._outputs, tokens)
 
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn nothing: tokens have no scale.
-
-        Args:
-            inputs: int32 (N, L).
-        """
-
     def _outputs(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()
         x = self.dropout(self.embedding(tokens.long()) + self.place[: tokens.shape[1]])
