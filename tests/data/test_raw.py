@@ -3,7 +3,7 @@ import numpy as np
 from diptych.data.raw import SPLIT_NAMES, SPLITS, RawSplit
 
 
-def test_an_array_goes_through_as_one_batch_of_pictures() -> None:
+def test_an_array_goes_through_in_order() -> None:
     pictures = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
     split = RawSplit(items=("a", "b", "c"), labels=(0, 1, 0), contents=pictures)
     (batch,) = split.batches()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import DataError
 from diptych.core.values import Goal, Skipped, Split
 from diptych.data.fingerprint import count_shared
@@ -137,7 +138,7 @@ def _count_blank(inputs: np.ndarray) -> int:
     if inputs.dtype.kind == "f" or inputs.ndim < 2 or not inputs.size:
         return 0
     axes = tuple(range(1, inputs.ndim))
-    return int(np.count_nonzero(inputs.min(axes) == inputs.max(axes)))
+    return sum(int((part.min(axes) == part.max(axes)).sum()) for part in arrays.parts(inputs))
 
 
 def _count(targets: np.ndarray, num_labels: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step
 from diptych.core.specs import TensorSpec
@@ -69,7 +70,8 @@ def decode_each(
     """
     rows = np.arange(len(split.items))
     shape = [len(rows), *(size or 0 for size in tensor.shape[1:])]
-    inputs = np.empty(shape, dtype=tensor.dtype)
+    inputs = arrays.empty(shape, tensor.dtype)
+    part = arrays.items_per_part(inputs)
     readable = np.ones(len(rows), dtype=bool)
     skipped = []
     for row, made in enumerate(each(split, make, stage, report)):
@@ -79,7 +81,10 @@ def decode_each(
             readable[row] = False
         else:
             inputs[row] = made
-    return (inputs[readable], rows[readable], skipped) if skipped else (inputs, rows, skipped)
+        if row % part == 0:
+            arrays.release(inputs)
+    rows = rows[readable]
+    return (arrays.take(inputs, rows) if skipped else inputs), rows, skipped
 
 
 def _caught(

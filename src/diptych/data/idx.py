@@ -8,17 +8,21 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import DataError
 from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x0803, 0x0801
 NAME = re.compile(r"(.*?)([a-z0-9]+)-(images|labels)[-.]idx[13]-ubyte(\.gz)?", re.IGNORECASE)
-CHUNK_BYTES = 1 << 20
-MAX_BYTES = 1 << 34
+MOST_COMPRESSION = 1_100
+MAX_BYTES = 1 << 36
 
 
 def idx_files(folder: Path) -> dict[tuple[str, str], Path]:
@@ -89,32 +93,45 @@ def read_idx_file(file: Path, magic: int) -> np.ndarray:
     """
     num_dimensions = magic & 0xFF
     header_bytes = 4 + 4 * num_dimensions
-    content = _read(file, header_bytes)
-    if len(content) < header_bytes or struct.unpack(">I", content[:4])[0] != magic:
+    with _opened(file) as stream:
+        header = stream.read(header_bytes)
+        if len(header) < header_bytes or struct.unpack(">I", header[:4])[0] != magic:
+            raise DataError(
+                f"{file} begins with {header[:4].hex()}, not with the magic {magic:08x}",
+                "it is not an idx file of this kind",
+            )
+        shape = struct.unpack(f">{num_dimensions}I", header[4:])
+        num_bytes = math.prod(shape)
+        if header_bytes + num_bytes > MAX_BYTES:
+            raise DataError(f"{file} says its shape is {shape}", f"the limit is {MAX_BYTES} bytes")
+        can_hold = file.stat().st_size * (MOST_COMPRESSION if file.suffix == ".gz" else 1)
+        content = arrays.empty((min(num_bytes, can_hold),), "uint8")
+        found = _fill(content, stream)
+        more = bool(stream.read(1))
+    if found != num_bytes or more:
+        seen = "more" if more else f"{header_bytes + found}"
         raise DataError(
-            f"{file} begins with {bytes(content[:4]).hex()}, not with the magic {magic:08x}",
-            "it is not an idx file of this kind",
-        )
-    shape = struct.unpack(f">{num_dimensions}I", content[4:])
-    size_bytes = header_bytes + math.prod(shape)
-    if size_bytes > MAX_BYTES:
-        raise DataError(f"{file} says its shape is {shape}", f"the limit is {MAX_BYTES} bytes")
-    content = _read(file, size_bytes + 1)
-    if len(content) != size_bytes:
-        found = "more" if len(content) > size_bytes else f"{len(content)}"
-        raise DataError(
-            f"{file} says it holds {size_bytes} bytes (shape {shape}) but has {found}",
+            f"{file} says it holds {header_bytes + num_bytes} bytes (shape {shape}) but has {seen}",
             "it is damaged: get it again",
         )
-    return np.frombuffer(content, dtype=np.uint8, offset=header_bytes).reshape(shape)
+    return content.reshape(shape)
 
 
-def _read(file: Path, limit_bytes: int) -> bytearray:
-    content = bytearray()
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            while chunk := stream.read(min(CHUNK_BYTES, limit_bytes - len(content))):
-                content += chunk
+            yield cast("BinaryIO", stream)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{file} is damaged: {error}", "get it again") from error
-    return content
+
+
+def _fill(content: np.ndarray, stream: BinaryIO) -> int:
+    """Read until an array is full or the stream ends; return how many bytes there were."""
+    found = 0
+    for part in arrays.parts(content):
+        view = part.data
+        while view and (count := stream.readinto(view)):  # type: ignore[attr-defined]
+            view = view[count:]
+            found += count
+    return found

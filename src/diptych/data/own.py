@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step
 from diptych.core.specs import InputSpec
@@ -61,7 +62,8 @@ def _decode(
     task: Task, name: str, split: RawSplit, spec: InputSpec, assets: Assets, report: Reporter
 ) -> Decoded:
     prepare = OwnPreparer(task.spec, task)
-    inputs = np.zeros((len(split.items), *task.shape), dtype=task.dtype)
+    inputs = arrays.empty((len(split.items), *task.shape), task.dtype)
+    part = arrays.items_per_part(inputs)
     kept, skipped = [], []
     for row, item in enumerate(_contents(split)):
         try:
@@ -69,10 +71,13 @@ def _decode(
             kept.append(row)
         except DataError as error:
             skipped.append(Skipped(item=split.items[row], reason=error.message))
+        if row % part == 0:
+            arrays.release(inputs)
         if row % REPORT_EVERY == 0:
             report(Step(stage=f"decode {name}", done=row, total=len(split.items)))
     rows = np.array(kept, dtype=np.int64)
-    return inputs[rows], rows, skipped
+    whole = len(rows) == len(inputs)
+    return (inputs if whole else arrays.take(inputs, rows)), rows, skipped
 
 
 def _class_files(root: Path) -> dict[str, list[tuple[Path, str]]]:

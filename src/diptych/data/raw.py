@@ -20,6 +20,7 @@ SPLIT_NAMES = {
     "testing": "test",
     "t10k": "test",
 }
+BATCH_ITEMS = 256
 Content = bytes | Path | np.ndarray
 Batches = Callable[[], Iterator[Sequence[Content]]]
 Table = Any
@@ -46,7 +47,8 @@ class RawSplit:
             Some of them at a time, in order.
         """
         if isinstance(self.contents, np.ndarray):
-            yield tuple(self.contents)
+            for start in range(0, len(self.contents), BATCH_ITEMS):
+                yield tuple(self.contents[start : start + BATCH_ITEMS])
         elif callable(self.contents):
             yield from self.contents()
 

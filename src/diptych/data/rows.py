@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step
 from diptych.core.specs import CategoryColumn, InputSpec, NumberColumn, TableSpec
@@ -90,7 +91,7 @@ def decode(
     table = cast("Any", split.contents)
     _check_names(name, table.column_names, cast("TableSpec", spec))
     present = set(table.column_names)
-    inputs = np.empty((table.num_rows, len(columns)), np.float32)
+    inputs = arrays.empty((table.num_rows, len(columns)), "float32")
     reasons: dict[int, str] = {}
     for place, column in enumerate(columns):
         convert = converter(column)
@@ -111,7 +112,7 @@ def decode(
         report(Step(stage=f"decode {name}", done=place + 1, total=len(columns)))
     skipped = [Skipped(item=split.items[row], reason=reasons[row]) for row in sorted(reasons)]
     rows = np.setdiff1d(np.arange(table.num_rows), np.fromiter(reasons, np.int64))
-    return (inputs[rows], rows, skipped) if skipped else (inputs, rows, skipped)
+    return (arrays.take(inputs, rows) if skipped else inputs), rows, skipped
 
 
 def _reason(convert: Any, cell: object) -> str:  # noqa: ANN401

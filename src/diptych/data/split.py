@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.seeds import generator
 from diptych.core.values import Goal, Split
 
@@ -144,7 +145,7 @@ def take(split: Split, rows: np.ndarray) -> Split:
     """
     chosen = rows.tolist()
     return Split(
-        inputs=split.inputs[rows],
+        inputs=arrays.take(split.inputs, rows),
         targets=split.targets[rows],
         items=tuple(split.items[row] for row in chosen),
         originals=split.originals and tuple(split.originals[row] for row in chosen),

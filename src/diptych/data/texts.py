@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.core.progress import Reporter, Step
@@ -95,10 +96,11 @@ def decode(
     if not isinstance(spec, TextSpec):
         raise DataError(f"{name} holds texts, and the model takes something else", "check the data")
     texts, tokenizer = _texts(split), load(spec, assets)
-    inputs = np.empty((len(texts), spec.tokens), dtype=np.int32)
+    inputs = arrays.empty((len(texts), spec.tokens), "int32")
     for start in range(0, len(texts), BATCH_TEXTS):
         batch = texts[start : start + BATCH_TEXTS]
         inputs[start : start + len(batch)] = encode(tokenizer, batch, spec)
+        arrays.release(inputs)
         report(Step(stage=f"read {name}", done=start + len(batch), total=len(texts)))
     return inputs, np.arange(len(texts)), []
 
