@@ -1,0 +1,93 @@
+"""When a run is to end before its plan: its loss explodes, or its score gets no better.
+
+A loss has exploded when it is not finite, or stays far above that of the untrained network. Single
+looks may be far off (a rare batch, the steps after a high rate begins), and a loss may rise by any
+factor from where it was low, or at first all but nothing: none of these ends a run.
+"""
+
+import math
+from collections.abc import Sequence
+
+from diptych.core.errors import ConfigError, TrainingError
+from diptych.core.text import number
+from diptych.core.values import CurvePoint
+
+TIMES = 10.0
+LEAST_SIZE = 1.0
+LOOKS_IN_A_ROW = 5
+HINT = 'try a lower learning_rate, clip = 1.0 or precision = "fp32" in the recipe'
+
+
+class Watch:
+    """Looks at the loss of a run, and ends it when the loss explodes.
+
+    Args:
+        name: The run's name, for the error.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._first: float | None = None
+        self._lowest = math.inf
+        self._above = 0
+
+    def look(self, step: int, loss: float) -> None:
+        """Look at the loss; the first look is best taken after the first step.
+
+        Args:
+            step: The step.
+            loss: The mean since the look before.
+
+        Raises:
+            TrainingError: If the loss is not finite; or if at five looks in a row it was above the
+                first by more than ten times the largest of: the first's size, the way from it down
+                to the lowest, and 1 (the losses here are of that order before training).
+        """
+        if not math.isfinite(loss):
+            raise TrainingError(f"{self.name} diverged: the loss of step {step} is {loss}", HINT)
+        if self._first is None:
+            self._first = loss
+        self._lowest = min(self._lowest, loss)
+        size = max(abs(self._first), self._first - self._lowest, LEAST_SIZE)
+        self._above = self._above + 1 if loss > self._first + TIMES * size else 0
+        if self._above == LOOKS_IN_A_ROW:
+            seen = (
+                f"the loss of step {step} is {number(loss)} and was {number(self._first)} at first"
+            )
+            raise TrainingError(f"{self.name} diverged: {seen}", HINT)
+
+
+class Plateau:
+    """Says when more epochs are not worth their time.
+
+    Args:
+        patience: Epochs without a better score, after which a run ends; 0 for any number.
+        target_score: The score at which it ends, as a fraction.
+
+    Raises:
+        ConfigError: If the patience is negative.
+    """
+
+    def __init__(self, patience: int = 0, target_score: float | None = None) -> None:
+        if patience < 0:
+            raise ConfigError(f"a patience of {patience} epochs is none", "give 0 or more")
+        self.patience, self.target_score = patience, target_score
+
+    def reason(self, curve: Sequence[CurvePoint]) -> str:
+        """Say why a run ends after its last epoch.
+
+        Args:
+            curve: All epochs so far; those without a score do not count.
+
+        Returns:
+            Such as ``no better score in 5 epochs``; empty where it goes on.
+        """
+        scores = [point.score for point in curve if point.score is not None]
+        scores = [score if math.isfinite(score) else -math.inf for score in scores]
+        if not scores:
+            return ""
+        if self.target_score is not None and scores[-1] >= self.target_score:
+            return f"the score is {100 * scores[-1]:.2f} %, the target was reached"
+        if 0 < self.patience < len(scores) - scores.index(max(scores)):
+            return f"no better score in {self.patience} epochs"
+        return ""
