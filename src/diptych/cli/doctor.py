@@ -49,6 +49,8 @@ LIBRARIES = (
     Library("report charts", "altair", "altair", "report"),
     Library("report charts", "vl_convert", "vl-convert-python", "report"),
     Library("report page", "jinja2", "jinja2", "report"),
+    Library("TensorBoard files", "tensorboardX", "tensorboardX", "tensorboard"),
+    Library("energy of GPUs", "pynvml", "nvidia-ml-py", "gpu"),
 )
 
 
