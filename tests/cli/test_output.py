@@ -164,3 +164,18 @@ def test_on_a_terminal_there_are_bars_and_names_are_shown_as_they_are(
     assert "100 %" in shown
     assert "50 %" in shown
     assert capsys.readouterr().out == ""
+
+
+def test_in_80_columns_the_whole_note_of_a_training_stands_beside_its_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    words = "loss 0.412, 91.3 %, 1,401/s, 35 J modelled"
+    with redirect_stderr(Terminal()) as screen, progress() as report:
+        report(Step(stage="student-1", done=37, total=100, note=words))
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    line = next(line for line in re.split(r"[\r\n]+", shown) if "37 %" in line)
+    assert line.startswith("student-1")
+    assert words in line
+    assert len(line) <= 80

@@ -39,7 +39,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_once(loss: float) -> None:
     with pytest.raises(TrainingError) as caught:
         Watch("student-1").look(40, loss)
     assert caught.value.message == f"student-1 diverged: the loss of step 40 is {loss}"
-    assert all(word in caught.value.hint for word in ("learning_rate", "clip", "precision"))
+    assert all(word in caught.value.hint for word in ("learning_rate", "clip", "arithmetic"))
 
 
 def test_an_explosion_is_said_with_what_was_seen() -> None:

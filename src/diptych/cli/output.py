@@ -14,6 +14,8 @@ from diptych.core.progress import Reporter, Step, silent
 from diptych.core.text import duration
 
 PLAIN_LINE_EVERY_S = 5.0
+ROOMY_COLUMNS = 100
+BAR_WIDTHS = {"roomy": 20, "narrow": 8}
 
 
 def print_json(document: object) -> None:
@@ -77,14 +79,16 @@ def note(text: str) -> None:
 
 
 def _bars() -> Progress:
+    console = Console(stderr=True)
+    room = "roomy" if console.width >= ROOMY_COLUMNS else "narrow"
     fixed, cut = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
     return Progress(
         TextColumn("{task.description:<16}", table_column=fixed, markup=False),
-        BarColumn(bar_width=20, table_column=fixed),
+        BarColumn(bar_width=BAR_WIDTHS[room], table_column=fixed),
         TextColumn("{task.percentage:>3.0f} %", table_column=fixed),
-        TimeRemainingColumn(table_column=fixed),
+        TimeRemainingColumn(compact=True, table_column=fixed),
         TextColumn("{task.fields[note]}", table_column=cut, markup=False),
-        console=Console(stderr=True),
+        console=console,
         expand=True,
     )
 

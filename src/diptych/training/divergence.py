@@ -15,7 +15,7 @@ from diptych.core.values import CurvePoint
 TIMES = 10.0
 LEAST_SIZE = 1.0
 LOOKS_IN_A_ROW = 5
-HINT = 'try a lower learning_rate, clip = 1.0 or precision = "fp32" in the recipe'
+HINT = 'try a lower learning_rate, clip = 1.0 or arithmetic = "fp32" in the recipe'
 
 
 class Watch:
