@@ -1,0 +1,101 @@
+"""The running average of weights over the steps of a run."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+
+class Average(Protocol):
+    """Weights to evaluate and keep, apart from those that are trained."""
+
+    def update(self) -> None:
+        """Take the weights of this step in."""
+        ...
+
+    def applied(self) -> AbstractContextManager[None]:
+        """Put the average in the place of the weights for a while."""
+        ...
+
+    def keep(self) -> None:
+        """Make the average the network's weights."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what has to be kept to go on: tensors and numbers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what was kept."""
+        ...
+
+
+class WeightAverage:
+    """The exponential average of a network's weights over the steps of a run.
+
+    Args:
+        network: The network.
+        decay: The share of the average that stays at each step; 0 keeps no average.
+
+    Source: B. Polyak and A. Juditsky 1992; the early steps count less, as in TensorFlow's
+    ExponentialMovingAverage.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        kept = network.state_dict() if decay else {}
+        kept = {name: tensor for name, tensor in kept.items() if tensor.is_floating_point()}
+        self.names, self.weights = list(kept), list(kept.values())
+        self.average = [tensor.clone() for tensor in self.weights]
+
+    def update(self) -> None:
+        """Take the weights of this step in."""
+        if not self.decay:
+            return
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(self.average, self.weights, 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Put the average in the place of the weights for a while.
+
+        Yields:
+            Nothing.
+        """
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def keep(self) -> None:
+        """Make the average the network's weights."""
+        self._swap()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what has to be kept to go on.
+
+        Returns:
+            The number of `steps` and the `average` by name.
+        """
+        return {"steps": self.steps, "average": dict(zip(self.names, self.average, strict=True))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what was kept.
+
+        Args:
+            state: From `state_dict` of the average of a network of the same shape.
+        """
+        self.steps = state["steps"]
+        for name, average in zip(self.names, self.average, strict=True):
+            average.copy_(state["average"][name])
+
+    def _swap(self) -> None:
+        for weight, average in zip(self.weights, self.average, strict=True):
+            held = weight.clone()
+            weight.copy_(average)
+            average.copy_(held)

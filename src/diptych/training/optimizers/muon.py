@@ -1,0 +1,142 @@
+"""Muon: hidden matrices take orthogonal steps, whatever else is trained those of AdamW.
+
+A step of momentum is replaced by the nearest matrix whose singular values are all alike, so that
+rare directions are learned as fast as frequent ones. It is as large as one of AdamW, so that both
+share one learning rate.
+
+Shapes: G matrices of one shape, A rows (outputs), B columns (inputs times the kernel's size).
+
+Source: K. Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024: the iteration
+and its coefficients; J. Liu et al., "Muon is scalable for LLM training", 2025: the size of a step
+and decoupled decay. Changed: matrices of one shape go through one iteration together.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+SMALLEST_NORM = 1e-7
+STEP_SIZE = 0.2
+BETAS = (0.9, 0.999)
+SMALLEST_SPREAD = 1e-8
+
+
+class Muon(torch.optim.Optimizer):
+    """Steps the groups that are marked `orthogonal` by Muon and the others by AdamW.
+
+    Args:
+        groups: Parameters with `weight_decay` and `orthogonal`.
+        rate: The learning rate.
+        momentum: Of the orthogonal steps, from 0 up to 1; it is Nesterov's.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], rate: float, momentum: float) -> None:
+        super().__init__(groups, {"lr": rate, "momentum": momentum, "betas": BETAS, "fused": True})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take a step down the gradients that there are.
+
+        Args:
+            closure: Not used.
+        """
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if group["orthogonal"]:
+                self._step_matrices(group, parameters)
+            else:
+                self._step_others(group, parameters)
+
+    def _step_matrices(self, group: dict[str, Any], matrices: list[Tensor]) -> None:
+        for matrix in matrices:
+            if not self.state[matrix]:
+                self.state[matrix]["velocity"] = torch.zeros_like(matrix)
+        if not matrices:
+            return
+        gradients: list[Any] = [matrix.grad for matrix in matrices]
+        velocities = [self.state[matrix]["velocity"] for matrix in matrices]
+        torch._foreach_lerp_(velocities, gradients, 1 - group["momentum"])
+        wanted = torch._foreach_lerp(gradients, velocities, group["momentum"])
+        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+        directions = orthogonal_directions([w.flatten(1) for w in wanted])
+        for matrix, direction in zip(matrices, directions, strict=True):
+            size = group["lr"] * STEP_SIZE * math.sqrt(max(direction.shape))
+            matrix.add_(direction.view(matrix.shape), alpha=-size)
+
+    def _step_others(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros((), device=parameter.device)
+                state["mean"] = torch.zeros_like(parameter)
+                state["square"] = torch.zeros_like(parameter)
+        states = [self.state[parameter] for parameter in parameters]
+        if not states:
+            return
+        gradients: list[Any] = [parameter.grad for parameter in parameters]
+        adamw(
+            parameters,
+            gradients,
+            [state["mean"] for state in states],
+            [state["square"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=SMALLEST_SPREAD,
+            maximize=False,
+        )
+
+
+def orthogonal_directions(matrices: list[Tensor]) -> list[Tensor]:
+    """Orthogonalize matrices of several shapes.
+
+    Args:
+        matrices: (A, B) each.
+
+    Returns:
+        The same number of the same shapes.
+    """
+    places: defaultdict[torch.Size, list[int]] = defaultdict(list)
+    for place, matrix in enumerate(matrices):
+        places[matrix.shape].append(place)
+    results = list(matrices)
+    for alike in places.values():
+        directions = orthogonalize(torch.stack([matrices[place] for place in alike]))
+        for place, direction in zip(alike, directions, strict=True):
+            results[place] = direction
+    return results
+
+
+def orthogonalize(matrices: Tensor, iterations: int = ITERATIONS) -> Tensor:
+    """Bring all singular values near 1 by an iteration of Newton and Schulz.
+
+    Args:
+        matrices: float32 (G, A, B).
+        iterations: How often the polynomial is applied.
+
+    Returns:
+        float32 (G, A, B) with the same singular vectors. The iteration is in bfloat16 on a GPU
+        and in float32 elsewhere.
+    """
+    a, b, c = COEFFICIENTS
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x.to(torch.bfloat16 if x.is_cuda else torch.float32)
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(SMALLEST_NORM)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return (x.mT if tall else x).to(matrices.dtype)

@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from diptych.training.optimizers.muon import Muon, orthogonal_directions, orthogonalize
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 100))
+def test_singular_vectors_stay_and_singular_values_come_near_1(
+    rows: int, columns: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    left, _ = np.linalg.qr(random.normal(size=(rows, rows)))
+    right, _ = np.linalg.qr(random.normal(size=(columns, columns)))
+    count = min(rows, columns)
+    values = random.uniform(0.1, 1.0, count)
+    matrix = left[:, :count] @ np.diag(values) @ right[:count]
+    found = orthogonalize(torch.from_numpy(matrix).float()[None])[0].double().numpy()
+    core = (left.T @ found @ right.T)[:count, :count]
+    assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(core), rel=1e-3)
+    assert np.abs(core - np.diag(np.diag(core))).max() < 2e-3
+    assert (np.diag(core) > 0.6).all()
+    assert (np.diag(core) < 1.3).all()
+
+
+def test_a_matrix_without_a_direction_stays_zero() -> None:
+    assert not orthogonalize(torch.zeros(1, 3, 4)).any()
+
+
+def test_matrices_of_one_shape_together_are_as_each_alone() -> None:
+    shapes = [(4, 6), (6, 4), (4, 6), (3, 3), (4, 6)]
+    matrices = [drawn(*shape, seed=number) for number, shape in enumerate(shapes)]
+    for matrix, direction in zip(matrices, orthogonal_directions(matrices), strict=True):
+        assert torch.allclose(direction, orthogonalize(matrix[None])[0], atol=1e-6)
+
+
+def grouped(matrix: nn.Parameter, other: nn.Parameter, decay: float) -> list[dict[str, object]]:
+    return [
+        {"params": [matrix], "weight_decay": decay, "orthogonal": True},
+        {"params": [other], "weight_decay": decay / 2, "orthogonal": False},
+    ]
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (5, 8)])
+def test_steps_are_those_of_torch_up_to_the_rounding_of_its_bfloat16(
+    shape: tuple[int, int],
+) -> None:
+    ours, theirs = nn.Parameter(drawn(*shape)), nn.Parameter(drawn(*shape))
+    vectors = [nn.Parameter(drawn(7)) for _ in range(2)]
+    optimizer = Muon(grouped(ours, vectors[0], 0.1), 0.02, 0.9)
+    references = [
+        torch.optim.Muon(
+            [theirs], lr=0.02, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW([vectors[1]], lr=0.02, weight_decay=0.05),
+    ]
+    start = ours.detach().clone()
+    for number in range(5):
+        ours.grad = theirs.grad = drawn(*shape, seed=10 + number)
+        vectors[0].grad = vectors[1].grad = drawn(7, seed=20 + number)
+        for each in (optimizer, *references):
+            each.step()
+    assert torch.allclose(vectors[0], vectors[1], atol=1e-6)
+    assert (ours - theirs).norm() < 0.02 * (ours - start).norm()
+
+
+def test_filters_are_matrices_of_outputs_by_the_rest_in_any_layout() -> None:
+    flat = nn.Parameter(drawn(6, 4 * 9))
+    filters = nn.Parameter(drawn(6, 4 * 9).view(6, 4, 3, 3))
+    last = nn.Parameter(filters.detach().to(memory_format=torch.channels_last, copy=True))
+    gradient = drawn(6, 4 * 9, seed=3)
+    for parameter in (flat, filters, last):
+        parameter.grad = gradient.view(parameter.shape).clone()
+        Muon([{"params": [parameter], "weight_decay": 0.0, "orthogonal": True}], 0.1, 0.9).step()
+    assert torch.equal(flat.view(filters.shape), filters)
+    assert torch.equal(filters, last)
+
+
+def test_a_step_is_as_large_as_one_of_adamw() -> None:
+    matrix = nn.Parameter(torch.zeros(20, 30))
+    matrix.grad = drawn(20, 30)
+    Muon([{"params": [matrix], "weight_decay": 0.0, "orthogonal": True}], 1.0, 0.9).step()
+    size = math.sqrt(float(matrix.detach().square().mean()))
+    assert size == pytest.approx(0.2, rel=0.3)
+
+
+def test_decay_shrinks_weights_apart_from_the_step() -> None:
+    matrices = [nn.Parameter(drawn(4, 4)) for _ in range(2)]
+    for matrix, decay in zip(matrices, (0.0, 0.5), strict=True):
+        matrix.grad = drawn(4, 4, seed=1)
+        Muon([{"params": [matrix], "weight_decay": decay, "orthogonal": True}], 0.1, 0.9).step()
+    assert torch.allclose(matrices[0] - matrices[1], 0.05 * drawn(4, 4), atol=1e-6)
