@@ -26,7 +26,7 @@ def pair(*shape: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("goal", ["classification", "ordinal"])
 def test_the_loss_is_the_divergence_of_the_softened_distributions(goal: Goal) -> None:
     wanted, given = pair(5, 3)
-    answers = running(Fixed(wanted), bf16=False)
+    answers = running(Fixed(wanted))
     loss = distillation(goal, answers, 3.0)(NOTHING, given, torch.arange(5))
     p, q = (wanted / 3).softmax(1), (given / 3).softmax(1)
     assert loss.item() == pytest.approx(9 * (p * (p / q).log()).sum(1).mean().item(), rel=1e-4)
@@ -56,7 +56,7 @@ def test_recorded_answers_are_those_of_the_chosen_items() -> None:
 def test_a_running_teacher_sees_the_students_inputs() -> None:
     teacher = nn.Linear(4, 2)
     inputs = torch.ones(3, 4)
-    answered = running(teacher, bf16=False)(inputs, torch.arange(3))
+    answered = running(teacher)(inputs, torch.arange(3))
     assert torch.equal(answered, teacher(inputs))
     assert not answered.requires_grad
 
@@ -65,7 +65,7 @@ def test_a_running_teacher_sees_the_students_inputs() -> None:
 def test_imitating_perfectly_costs_nothing_and_the_teacher_gets_no_gradient(goal: Goal) -> None:
     wanted = pair(4, 1 if goal == "regression" else 3)[0].requires_grad_()
     given = wanted.detach().clone().requires_grad_()
-    objective = distillation(goal, running(Fixed(wanted), bf16=False), 2.0)
+    objective = distillation(goal, running(Fixed(wanted)), 2.0)
     loss = objective(NOTHING, given, torch.arange(4))
     loss.backward()
     assert loss.item() == pytest.approx(0.0, abs=1e-6)

@@ -21,7 +21,7 @@ from diptych.fitting.trainee import (
     train_model,
 )
 from diptych.tasks.goals import GOALS
-from diptych.training.loop import RunControl
+from diptych.training.control import RunControl
 from diptych.training.models import ResidualNetConfig
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.recipe import TrainingRecipe
@@ -134,7 +134,7 @@ def test_a_teacher_and_its_student_learn_whatever_is_told(
 ) -> None:
     data = make_dataset(items=120, classes=3, goal=goal)
     settings = {"epochs": 40.0, "optimizer": "adamw", "learning_rate": 0.02, "clip": 1.0}
-    control = RunControl(name="teacher", seed=0)
+    control = RunControl(name="teacher", seed=1)
     teacher = train_model(plan("teacher", **settings), data, control)
     student = train_model(plan("student", **settings), data, control, teacher)
     score = GOALS[goal].item_scores

@@ -14,8 +14,8 @@ from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import ImageSpec, TextSpec
 from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.tasks.goals import GOALS
+from diptych.training.control import RunControl
 from diptych.training.encoder import CERTAIN, EncoderConfig, check_texts, train_encoder
-from diptych.training.loop import RunControl
 from diptych.training.objectives import learn_labels
 from diptych.training.pretrained import open_network
 from diptych.training.recipe import TrainingRecipe

@@ -12,7 +12,9 @@ from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.tasks.goals import GOALS
-from diptych.training.loop import RunControl, compute_outputs, initialize, train_network
+from diptych.training.compute import compute_outputs, initialize
+from diptych.training.control import RunControl
+from diptych.training.loop import train_network
 from diptych.training.models import ResidualNet, ResidualNetConfig
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.objectives import Objective, learn_labels
@@ -119,11 +121,11 @@ def test_a_stop_request_ends_the_run_at_once_and_is_replayed() -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_epoch_and_a_hint() -> None:
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_hint() -> None:
     def broken(inputs: torch.Tensor, logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         return logits.sum() * float("nan")
 
-    with pytest.raises(TrainingError, match="epoch 1") as caught:
+    with pytest.raises(TrainingError, match="step 10 is nan") as caught:
         train_network(network(), dataset(), RECIPE, broken, RunControl(name="student"))
     assert "learning_rate" in caught.value.hint
 

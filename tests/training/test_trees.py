@@ -7,7 +7,7 @@ from diptych.core.errors import DataError
 from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import CategoryColumn, ImageSpec, NumberColumn, TableSpec
 from diptych.core.values import DataRecord, Dataset, Goal, Split
-from diptych.training.loop import RunControl
+from diptych.training.control import RunControl
 from diptych.training.trees import TreesConfig, train_trees
 
 CONFIG = TreesConfig(trees=40, leaves=8, learning_rate=0.2, folds=3)

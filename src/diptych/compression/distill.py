@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diptych.core.values import Goal
+from diptych.training.compute import autocast
 from diptych.training.objectives import Loss, Objective, over_members, squared_error
+from diptych.training.recipe import Arithmetic
 
 Answers = Callable[[Tensor, Tensor], Tensor]
 """(inputs (B, ...), chosen int64 (B,)) to the teacher's outputs float32 (B, K)."""
@@ -48,19 +50,19 @@ def distillation(
     return objective
 
 
-def running(teacher: nn.Module, *, bf16: bool) -> Answers:
+def running(teacher: nn.Module, arithmetic: Arithmetic = "fp32") -> Answers:
     """Have a teacher answer each batch as it comes.
 
     Args:
         teacher: A network in evaluation mode that takes what the student takes.
-        bf16: Compute in bfloat16.
+        arithmetic: What it computes in.
 
     Returns:
         Its answers; no gradient reaches it.
     """
 
     def answer(inputs: Tensor, chosen: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.no_grad(), autocast(inputs.device, arithmetic):
             outputs: Tensor = teacher(inputs)
             return outputs.float()
 

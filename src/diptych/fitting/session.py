@@ -15,7 +15,7 @@ from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
 from diptych.targets.lower import lower_all
-from diptych.training.loop import RunControl
+from diptych.training.control import RunControl
 
 TEACHER_SHARE = 0.45
 LEAST_TEACHER_SHARE = 0.15

@@ -19,8 +19,10 @@ from diptych.core.specs import InputSpec
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.tasks.own import task_of
+from diptych.training.compute import compute_outputs, initialize
+from diptych.training.control import RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
-from diptych.training.loop import RunControl, compute_outputs, initialize, train_network
+from diptych.training.loop import train_network
 from diptych.training.models import NETWORKS, OwnConfig
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective, learn, learn_labels, mixed
@@ -183,7 +185,7 @@ def objective_of(dataset: Dataset, recipe: TrainingRecipe, teacher: Trainee | No
     if teacher is None:
         return labels
     answers = (
-        running(network_of(teacher), bf16=recipe.bf16)
+        running(network_of(teacher), recipe.arithmetic)
         if teacher.recorded is None
         else recorded(torch.from_numpy(teacher.recorded.train))
     )

@@ -23,7 +23,7 @@ from diptych.measure.timing import Timing, interleave
 from diptych.targets.lower import LoweredProgram
 from diptych.targets.parity import check
 from diptych.tasks.goals import kind_of
-from diptych.training.loop import compute_outputs
+from diptych.training.compute import compute_outputs
 
 BATCH = 64
 TIMED_CALLS = 1000

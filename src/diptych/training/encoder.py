@@ -26,7 +26,9 @@ from diptych.core.specs import TextSpec, Value
 from diptych.core.text import duration
 from diptych.core.values import Dataset, Split
 from diptych.training import pretrained
-from diptych.training.loop import RunControl, compute_outputs, initialize, train_network
+from diptych.training.compute import compute_outputs, initialize
+from diptych.training.control import RunControl
+from diptych.training.loop import train_network
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective
 from diptych.training.recipe import TrainingRecipe

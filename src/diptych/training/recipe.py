@@ -9,6 +9,10 @@ from diptych.training.variation import Variation
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
+AtLeast0 = Annotated[float, Meta(ge=0.0)]
+Arithmetic = Literal["fp32", "bf16", "fp16"]
+OptimizerName = Literal["sgd", "adamw", "muon", "schedule-free"]
+Schedule = Literal["linear", "cosine", "one-cycle", "warmup-decay"]
 
 
 class Replan(Value):
@@ -21,28 +25,45 @@ class Replan(Value):
 class TrainingRecipe(Value):
     """The settings of one training run.
 
-    `epochs` is the planned number; `replans` are the times the plan was changed to keep a time
-    limit. The same recipe, seed, data, versions and `threads` give the same weights. `variation`
-    is how items are changed on the way; `bf16` computes in bfloat16 where that was measured
-    faster. `balance` weights classes so that each counts as much as the others. A student adds
-    `label_share` of the loss on labels to that of imitation. `clip` bounds the norm of gradients,
-    0 does not; weights are averaged with `averaging` as decay per step where it is above 0.
+    The same recipe, seed, data, versions and `threads` give the same weights.
+
+    How long: `epochs` is the planned number; a run ends earlier once the score of validation is
+    `target_score` or has not risen for `patience` epochs (0: never). `replans` are the times the
+    plan was changed, to keep a time limit or for these reasons.
+
+    Each step: `batch_size` items, computed in `accumulation` parts, in `arithmetic`; `compiled` by
+    torch; `channels_last` in memory or not, by default as the network was built. `variation` is how
+    items are changed on the way; `mixup` and `cutmix` are how strongly pairs are mixed (0: not).
+    `clip` bounds the norm of gradients (0: not); weights are averaged with `averaging` as decay per
+    step where it is above 0. Without a `learning_rate` one is looked for, and the recipe that is
+    recorded holds it.
+
+    The aim: `balance` weights classes so that each counts as much as the others. A student adds
+    `label_share` of the loss on labels to that of imitation, at a `temperature`.
     """
 
     epochs: Positive = 12.0
     batch_size: Annotated[int, Meta(ge=1)] = 128
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.15
+    accumulation: Annotated[int, Meta(ge=1)] = 1
+    optimizer: OptimizerName = "sgd"
+    schedule: Schedule = "linear"
+    learning_rate: Positive | None = 0.15
     momentum: Share = 0.9
-    weight_decay: Annotated[float, Meta(ge=0.0)] = 5e-4
+    weight_decay: AtLeast0 = 5e-4
     warmup_share: Share = 0.2
     label_smoothing: Share = 0.1
-    clip: Annotated[float, Meta(ge=0.0)] = 0.0
+    clip: AtLeast0 = 0.0
     averaging: Share = 0.0
     balance: bool = False
     label_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     variation: Variation | None = None
-    bf16: bool = False
+    mixup: AtLeast0 = 0.0
+    cutmix: AtLeast0 = 0.0
+    arithmetic: Arithmetic = "fp32"
+    compiled: bool = False
+    channels_last: bool | None = None
     threads: Annotated[int, Meta(ge=1)] = 1
     temperature: Positive = 2.0
+    target_score: float | None = None
+    patience: Annotated[int, Meta(ge=0)] = 0
     replans: tuple[Replan, ...] = ()

@@ -24,7 +24,7 @@ from diptych.core.progress import Step
 from diptych.core.seeds import derive, generator
 from diptych.core.specs import CategoryColumn, TableSpec, Value
 from diptych.core.values import Dataset
-from diptych.training.loop import RunControl
+from diptych.training.control import RunControl
 from diptych.training.recorded import RecordedModel
 
 MOST_WORDS = 254

@@ -2,20 +2,20 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.fitting.plans.machines import computes_in_bf16
+from diptych.fitting.plans.machines import fast_arithmetic
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ((), False),
-        (("avx2", "avx512f"), False),
-        (("avx2", "amx_bf16"), True),
-        (("avx512_bf16",), True),
-        (("bf16", "not_amx_bf16"), False),
+        ((), "fp32"),
+        (("avx2", "avx512f"), "fp32"),
+        (("avx2", "amx_bf16"), "bf16"),
+        (("avx512_bf16",), "bf16"),
+        (("bf16", "not_amx_bf16"), "fp32"),
     ],
 )
 def test_bfloat16_is_for_processors_that_multiply_it(
-    machine: Machine, flags: tuple[str, ...], expected: bool
+    machine: Machine, flags: tuple[str, ...], expected: str
 ) -> None:
-    assert computes_in_bf16(replace(machine, flags=flags)) is expected
+    assert fast_arithmetic(replace(machine, flags=flags)) == expected

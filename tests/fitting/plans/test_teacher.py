@@ -54,10 +54,11 @@ def test_a_given_teacher_takes_the_place_of_the_planned_one(
     assert recipe.teacher.network == EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
     assert (recipe.teacher.name, recipe.students, recipe.seed) == ("wide", (STUDENT,), 7)
     training = recipe.teacher.training
-    assert (training.balance, training.threads, training.bf16) == (True, 2, False)
+    assert (training.balance, training.threads, training.arithmetic) == (True, 2, "fp32")
     assert (training.epochs, training.batch_size, training.label_smoothing) == (4, 16, 0)
     fast = replace_value(machine, flags=("amx_bf16",))
-    assert with_teacher(PLANNED, folder, texts(make_dataset, 4000), fast).teacher.training.bf16
+    faster = with_teacher(PLANNED, folder, texts(make_dataset, 4000), fast)
+    assert faster.teacher.training.arithmetic == "bf16"
 
 
 @pytest.mark.parametrize(("items", "epochs"), [(40, 10), (100_000, 3)])

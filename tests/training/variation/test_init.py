@@ -22,7 +22,7 @@ def test_items_that_are_not_varied_come_as_they_are_and_are_copies(inputs: torch
     kept, stream = inputs.clone(), generator()
     state = stream.get_state()
     chosen = torch.tensor([4, 0, 0])
-    drawn = batches_of(inputs, None, stream).draw(chosen, 3)
+    drawn = batches_of(inputs, None, stream).draw(chosen, 3, stream)
     assert drawn.dtype == inputs.dtype
     assert torch.equal(drawn, kept[[4, 0, 0]])
     drawn.zero_()
@@ -37,7 +37,9 @@ def test_pictures_are_varied_by_the_batches_of_pictures_from_the_stream_that_is_
     theirs = PictureBatches(PIXELS, variation, generator(7))
     assert isinstance(ours, PictureBatches)
     for epoch in range(3):
-        assert torch.equal(ours.draw(chosen, epoch), theirs.draw(chosen, epoch))
+        assert torch.equal(
+            ours.draw(chosen, epoch, generator()), theirs.draw(chosen, epoch, generator())
+        )
 
 
 @pytest.mark.parametrize("kind", BATCHES)

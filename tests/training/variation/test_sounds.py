@@ -20,7 +20,7 @@ def tone(hz: float = 1000.0, amplitude: float = 5000.0) -> torch.Tensor:
 
 def drawn(samples: torch.Tensor, variation: SoundVariation, seed: int = 0) -> np.ndarray:
     generator = torch.Generator().manual_seed(seed)
-    batch = SoundBatches(samples, variation, generator).draw(ALL[: len(samples)], 0)
+    batch = SoundBatches(samples, variation, generator).draw(ALL[: len(samples)], 0, generator)
     assert batch.dtype == torch.int16
     assert batch.shape == samples.shape
     return batch.numpy().astype(np.float64)
@@ -33,7 +33,7 @@ def test_no_variation_changes_nothing() -> None:
 def test_the_chosen_are_drawn() -> None:
     samples = torch.arange(5, dtype=torch.int16)[:, None].repeat(1, 300)
     batches = SoundBatches(samples, STILL, torch.Generator())
-    assert batches.draw(torch.tensor([3, 1]), 0)[:, 0].tolist() == [3, 1]
+    assert batches.draw(torch.tensor([3, 1]), 0, torch.Generator())[:, 0].tolist() == [3, 1]
 
 
 @settings(max_examples=25)

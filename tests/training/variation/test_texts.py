@@ -14,17 +14,21 @@ def batches(tokens: torch.Tensor, forget: float, seed: int = 0) -> TextBatches:
     return TextBatches(tokens, TextVariation(forget=forget), generator)
 
 
+def drawing(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def test_a_batch_is_as_long_as_its_longest_text() -> None:
     tokens = texts([3, 12, 5, 0])
     for chosen, longest in (([0, 2], 5), ([1], 12), ([3], 1), ([3, 0], 3)):
-        drawn = batches(tokens, 0.0).draw(torch.tensor(chosen), 0)
+        drawn = batches(tokens, 0.0).draw(torch.tensor(chosen), 0, drawing())
         assert drawn.dtype == torch.int32
         assert torch.equal(drawn, tokens[chosen, :longest])
 
 
 def test_the_wanted_share_of_pieces_is_forgotten_and_no_padding() -> None:
     tokens = texts([8] * 4000)
-    drawn = batches(tokens, 0.3).draw(torch.arange(4000), 0)
+    drawn = batches(tokens, 0.3).draw(torch.arange(4000), 0, drawing())
     share = (drawn == UNKNOWN).float().mean().item()
     assert abs(share - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 32_000)
     assert torch.equal(drawn == 0, tokens[:, :8] == 0)
@@ -35,6 +39,6 @@ def test_the_wanted_share_of_pieces_is_forgotten_and_no_padding() -> None:
 def test_texts_themselves_stay_as_they_are_and_draws_differ() -> None:
     tokens = texts([12] * 50)
     before, source = tokens.clone(), batches(tokens, 0.5)
-    first, second = (source.draw(torch.arange(50), 0) for _ in range(2))
+    first, second = (source.draw(torch.arange(50), 0, drawing(seed)) for seed in range(2))
     assert torch.equal(tokens, before)
     assert not torch.equal(first, second)

@@ -9,7 +9,7 @@ from diptych.core.seeds import generator
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
-from diptych.fitting.plans.machines import computes_in_bf16
+from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -152,7 +152,7 @@ def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float
             cutout=side // 4,
             flip=_mirrors(dataset, seed),
         ),
-        bf16=computes_in_bf16(machine),
+        arithmetic=fast_arithmetic(machine),
         threads=machine.cores if side >= SMALL_SIDE else 1,
     )
 

@@ -1,17 +1,18 @@
 """What a plan asks of a machine."""
 
 from diptych.core.manifest import Machine
+from diptych.training.recipe import Arithmetic
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
-def computes_in_bf16(machine: Machine) -> bool:
-    """Say whether the processor multiplies matrices of bfloat16 faster than those of float32.
+def fast_arithmetic(machine: Machine) -> Arithmetic:
+    """Say what the processor multiplies matrices of fastest.
 
     Args:
         machine: The machine.
 
     Returns:
-        True if it has instructions for it.
+        bfloat16 if it has instructions for it, else float32.
     """
-    return any(flag in machine.flags for flag in BF16_FLAGS)
+    return "bf16" if any(flag in machine.flags for flag in BF16_FLAGS) else "fp32"

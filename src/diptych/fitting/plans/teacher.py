@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
 from diptych.core.values import Dataset
-from diptych.fitting.plans.machines import computes_in_bf16
+from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.encoder import EncoderConfig, check_texts
 from diptych.training.pretrained import fingerprint
@@ -44,7 +44,7 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
         label_smoothing=0.0,
         clip=1.0,
         balance=recipe.teacher.training.balance,
-        bf16=computes_in_bf16(machine),
+        arithmetic=fast_arithmetic(machine),
         threads=machine.cores,
     )
     network = EncoderConfig(folder=str(folder), sha256=fingerprint(folder))

@@ -26,12 +26,13 @@ Variation = PictureVariation | SoundVariation | TextVariation
 class Batches(Protocol):
     """Draws batches of varied items; what they are made from stays as it is."""
 
-    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+    def draw(self, chosen: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Make one batch.
 
         Args:
             chosen: int64 (B,), indices of the items.
             epoch: Counts from 0.
+            generator: The stream of randomness of this batch, on the processor.
 
         Returns:
             (B, ...) of the type of the items.
@@ -49,12 +50,13 @@ class PlainBatches:
     def __init__(self, inputs: Tensor) -> None:
         self.inputs = inputs
 
-    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+    def draw(self, chosen: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Make one batch.
 
         Args:
             chosen: int64 (B,), indices of the items.
             epoch: Not used.
+            generator: Not used.
 
         Returns:
             (B, ...), copies.
@@ -75,7 +77,7 @@ def batches_of(inputs: Tensor, variation: Variation | None, generator: torch.Gen
     Args:
         inputs: Raw inputs (N, ...).
         variation: How to vary them; None for not at all.
-        generator: The stream of randomness.
+        generator: The stream of what is drawn once for all batches.
 
     Returns:
         The source of batches.

@@ -29,7 +29,7 @@ class PictureBatches:
     Args:
         pixels: uint8 (N, H, W, C).
         variation: How far to shift, what to cut out, whether to mirror.
-        generator: The stream of randomness.
+        generator: Draws which side each item is shown from first.
     """
 
     def __init__(
@@ -37,43 +37,44 @@ class PictureBatches:
     ) -> None:
         self.pixels = pixels
         self.variation = variation
-        self.generator = generator
         self.mean = pixels.reshape(-1, pixels.shape[-1])[:: max(1, len(pixels) // 100)]
         self.mean = self.mean.float().mean(0).round().to(torch.uint8)
-        self.first_side = torch.randint(0, 2, (len(pixels),), generator=generator).bool()
+        sides = torch.randint(0, 2, (len(pixels),), generator=generator)
+        self.first_side = sides.bool().to(pixels.device)
 
-    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+    def draw(self, chosen: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Make one batch.
 
         Args:
             chosen: int64 (B,), indices of the items.
             epoch: Counts from 0; each item is mirrored in every second epoch.
+            generator: The stream of randomness of this batch.
 
         Returns:
             uint8 (B, H, W, C).
         """
         height, width = self.pixels.shape[1:3]
-        rows = _reflect(self._shifted(len(chosen), height), height)
-        columns = _reflect(self._shifted(len(chosen), width), width)
+        rows = _reflect(self._shifted(len(chosen), height, generator), height)
+        columns = _reflect(self._shifted(len(chosen), width, generator), width)
         if self.variation.flip:
             mirrored = self.first_side[chosen] ^ bool(epoch & 1)
             columns = torch.where(mirrored[:, None], columns.flip(1), columns)
         batch = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         if self.variation.cutout:
-            holes = self._span(len(chosen), height)[:, :, None]
-            holes = holes & self._span(len(chosen), width)[:, None, :]
+            holes = self._span(len(chosen), height, generator)[:, :, None]
+            holes = holes & self._span(len(chosen), width, generator)[:, None, :]
             batch = torch.where(holes[..., None], self.mean, batch)
         return batch
 
-    def _shifted(self, count: int, side: int) -> Tensor:
+    def _shifted(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         reach = min(self.variation.translate, side - 1)
-        shift = torch.randint(-reach, reach + 1, (count, 1), generator=self.generator)
-        return torch.arange(side) + shift
+        shift = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
+        return (torch.arange(side) + shift).to(self.pixels.device)
 
-    def _span(self, count: int, side: int) -> Tensor:
-        start = torch.randint(0, side, (count, 1), generator=self.generator)
-        start = start - self.variation.cutout // 2
-        position = torch.arange(side)
+    def _span(self, count: int, side: int, generator: torch.Generator) -> Tensor:
+        start = torch.randint(0, side, (count, 1), generator=generator)
+        start = (start - self.variation.cutout // 2).to(self.pixels.device)
+        position = torch.arange(side, device=self.pixels.device)
         return (position >= start) & (position < start + self.variation.cutout)
 
 

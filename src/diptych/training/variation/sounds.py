@@ -35,7 +35,7 @@ class SoundBatches:
     Args:
         samples: int16 (N, T).
         variation: How far they are changed.
-        generator: The stream of randomness.
+        generator: Not used.
     """
 
     def __init__(
@@ -43,42 +43,44 @@ class SoundBatches:
     ) -> None:
         self.samples = samples
         self.variation = variation
-        self.generator = generator
 
-    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+    def draw(self, chosen: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Make one batch.
 
         Args:
             chosen: int64 (B,), indices of the items.
             epoch: Not used.
+            generator: The stream of randomness of this batch.
 
         Returns:
             int16 (B, T).
         """
-        sounds = self._moved(self.samples[chosen].float())
+        sounds = self._moved(self.samples[chosen].float(), generator)
         if self.variation.noise:
-            sounds = sounds + self._noise(sounds)
-        sounds = sounds * 10 ** (self._extent(len(chosen)) * self.variation.gain_db / 20)
+            sounds = sounds + self._noise(sounds, generator)
+        sounds = sounds * 10 ** (self._extent(sounds, generator) * self.variation.gain_db / 20)
         return sounds.round().clamp(-FULL_SCALE, FULL_SCALE - 1).to(torch.int16)
 
-    def _moved(self, sounds: Tensor) -> Tensor:
+    def _moved(self, sounds: Tensor, generator: torch.Generator) -> Tensor:
         """Move (B, T) and change its speed about its middle; silence comes in from outside."""
-        count, length = sounds.shape
+        length = sounds.shape[1]
         middle = (length - 1) / 2
-        shift = self._extent(count) * self.variation.shift * length
-        speed = 1 + self._extent(count) * self.variation.speed
-        place = (torch.arange(length) - middle - shift) * speed + middle + 1
+        shift = self._extent(sounds, generator) * self.variation.shift * length
+        speed = 1 + self._extent(sounds, generator) * self.variation.speed
+        place = (torch.arange(length, device=sounds.device) - middle - shift) * speed + middle + 1
         place = place.clamp(0, length + 1)
         before = place.floor().long().clamp_max(length)
         share = place - before
         padded = torch.nn.functional.pad(sounds, (1, 1))
         return padded.gather(1, before) * (1 - share) + padded.gather(1, before + 1) * share
 
-    def _noise(self, sounds: Tensor) -> Tensor:
+    def _noise(self, sounds: Tensor, generator: torch.Generator) -> Tensor:
         amplitude = sounds.square().mean(1, keepdim=True).sqrt() * self.variation.noise
-        share = NOISE_SPAN ** -torch.rand(len(sounds), 1, generator=self.generator)
-        return torch.randn(sounds.shape, generator=self.generator) * amplitude * share
+        share = NOISE_SPAN ** -torch.rand(len(sounds), 1, generator=generator)
+        noise = torch.randn(sounds.shape, generator=generator)
+        return noise.to(sounds.device) * amplitude * share.to(sounds.device)
 
-    def _extent(self, count: int) -> Tensor:
+    @staticmethod
+    def _extent(sounds: Tensor, generator: torch.Generator) -> Tensor:
         """Draw (B, 1) from -1 to 1."""
-        return 2 * torch.rand(count, 1, generator=self.generator) - 1
+        return (2 * torch.rand(len(sounds), 1, generator=generator) - 1).to(sounds.device)

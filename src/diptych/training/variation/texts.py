@@ -26,7 +26,7 @@ class TextBatches:
     Args:
         tokens: int32 (N, L), zeros after each text.
         variation: How far they are changed.
-        generator: The stream of randomness.
+        generator: Not used.
     """
 
     def __init__(
@@ -34,20 +34,21 @@ class TextBatches:
     ) -> None:
         self.tokens = tokens
         self.variation = variation
-        self.generator = generator
         self.lengths = (tokens > 0).sum(1)
 
-    def draw(self, chosen: Tensor, epoch: int) -> Tensor:
+    def draw(self, chosen: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Make one batch.
 
         Args:
             chosen: int64 (B,), indices of the items.
             epoch: Not used.
+            generator: The stream of randomness of this batch.
 
         Returns:
             int32 (B, L') where L' is the length of the longest text of the batch, at least 1.
         """
         longest = max(1, int(self.lengths[chosen].max()))
         batch = self.tokens[chosen, :longest]
-        forgotten = torch.rand(batch.shape, generator=self.generator) < self.variation.forget
+        drawn = torch.rand(batch.shape, generator=generator).to(batch.device)
+        forgotten = drawn < self.variation.forget
         return torch.where(forgotten & (batch > 0), UNKNOWN, batch)

@@ -1,0 +1,149 @@
+"""Computing with a network: on which device, in which precision, with how many threads.
+
+Shapes: N items, K outputs.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from diptych.core.errors import ConfigError
+from diptych.core.seeds import derive
+from diptych.training.recipe import Arithmetic, TrainingRecipe
+
+EVALUATION_BATCH = 500
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def find_device(name: str) -> torch.device:
+    """Find a device to train on.
+
+    Args:
+        name: ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError: If there is no such device here.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"there is no device {name!r}", "choose cpu or cuda") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise ConfigError(f"training on {name!r} is not supported", "choose cpu or cuda")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        seen = f"{count} of them" if count else "none"
+        raise ConfigError(f"there is no device {name!r}: torch sees {seen}", "choose cpu")
+    return device
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Say where a network is.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        The device of its first parameter or buffer; the processor if it has neither.
+    """
+    for tensor in network.state_dict().values():
+        if isinstance(tensor, Tensor):
+            return tensor.device
+    return torch.device("cpu")
+
+
+def tensor_of(array: np.ndarray) -> Tensor:
+    """View an array as a tensor, also one that may only be read.
+
+    Args:
+        array: Of any shape; it is not copied and must not be written to through the tensor.
+
+    Returns:
+        The same numbers.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)
+
+
+def autocast(device: torch.device, arithmetic: Arithmetic) -> torch.autocast:
+    """Compute in another precision where that loses nothing that matters.
+
+    Args:
+        device: Where.
+        arithmetic: In what.
+
+    Returns:
+        A context.
+    """
+    enabled = arithmetic != "fp32"
+    dtype = DTYPES[arithmetic] if enabled else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=enabled)
+
+
+def initialize(build: Callable[[], Network], seed: int, *names: str) -> Network:
+    """Build a network with weights that depend on the seed alone.
+
+    Args:
+        build: Makes the network.
+        seed: The root seed.
+        names: The name of the stream of randomness.
+
+    Returns:
+        The network; torch's global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, *names, "weights"))
+        return build()
+
+
+def compute_outputs(network: nn.Module, inputs: np.ndarray, recipe: TrainingRecipe) -> np.ndarray:
+    """Compute outputs in float32, whatever the run's own precision.
+
+    Args:
+        network: A network; used in evaluation mode, where it is.
+        inputs: Raw inputs (N, ...).
+        recipe: Gives the number of threads.
+
+    Returns:
+        float32 (N, K).
+    """
+    network.eval()
+    device = device_of(network)
+    batches = range(0, len(inputs), EVALUATION_BATCH)
+    with compute_threads(recipe.threads), torch.inference_mode():
+        parts = [
+            network(tensor_of(inputs[i : i + EVALUATION_BATCH]).to(device)).float().cpu().numpy()
+            for i in batches
+        ]
+    return np.concatenate(parts)
+
+
+@contextmanager
+def compute_threads(threads: int) -> Iterator[None]:
+    """Compute with a fixed number of threads and denormals flushed, then restore both.
+
+    Args:
+        threads: At least 1.
+
+    Yields:
+        Nothing.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)

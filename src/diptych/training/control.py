@@ -1,0 +1,52 @@
+"""What a run is given beside its recipe, and what comes out of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from diptych.core.progress import Reporter, StopRequest, silent
+from diptych.core.values import CurvePoint
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.run_folder import RunFolder
+from diptych.training.team import SOLO, Team
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunControl:
+    """Where a run is computed and kept, what may end it early, and who is told how it goes.
+
+    Times are in seconds of `clock`. Where there is a `folder`, the run goes on from its last
+    checkpoint, and leaves one there every `checkpoint_s` and at the end.
+    """
+
+    name: str = "training"
+    seed: int = 0
+    deadline: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    report: Reporter = silent
+    stop: StopRequest = field(default_factory=StopRequest)
+    device: torch.device = CPU
+    folder: RunFolder | None = None
+    checkpoint_s: float = 60.0
+    team: Team = SOLO
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork:
+    """A trained network, the recipe as it was really run, and what the run used.
+
+    `waited_seconds` of the `seconds` went by in waiting for data.
+    """
+
+    network: nn.Module
+    recipe: TrainingRecipe
+    curve: tuple[CurvePoint, ...]
+    samples: int
+    seconds: float
+    cpu_seconds: float
+    waited_seconds: float = 0.0

@@ -1,0 +1,176 @@
+"""The batches of a run: each is a function of the seed and its step alone, made ahead of need.
+
+So a run that goes on from a checkpoint, and every process of a team, sees the batches that one
+uninterrupted process would.
+
+Shapes: N items, B batch, b this process's share of it.
+"""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diptych.core.arrays import release
+from diptych.core.seeds import derive
+from diptych.training.compute import tensor_of
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.team import SOLO, Team
+from diptych.training.variation import batches_of
+from diptych.training.variation.mixing import mix
+
+RELEASE_BYTES = 64 << 20
+TRIAL_STEPS = 20
+BUSY_SHARE = 0.02
+DEVICE_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Inputs (b, ...) and the numbers of their items `chosen` (b,).
+
+    Where items are mixed with others, `partners` (b,) are these; `share` of each is its own.
+    """
+
+    inputs: Tensor
+    chosen: Tensor
+    partners: Tensor | None = None
+    share: float = 1.0
+
+
+class Feed:
+    """Makes the batches of a run.
+
+    Args:
+        inputs: The training items, raw (N, ...); larger than memory where they are mapped.
+        recipe: Batch size, variation and mixing.
+        seed: The seed of the run's batches.
+        device: Where they are wanted.
+        team: Who shares each batch.
+    """
+
+    def __init__(
+        self,
+        inputs: np.ndarray,
+        recipe: TrainingRecipe,
+        seed: int,
+        device: torch.device,
+        team: Team = SOLO,
+    ) -> None:
+        self.source, self.recipe, self.seed, self.team = inputs, recipe, seed, team
+        self.device = device
+        self.num_items = len(inputs)
+        self.batch_size = min(recipe.batch_size, len(inputs))
+        self.steps_per_epoch = len(inputs) // self.batch_size
+        items = tensor_of(inputs)
+        self.on_device = device.type == "cpu" or _fits(items, device)
+        once = torch.Generator().manual_seed(derive(seed, "once"))
+        self.batches = batches_of(
+            items.to(device) if self.on_device else items, recipe.variation, once
+        )
+        self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)
+        self.touched = 0
+
+    def batch(self, step: int) -> Batch:
+        """Make one batch.
+
+        Args:
+            step: Counts from 0.
+
+        Returns:
+            This process's share of it.
+        """
+        epoch, place = divmod(step, self.steps_per_epoch)
+        chosen = self._order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        generator = torch.Generator().manual_seed(derive(self.seed, "batch", str(step)))
+        if self.on_device:
+            chosen = chosen.to(self.device)
+        inputs = self.batches.draw(chosen, epoch, generator)
+        self._release(len(chosen))
+        return self._placed(self._mixed(inputs, chosen, generator))
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch != self.epoch:
+            generator = torch.Generator().manual_seed(derive(self.seed, "order", str(epoch)))
+            self.epoch, self.order = epoch, torch.randperm(self.num_items, generator=generator)
+        return self.order
+
+    def _mixed(self, inputs: Tensor, chosen: Tensor, generator: torch.Generator) -> Batch:
+        part = self.team.part(len(chosen))
+        if not (self.recipe.mixup or self.recipe.cutmix):
+            return Batch(inputs=inputs[part], chosen=chosen[part])
+        mixed = mix(inputs, generator, self.recipe.mixup, self.recipe.cutmix)
+        return Batch(
+            inputs=mixed.inputs[part],
+            chosen=chosen[part],
+            partners=chosen[mixed.partner][part],
+            share=mixed.share,
+        )
+
+    def _placed(self, batch: Batch) -> Batch:
+        if self.on_device:
+            return batch
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+
+        return Batch(
+            inputs=move(batch.inputs),
+            chosen=move(batch.chosen),
+            partners=None if batch.partners is None else move(batch.partners),
+            share=batch.share,
+        )
+
+    def _release(self, count: int) -> None:
+        """Let go of what was read of mapped items, every once in a while."""
+        self.touched += count * self.source[0].nbytes
+        if self.touched > RELEASE_BYTES:
+            release(self.source)
+            self.touched = 0
+
+
+class Feeder:
+    """Gives the batches of a feed in order; where making them takes long, in a thread, ahead.
+
+    Args:
+        feed: Makes them.
+        step: The first one.
+    """
+
+    def __init__(self, feed: Feed, step: int) -> None:
+        self.feed, self.step, self.first = feed, step, step
+        self.waited, self.started = 0.0, time.perf_counter()
+        self.pool: ThreadPoolExecutor | None = None
+        self.next: Future[Batch] | None = None
+
+    def take(self) -> Batch:
+        """Give the next batch.
+
+        Returns:
+            The batch; the time until it is there counts as waited.
+        """
+        began = time.perf_counter()
+        batch = self.next.result() if self.next else self.feed.batch(self.step)
+        now = time.perf_counter()
+        self.waited += now - began
+        self.step += 1
+        is_slow = self.waited > BUSY_SHARE * (now - self.started)
+        if self.step - self.first == TRIAL_STEPS and is_slow:
+            self.pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        if self.pool:
+            self.next = self.pool.submit(self.feed.batch, self.step)
+        return batch
+
+    def close(self) -> None:
+        """Stop making batches."""
+        if self.pool:
+            self.pool.shutdown(cancel_futures=True)
+
+
+def _fits(items: Tensor, device: torch.device) -> bool:
+    """Say whether the items can stay on a graphics processor beside a network."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return items.nbytes < DEVICE_SHARE * free

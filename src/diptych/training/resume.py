@@ -1,0 +1,93 @@
+"""Leaving a run and going on with it: what a checkpoint holds, and where it belongs."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from msgspec import structs
+
+from diptych.core.errors import TrainingError
+from diptych.training.checkpoint import Checkpoint, Position, check_fits
+
+if TYPE_CHECKING:
+    from diptych.training.run import Run
+
+NEW_RUN = "choose another --run for another training"
+
+
+def capture(run: "Run") -> Checkpoint:
+    """Take down where a run is, between two steps.
+
+    Args:
+        run: The run, with no losses to gather.
+
+    Returns:
+        All that it needs to go on.
+    """
+    tensors, numbers = run.stepper.state()
+    tensors["generator.cpu"] = torch.get_rng_state()
+    if run.control.device.type == "cuda":
+        tensors["generator.cuda"] = torch.cuda.get_rng_state(run.control.device)
+    position = Position(
+        name=run.control.name,
+        seed=run.control.seed,
+        data_sha256=run.dataset.record.sha256,
+        planned=run.planned,
+        recipe=run.recipe,
+        replans=tuple(run.replans),
+        step=run.progress.step,
+        remaining=run.progress.remaining,
+        share=run.progress.share,
+        loss_sum=run.loss_sum,
+        loss_count=run.loss_count,
+        curve=tuple(run.curve),
+        seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+        waited_seconds=run.waited_seconds,
+        numbers=numbers,
+    )
+    return Checkpoint(position=position, tensors=tensors)
+
+
+def go_on(run: "Run", checkpoint: Checkpoint) -> None:
+    """Put a run where a checkpoint was taken.
+
+    Args:
+        run: Just made.
+        checkpoint: Of a run of the same name, seed, data, recipe and network.
+
+    Raises:
+        TrainingError: If it is of another run; the first difference is named.
+    """
+    at = checkpoint.position
+    _check_same(run, at)
+    check_fits(checkpoint, run.network.state_dict(), f"the checkpoint of step {at.step:,}")
+    run.stepper.restore(checkpoint)
+    torch.set_rng_state(checkpoint.tensors["generator.cpu"])
+    if "generator.cuda" in checkpoint.tensors and run.control.device.type == "cuda":
+        torch.cuda.set_rng_state(checkpoint.tensors["generator.cuda"], run.control.device)
+    run.progress.step, run.progress.remaining = at.step, at.remaining
+    run.progress.share = at.share
+    run.replans, run.curve = list(at.replans), list(at.curve)
+    run.loss_sum, run.loss_count = at.loss_sum, at.loss_count
+    run.seconds_before, run.cpu_before = at.seconds, at.cpu_seconds
+    run.waited_before = at.waited_seconds
+    if run.folder is not None and run.team.rank == 0:
+        run.folder.records.rewind(at.step)
+
+
+def _check_same(run: "Run", at: Position) -> None:
+    for what, here, there in (
+        ("data", run.dataset.record.sha256[:12], at.data_sha256[:12]),
+        ("seed", run.control.seed, at.seed),
+        ("model", run.control.name, at.name),
+    ):
+        if here != there:
+            raise TrainingError(
+                f"the run has other {what}: it began with {there}, and this is {here}", NEW_RUN
+            )
+    for field in structs.fields(run.planned):
+        here, there = getattr(run.planned, field.name), getattr(at.planned, field.name)
+        if here != there:
+            raise TrainingError(
+                f"the run has other recipe: {field.name} was {there}, and is {here}", NEW_RUN
+            )

@@ -1,0 +1,264 @@
+"""One run while it goes: its plan, its looks at the time and the loss, its checkpoints."""
+
+import math
+import time
+from collections import deque
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+from diptych.core.progress import Step
+from diptych.core.seeds import derive
+from diptych.core.values import CurvePoint, Dataset
+from diptych.measure.energy import modelled
+from diptych.tasks.goals import kind_of
+from diptych.training.compute import compute_outputs
+from diptych.training.control import RunControl
+from diptych.training.divergence import Plateau, Watch
+from diptych.training.feed import Feed, Feeder
+from diptych.training.objectives import Objective
+from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.records import Record, note_of
+from diptych.training.resume import capture, go_on
+from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
+from diptych.training.stepper import Stepper
+
+LOOK_EVERY_STEPS = 20
+LOOK_EVERY_S = 2.0
+RECORD_EVERY_S = 1.0
+LOOKS = 25
+SLACK = 0.03
+
+
+class Run:
+    """The state of a run; `go` drives it from where it is to its end.
+
+    Args:
+        network: What is trained, on the run's device.
+        dataset: What is learned.
+        recipe: How.
+        objective: The loss.
+        control: Name, seed, device, deadline, folder, progress and stop request.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        recipe: TrainingRecipe,
+        objective: Objective,
+        control: RunControl,
+    ) -> None:
+        self.network, self.dataset, self.control = network, dataset, control
+        self.planned = recipe
+        self.team, self.folder = control.team, control.folder
+        seed = derive(control.seed, control.name, "batches")
+        self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
+        kept = self.folder.latest() if self.folder else None
+        self.recipe = kept.position.recipe if kept else recipe
+        self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
+        self.progress = Progress(max(1, round(recipe.epochs * self.feed.steps_per_epoch)))
+        self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
+        self.planned_steps = self.progress.remaining
+        self.replans: list[Replan] = []
+        self.curve: list[CurvePoint] = []
+        self.losses: list[Tensor] = []
+        self.recent: list[float] = []
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.seconds_before = self.cpu_before = self.waited_before = 0.0
+        self.started, self.cpu_started = control.clock(), time.process_time()
+        self.looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
+        self.watch = Watch(control.name)
+        self.plateau = Plateau(recipe.patience, recipe.target_score)
+        if kept:
+            go_on(self, kept)
+        self.saved_at = self.recorded_at = self.looked_at = control.clock()
+        self.feeder = Feeder(self.feed, self.progress.step)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of training so far, of earlier parts too."""
+        return self.seconds_before + self.control.clock() - self.started
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The processor's seconds so far, of earlier parts too."""
+        return self.cpu_before + time.process_time() - self.cpu_started
+
+    @property
+    def waited_seconds(self) -> float:
+        """The seconds so far in which there was no batch to compute with."""
+        return self.waited_before + self.feeder.waited
+
+    def recipe_so_far(self) -> TrainingRecipe:
+        """Give the recipe as the run really was.
+
+        Returns:
+            With the rate that was found and the plans that were changed.
+        """
+        return replace(self.recipe, replans=tuple(self.replans))
+
+    def go(self) -> None:
+        """Take all steps; at the end the network has the weights to keep."""
+        self.network.train()
+        while self._planned():
+            self._step()
+            if self.progress.step % self.feed.steps_per_epoch == 0:
+                self._end_epoch()
+        if self.losses or self.loss_count:
+            self._end_epoch()
+        if not self.control.stop:
+            self.save()
+        self.stepper.average.keep()
+
+    def close(self) -> None:
+        """Stop making batches."""
+        self.feeder.close()
+
+    def save(self) -> None:
+        """Keep a checkpoint, where there is a folder for it."""
+        if self.folder is not None and self.team.rank == 0:
+            self._gather()
+            self.folder.save(capture(self))
+        self.saved_at = self.control.clock()
+
+    def _step(self) -> None:
+        at = (self.progress.share, self.recipe.warmup_share, self.schedule)
+        rate = (self.recipe.learning_rate or 0.0) * rate_factor(*at)
+        momentum = self.recipe.momentum * momentum_factor(*at)
+        self.losses.append(self.stepper.take(self.feeder.take(), rate, momentum))
+        self.progress.advance()
+
+    def _planned(self) -> bool:
+        """Look at the time, the loss and the plan; say whether there is a step to take."""
+        if self.progress.step:
+            self._look()
+            wanted = self.team.agreed(self._wanted())
+            if wanted != self.progress.remaining:
+                self._replan(wanted)
+        return self.progress.remaining > 0
+
+    def _wanted(self) -> int:
+        """Say how many more steps there should be."""
+        if self.control.stop:
+            self.save()
+            return 0
+        if self.control.deadline is not None:
+            return self._affordable(self.control.deadline)
+        planned = [p.remaining for p in self.recipe.replans if p.step == self.progress.step]
+        return planned[-1] if planned else self.progress.remaining
+
+    def _affordable(self, deadline: float) -> int:
+        now, step, remaining = self.control.clock(), self.progress.step, self.progress.remaining
+        if not self.looks or step - self.looks[-1][1] >= LOOK_EVERY_STEPS:
+            pass
+        elif now - self.looks[-1][0] < LOOK_EVERY_S:
+            return remaining
+        self.looks.append((now, step))
+        then, step_then = self.looks[0]
+        if now <= then:
+            return remaining
+        affordable = max(0, int((deadline - now) * (step - step_then) / (now - then)))
+        wanted = min(affordable, max(0, self.planned_steps - step))
+        return wanted if abs(wanted - remaining) > SLACK * remaining else remaining
+
+    def _replan(self, remaining: int) -> None:
+        self.replans.append(Replan(step=self.progress.step, remaining=remaining))
+        self.progress.replan(remaining)
+
+    def _look(self) -> None:
+        """Every few steps or seconds: see whether the loss is sound, tell people, keep a state."""
+        now = self.control.clock()
+        if self.progress.step % LOOK_EVERY_STEPS and now - self.looked_at < LOOK_EVERY_S:
+            return
+        self.looked_at = now
+        self._gather()
+        record = self._report(None)
+        if now - self.recorded_at >= RECORD_EVERY_S:
+            self._write(record)
+        if now - self.saved_at >= self.control.checkpoint_s:
+            self.save()
+
+    def _gather(self) -> None:
+        """Fetch the losses of the steps since the last time, and judge them."""
+        if not self.losses:
+            return
+        values = torch.stack(self.losses).tolist()
+        self.losses.clear()
+        self.watch.look(self.progress.step, sum(values) / len(values))
+        for value in values:
+            self.loss_sum += value
+        self.loss_count += len(values)
+        self.recent += values
+
+    def _end_epoch(self) -> None:
+        """Score the network, and see whether that is enough."""
+        self._gather()
+        score = None
+        if self.team.rank == 0:
+            with self.stepper.average.applied():
+                score = self._score()
+        self.curve.append(self._point(score))
+        self.loss_sum, self.loss_count = 0.0, 0
+        self._write(self._report(score))
+        self.network.train()
+        reason = self.plateau.reason(self.curve)
+        if self.team.agreed(int(bool(reason))) and self.progress.remaining:
+            self._say(reason)
+            self._replan(0)
+
+    def _point(self, score: float | None) -> CurvePoint:
+        return CurvePoint(
+            model=self.control.name,
+            epoch=len(self.curve) + 1,
+            seconds=self.seconds,
+            loss=self.loss_sum / self.loss_count,
+            score=score,
+        )
+
+    def _score(self) -> float | None:
+        split = self.dataset.validation
+        if not len(split):
+            return None
+        outputs = compute_outputs(self.network, split.inputs, self.recipe)
+        return float(kind_of(self.dataset).item_scores(outputs, split.targets).mean())
+
+    def _report(self, score: float | None) -> Record:
+        """Tell people how the run stands."""
+        step, seconds = self.progress.step, self.seconds
+        scores = [point.score for point in self.curve if point.score is not None]
+        record = Record(
+            step=step,
+            epoch=len(self.curve) + (score is None),
+            samples=step * self.feed.batch_size,
+            seconds=seconds,
+            loss=sum(self.recent) / len(self.recent) if self.recent else math.nan,
+            rate=self.stepper.optimizer.param_groups[0]["lr"],
+            samples_per_second=step * self.feed.batch_size / seconds if seconds else 0.0,
+            waiting_share=self.waited_seconds / seconds if seconds else 0.0,
+            score=score,
+            energy_j=modelled(self.cpu_seconds).value_j,
+        )
+        shown = record if score is not None or not scores else replace(record, score=scores[-1])
+        self.control.report(
+            Step(
+                stage=self.control.name,
+                done=step,
+                total=step + self.progress.remaining,
+                note=note_of(shown),
+            )
+        )
+        return record
+
+    def _write(self, record: Record) -> None:
+        if self.folder is not None and self.team.rank == 0:
+            self.folder.records.write(record)
+        self.recorded_at = self.control.clock()
+        self.recent.clear()
+
+    def _say(self, text: str) -> None:
+        step, remaining = self.progress.step, self.progress.remaining
+        self.control.report(
+            Step(stage=self.control.name, done=step, total=step + remaining, note=text)
+        )

@@ -1,0 +1,90 @@
+"""The folder of a run: its checkpoints and records, and a lock so that one run has it at a time."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from diptych.core.errors import ConfigError, StorageError, TrainingError
+from diptych.core.files import storage_error, write_atomic
+from diptych.training.checkpoint import Checkpoint, decode, encode
+from diptych.training.records import RunRecords
+
+KEPT = 2
+PATTERN = "checkpoint-*.safetensors"
+
+
+class RunFolder:
+    """A run's folder, held by this process until it is closed.
+
+    Args:
+        path: The folder; it is made if it is not there.
+        warn: Told of a checkpoint that cannot be read.
+
+    Raises:
+        ConfigError: If another process has it.
+        StorageError: If it cannot be made.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self.path, self.warn = path, warn
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise ConfigError(
+                f"{path} belongs to a run that is going on", "wait for it, or choose another --run"
+            ) from error
+        self.records = RunRecords(path)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self.records.close()
+        os.close(self._lock)
+
+    def checkpoints(self) -> list[Path]:
+        """List the checkpoints.
+
+        Returns:
+            Their files, the latest first.
+        """
+        return sorted(self.path.glob(PATTERN), reverse=True)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint, and no more than the one before it.
+
+        Args:
+            checkpoint: Where the run is.
+        """
+        name = f"checkpoint-{checkpoint.position.step:010d}.safetensors"
+        write_atomic(self.path / name, encode(checkpoint))
+        for old in self.checkpoints()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def latest(self) -> Checkpoint | None:
+        """Read the last checkpoint that is whole.
+
+        Returns:
+            The checkpoint; None if there never was one.
+
+        Raises:
+            TrainingError: If there are checkpoints, and none can be read.
+            StorageError: If the disk does not give one.
+        """
+        failed: TrainingError | None = None
+        for file in self.checkpoints():
+            try:
+                return decode(file.read_bytes(), str(file))
+            except TrainingError as error:
+                self.warn(error.message)
+                failed = failed or error
+            except OSError as error:
+                raise StorageError(f"cannot read {file}: {error.strerror}") from error
+        if failed:
+            raise failed
+        return None

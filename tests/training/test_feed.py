@@ -1,0 +1,93 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+
+from diptych.training.feed import TRIAL_STEPS, Batch, Feed, Feeder
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.team import Team
+from diptych.training.variation import PictureVariation
+
+CPU = torch.device("cpu")
+ITEMS = np.random.default_rng(0).integers(0, 256, (50, 6, 6, 1), dtype=np.uint8)
+RECIPE = TrainingRecipe(batch_size=12, variation=PictureVariation(translate=1, cutout=2, flip=True))
+
+
+def feed(recipe: TrainingRecipe = RECIPE, seed: int = 0, team: Team | None = None) -> Feed:
+    return Feed(ITEMS, recipe, seed, CPU, team or Team())
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return torch.equal(one.inputs, other.inputs) and torch.equal(one.chosen, other.chosen)
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    straight = [feed().batch(step) for step in range(9)]
+    jumping = feed()
+    for step in (8, 0, 5, 3):
+        assert same(jumping.batch(step), straight[step])
+    assert not same(feed(seed=1).batch(0), straight[0])
+    assert not same(straight[0], straight[4])
+
+
+def test_an_epoch_shows_each_item_at_most_once_and_the_next_in_another_order() -> None:
+    made = feed()
+    assert made.steps_per_epoch == 4
+    epochs = [
+        torch.cat([made.batch(step).chosen for step in range(4 * epoch, 4 * epoch + 4)])
+        for epoch in range(2)
+    ]
+    assert all(len(set(chosen.tolist())) == 48 for chosen in epochs)
+    assert not torch.equal(*epochs)
+
+
+@pytest.mark.parametrize("changes", [{}, {"mixup": 0.4, "cutmix": 1.0}])
+def test_the_parts_of_a_team_are_the_batch_of_one_process(changes: dict[str, float]) -> None:
+    recipe = replace(RECIPE, **changes)
+    for step in range(6):
+        whole = feed(recipe).batch(step)
+        parts = []
+        for rank in range(3):
+            team = Team()
+            team.rank, team.size = rank, 3
+            parts.append(feed(recipe, team=team).batch(step))
+        assert torch.equal(torch.cat([part.inputs for part in parts]), whole.inputs)
+        assert torch.equal(torch.cat([part.chosen for part in parts]), whole.chosen)
+        if whole.partners is not None:
+            joined = [part.partners for part in parts if part.partners is not None]
+            assert torch.equal(torch.cat(joined), whole.partners)
+            assert {part.share for part in parts} == {whole.share}
+
+
+def test_partners_are_of_the_same_batch() -> None:
+    batch = feed(replace(RECIPE, mixup=0.4)).batch(0)
+    assert batch.partners is not None
+    assert sorted(batch.partners.tolist()) == sorted(batch.chosen.tolist())
+
+
+class SlowFeed(Feed):
+    """A feed that takes a while, as from a slow disk; it notes who asks."""
+
+    def batch(self, step: int) -> Batch:
+        threads.add(threading.current_thread().name)
+        until = time.perf_counter() + 0.003
+        while time.perf_counter() < until:
+            pass
+        return super().batch(step)
+
+
+threads: set[str] = set()
+
+
+def test_a_slow_feed_is_asked_ahead_in_a_thread_for_the_same_batches() -> None:
+    threads.clear()
+    feeder = Feeder(SlowFeed(ITEMS, RECIPE, 0, CPU), 2)
+    taken = [feeder.take() for _ in range(TRIAL_STEPS + 5)]
+    feeder.close()
+    assert len(threads) == 2
+    assert feeder.waited > 0.02
+    expected = feed()
+    assert all(same(batch, expected.batch(2 + at)) for at, batch in enumerate(taken))

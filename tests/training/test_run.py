@@ -1,0 +1,138 @@
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from torch import nn
+
+from diptych.core.errors import TrainingError
+from diptych.core.progress import Step
+from diptych.core.specs import ImageSpec
+from diptych.core.values import DataRecord, Dataset, Split
+from diptych.training.control import RunControl, TrainedNetwork
+from diptych.training.loop import train_network
+from diptych.training.objectives import learn_labels
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.run_folder import RunFolder
+
+RECIPE = TrainingRecipe(epochs=8, batch_size=10, learning_rate=0.05)
+
+
+class Bright(nn.Module):
+    """A network of one number: how bright a picture is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(inputs.float().mean((1, 2, 3))[:, None] / 128 - 1)
+        return logits
+
+
+@pytest.fixture
+def data() -> Dataset:
+    def split(count: int, seed: int) -> Split:
+        levels = np.random.default_rng(seed).integers(0, 256, (count, 1, 1, 1))
+        pixels = np.broadcast_to(levels, (count, 4, 4, 1)).astype(np.uint8)
+        targets = (levels[:, 0, 0, 0] > 127).astype(np.int64)
+        return Split(inputs=pixels, targets=targets, items=("",) * count)
+
+    return Dataset(
+        goal="classification",
+        spec=ImageSpec(height=4, width=4, channels=1),
+        labels=("dark", "bright"),
+        train=split(80, 0),
+        validation=split(40, 1),
+        test=split(10, 2),
+        record=DataRecord(name="bright", sha256="", counts={}, split_method="", seed=0),
+    )
+
+
+def train(data: Dataset, recipe: TrainingRecipe = RECIPE, **control: object) -> TrainedNetwork:
+    torch.manual_seed(0)
+    targets = torch.from_numpy(data.train.targets)
+    objective = learn_labels("classification", targets, label_smoothing=0.0)
+    return train_network(Bright(), data, recipe, objective, RunControl(**control))
+
+
+def clock(step_s: float = 0.6) -> Callable[[], float]:
+    """Make a clock that goes by at every look."""
+    now = -step_s
+
+    def read() -> float:
+        nonlocal now
+        now += step_s
+        return now
+
+    return read
+
+
+def test_the_records_of_a_run_tell_it_from_the_first_step_to_the_last(
+    data: Dataset, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path, print)
+    trained = train(data, folder=folder, clock=clock())
+    folder.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines]
+    assert steps == sorted(steps)
+    assert steps[-1] == 64
+    scored = [line for line in lines if line["score"] is not None]
+    assert [line["score"] for line in scored] == [point.score for point in trained.curve]
+    assert [line["epoch"] for line in scored] == list(range(1, 9))
+    assert all(0 <= line["waiting_share"] <= 1 for line in lines)
+    joules = [line["energy_j"] for line in lines]
+    assert joules == sorted(joules)
+
+
+def test_a_run_ends_at_its_target_and_the_record_of_it_replays_it(data: Dataset) -> None:
+    recipe = replace(RECIPE, epochs=50, target_score=0.9)
+    said: list[Step] = []
+    short = train(data, recipe, report=said.append)
+    assert short.curve[-1].score >= 0.9
+    assert all(point.score < 0.9 for point in short.curve[:-1])
+    assert short.samples == 80 * len(short.curve) < 80 * 50
+    assert any("target" in step.note for step in said)
+    again = train(data, short.recipe)
+    assert (again.recipe, again.samples) == (short.recipe, short.samples)
+
+
+def test_a_run_ends_when_its_score_stands_still(data: Dataset) -> None:
+    still = dataclasses.replace(data, validation=dataclasses.replace(data.validation))
+    still.validation.targets[:] = 0
+    trained = train(still, replace(RECIPE, epochs=50, learning_rate=1e-9, patience=3))
+    assert len(trained.curve) == 4
+
+
+def test_the_seconds_of_waiting_are_part_of_the_seconds(data: Dataset) -> None:
+    trained = train(data)
+    assert 0 < trained.waited_seconds < trained.seconds
+
+
+def test_a_loss_that_explodes_ends_the_run_and_its_last_sound_state_is_kept(
+    data: Dataset, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path, print)
+    sound = 45
+
+    def objective(
+        inputs: torch.Tensor, outputs: torch.Tensor, chosen: torch.Tensor
+    ) -> torch.Tensor:
+        nonlocal sound
+        sound -= 1
+        return outputs.square().mean() * (1.0 if sound >= 0 else float("nan"))
+
+    control = RunControl(name="student", folder=folder, checkpoint_s=0.0)
+    with pytest.raises(TrainingError, match="student diverged: the loss of step") as caught:
+        train_network(Bright(), data, RECIPE, objective, control)
+    assert "learning_rate" in caught.value.hint
+    kept = folder.latest()
+    folder.close()
+    assert kept is not None
+    assert kept.position.step == 40
+    assert all(torch.isfinite(tensor).all() for tensor in kept.under("network").values())

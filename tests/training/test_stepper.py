@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+from diptych.core.errors import TrainingError
+from diptych.training.feed import Batch
+from diptych.training.objectives import learn_labels
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.stepper import Stepper
+
+RECIPE = TrainingRecipe(batch_size=8, learning_rate=0.1, weight_decay=0.0, label_smoothing=0.0)
+TARGETS = torch.arange(8) % 3
+OBJECTIVE = learn_labels("classification", TARGETS, label_smoothing=0.0)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+
+
+def batch(**changes: object) -> Batch:
+    inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
+    return Batch(**({"inputs": inputs, "chosen": torch.arange(8)} | changes))
+
+
+def weights(model: nn.Module) -> np.ndarray:
+    return torch.cat([p.detach().flatten() for p in model.parameters()]).numpy()
+
+
+def test_a_step_is_that_of_plain_torch() -> None:
+    ours, theirs = network(), network()
+    stepper = Stepper(ours, RECIPE, OBJECTIVE)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    for _ in range(5):
+        loss = stepper.take(batch(), 0.1, 0.9)
+        expected = nn.functional.cross_entropy(theirs(batch().inputs), TARGETS)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    np.testing.assert_allclose(weights(ours), weights(theirs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8, 100])
+def test_a_batch_in_parts_is_the_same_step(parts: int) -> None:
+    whole, apart = network(), network()
+    loss = Stepper(whole, RECIPE, OBJECTIVE).take(batch(), 0.1, 0.9)
+    stepper = Stepper(apart, replace(RECIPE, accumulation=parts), OBJECTIVE)
+    assert stepper.take(batch(), 0.1, 0.9).item() == pytest.approx(loss.item(), rel=1e-5)
+    np.testing.assert_allclose(weights(apart), weights(whole), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_loss_of_a_mixed_batch_is_mixed_alike(share: float) -> None:
+    partners = torch.arange(8).flip(0)
+    stepper = Stepper(network(), RECIPE, OBJECTIVE)
+    loss = stepper.take(batch(partners=partners, share=share), 0.1, 0.9).item()
+    logits = network()(batch().inputs)
+    own, other = (nn.functional.cross_entropy(logits, TARGETS[n]) for n in (range(8), partners))
+    assert loss == pytest.approx((share * own + (1 - share) * other).item(), rel=1e-5)
+
+
+class Hungry(nn.Module):
+    """A network that has memory for no more than some items at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.net, self.most, self.seen = network(), most, []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.seen.append(len(inputs))
+        if len(inputs) > self.most:
+            raise torch.cuda.OutOfMemoryError("no")
+        return self.net(inputs)
+
+
+def test_out_of_memory_halves_the_parts_keeps_the_batch_and_says_so() -> None:
+    said: list[str] = []
+    hungry, whole = Hungry(2), network()
+    stepper = Stepper(hungry, RECIPE, OBJECTIVE, say=said.append)
+    for _ in range(2):
+        stepper.take(batch(), 0.1, 0.9)
+    assert hungry.seen == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert said[-1] == "out of memory: each batch is computed in 4 parts now"
+    plain = Stepper(whole, RECIPE, OBJECTIVE)
+    for _ in range(2):
+        plain.take(batch(), 0.1, 0.9)
+    np.testing.assert_allclose(weights(hungry), weights(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_of_which_no_item_fits_is_refused() -> None:
+    with pytest.raises(TrainingError, match="no memory for a single item"):
+        Stepper(Hungry(0), RECIPE, OBJECTIVE).take(batch(), 0.1, 0.9)
+
+
+def test_what_is_computed_in_bfloat16_learns_in_float32() -> None:
+    stepper = Stepper(network(), replace(RECIPE, arithmetic="bf16"), OBJECTIVE)
+    first = stepper.take(batch(), 0.1, 0.9)
+    assert first.dtype == torch.float32
+    for _ in range(30):
+        last = stepper.take(batch(), 0.1, 0.9)
+    assert last.item() < first.item() / 2
+    assert all(p.dtype == torch.float32 for p in stepper.network.parameters())
+
+
+def test_the_layout_in_memory_is_as_asked() -> None:
+    def strides(channels_last: bool | None) -> tuple[int, ...]:
+        convolution = nn.Conv2d(3, 4, 3)
+        Stepper(convolution, replace(RECIPE, channels_last=channels_last), OBJECTIVE)
+        return convolution.weight.stride()
+
+    assert strides(None) == strides(False) == (27, 9, 3, 1)
+    assert strides(True) == (27, 1, 9, 3)

@@ -1,0 +1,24 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from diptych.training.team import SOLO, Team
+
+
+@given(st.integers(1, 8), st.integers(0, 12))
+def test_the_parts_of_a_team_are_the_whole_batch_in_order(size: int, each: int) -> None:
+    items = list(range(size * each))
+    parts = []
+    for rank in range(size):
+        team = Team()
+        team.rank, team.size = rank, size
+        parts += items[team.part(len(items))]
+    assert parts == items
+
+
+def test_a_team_of_one_decides_and_computes_by_itself() -> None:
+    network = nn.Linear(2, 2)
+    assert SOLO.wrapped(network) is network
+    assert SOLO.agreed(7) == 7
+    assert torch.arange(5)[SOLO.part(5)].tolist() == [0, 1, 2, 3, 4]
