@@ -1,15 +1,15 @@
-"""The charts beside the candidates: break-even and learning curves, and all in one picture."""
+"""The chart of the break-even, and all charts in one picture."""
 
 import math
 from typing import Any
 
 from diptych.core.extras import require
 from diptych.core.manifest import Manifest
-from diptych.reporting import scatter, scores, sides
+from diptych.reporting import scatter, sides
+from diptych.reporting.curves import curves
 from diptych.reporting.drawing import EXTRA, PAPER, Chart, Palette, short, theme
 from diptych.reporting.numbers import count
 
-LONGEST_CURVE = 400
 DECADES_SHOWN = 2.5
 COUNT_LABEL = "replace(replace(format(datum.value, '~s'), 'k', 'K'), 'G', 'B')"
 JOULE_LABEL = "replace(format(datum.value, '~s'), /([^0-9.]?)$/, ' $1') + 'J'"
@@ -63,42 +63,6 @@ def breakeven(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
             fontSize=12,
         ),
     ).properties(width=width, height=round(min(260, 0.65 * width)))
-
-
-def curves(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
-    """Chart the main score on the validation split over the epochs of every model that was trained.
-
-    Args:
-        manifest: The bundle.
-        palette: The colors.
-        width: Points of the plot itself.
-
-    Returns:
-        The chart, or None where no epoch was scored.
-    """
-    alt = require("altair", EXTRA)
-    title, factor = scores.axis(manifest.score_name)
-    scored: list[dict[str, Any]] = [
-        {"model": short(one.model), "epoch": one.epoch, "score": factor * one.score}
-        for one in manifest.curves
-        if one.score is not None and math.isfinite(one.score)
-    ]
-    if not scored:
-        return None
-    step = max(1, len(scored) // LONGEST_CURVE)
-    models = list(dict.fromkeys(row["model"] for row in scored))
-    colors = [palette.left, palette.right, *palette.more, palette.muted]
-    scale = alt.Scale(domain=models, range=[colors[i % len(colors)] for i in range(len(models))])
-    base = alt.Chart(alt.Data(values=[*scored[:-1:step], scored[-1]]))
-    encoded = base.encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, tickMinStep=1)),
-        y=alt.Y("score:Q", title=title, scale=scatter.score_scale(row["score"] for row in scored)),
-        color=alt.Color("model:N", scale=scale),
-    )
-    drawn = alt.layer(
-        encoded.mark_line(strokeWidth=2), encoded.mark_point(filled=True, size=16, opacity=1)
-    )
-    return drawn.properties(width=width, height=round(min(260, 0.65 * width)))
 
 
 def poster(manifest: Manifest) -> Chart:

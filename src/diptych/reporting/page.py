@@ -22,7 +22,7 @@ from diptych.core.values import Assets
 from diptych.inference import bundle as bundles
 from diptych.inference import golden, store
 from diptych.inference.manifest import FILE_NAME, listed_files
-from diptych.reporting import charts, leaderboard, scatter, scores, sides, verdicts
+from diptych.reporting import charts, curves, leaderboard, scatter, scores, sides, verdicts
 from diptych.reporting.card import usage
 from diptych.reporting.drawing import EXTRA, PAGE, Chart, Palette, theme, to_svg
 from diptych.reporting.examples import Example, kind_of, pick
@@ -158,7 +158,7 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "recipe": json.dumps(manifest.provenance.recipe, indent=2, default=str),
         "candidates_chart": _drawings(scatter.candidates, manifest),
         "breakeven_chart": _drawings(charts.breakeven, manifest),
-        "curves_chart": _drawings(charts.curves, manifest),
+        "curves_chart": _drawings(curves.curves, manifest),
     }
 
 
