@@ -50,13 +50,14 @@ def grouped(matrix: nn.Parameter, other: nn.Parameter, decay: float) -> list[dic
     ]
 
 
+@pytest.mark.parametrize("bf16", [True, False])
 @pytest.mark.parametrize("shape", [(8, 5), (5, 8)])
 def test_steps_are_those_of_torch_up_to_the_rounding_of_its_bfloat16(
-    shape: tuple[int, int],
+    shape: tuple[int, int], bf16: bool
 ) -> None:
     ours, theirs = nn.Parameter(drawn(*shape)), nn.Parameter(drawn(*shape))
     vectors = [nn.Parameter(drawn(7)) for _ in range(2)]
-    optimizer = Muon(grouped(ours, vectors[0], 0.1), 0.02, 0.9)
+    optimizer = Muon(grouped(ours, vectors[0], 0.1), 0.02, 0.9, bf16=bf16)
     references = [
         torch.optim.Muon(
             [theirs], lr=0.02, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
@@ -70,7 +71,7 @@ def test_steps_are_those_of_torch_up_to_the_rounding_of_its_bfloat16(
         for each in (optimizer, *references):
             each.step()
     assert torch.allclose(vectors[0], vectors[1], atol=1e-6)
-    assert (ours - theirs).norm() < 0.02 * (ours - start).norm()
+    assert (ours - theirs).norm() < (0.005 if bf16 else 0.02) * (ours - start).norm()
 
 
 def test_filters_are_matrices_of_outputs_by_the_rest_in_any_layout() -> None:

@@ -35,10 +35,14 @@ class Muon(torch.optim.Optimizer):
         groups: Parameters with `weight_decay` and `orthogonal`.
         rate: The learning rate.
         momentum: Of the orthogonal steps, from 0 up to 1; it is Nesterov's.
+        bf16: Whether to orthogonalize in bfloat16 also on a processor; on a GPU it always is.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], rate: float, momentum: float) -> None:
+    def __init__(
+        self, groups: list[dict[str, Any]], rate: float, momentum: float, *, bf16: bool = False
+    ) -> None:
         super().__init__(groups, {"lr": rate, "momentum": momentum, "betas": BETAS, "fused": True})
+        self.bf16 = bf16
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -65,10 +69,11 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(velocities, gradients, 1 - group["momentum"])
         wanted = torch._foreach_lerp(gradients, velocities, group["momentum"])
         torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-        directions = orthogonal_directions([w.flatten(1) for w in wanted])
+        dtype = torch.bfloat16 if self.bf16 or matrices[0].is_cuda else torch.float32
+        directions = orthogonal_directions([w.flatten(1).to(dtype) for w in wanted])
         for matrix, direction in zip(matrices, directions, strict=True):
             size = group["lr"] * STEP_SIZE * math.sqrt(max(direction.shape))
-            matrix.add_(direction.view(matrix.shape), alpha=-size)
+            matrix.add_(direction.reshape(matrix.shape), alpha=-size)
 
     def _step_others(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         for parameter in parameters:
@@ -123,20 +128,18 @@ def orthogonalize(matrices: Tensor, iterations: int = ITERATIONS) -> Tensor:
     """Bring all singular values near 1 by an iteration of Newton and Schulz.
 
     Args:
-        matrices: float32 (G, A, B).
+        matrices: (G, A, B), of the type to compute in.
         iterations: How often the polynomial is applied.
 
     Returns:
-        float32 (G, A, B) with the same singular vectors. The iteration is in bfloat16 on a GPU
-        and in float32 elsewhere.
+        (G, A, B) with the same singular vectors.
     """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x.to(torch.bfloat16 if x.is_cuda else torch.float32)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(SMALLEST_NORM)
     for _ in range(iterations):
         gram = x @ x.mT
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
-    return (x.mT if tall else x).to(matrices.dtype)
+    return x.mT if tall else x
