@@ -73,6 +73,22 @@ def test_the_task_of_the_page_on_own_tasks_is_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_python_of_the_page_on_training_reads_the_records_of_a_run(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    lines = [
+        '{"epoch":1,"seconds":1.5,"score":null}',
+        '{"epoch":1,"seconds":2.25,"score":0.75}',
+        '{"epoch":2,"seconds":4.5,"score":0.5}',
+    ]
+    (tmp_path / "digits.run").mkdir()
+    (tmp_path / "digits.run" / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("75.0% after epoch 1, 2.2 s\n", "")
+
+
 def test_the_first_screen_comes_to_the_point() -> None:
     before = README.split("```")[0]
     assert len(before.split()) <= 140

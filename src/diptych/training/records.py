@@ -32,10 +32,11 @@ logger = logging.getLogger(__name__)
 class Record(Value):
     """How a run stood at a step; the keys are those of a line of `metrics.jsonl`.
 
-    `epoch` counts from 1; `samples` and `seconds` are of training so far, resumed parts included;
-    `loss` is the mean since the record before (null in the file where it is not finite), `rate` the
-    learning rate of the step, `waiting_share` the share of the time since the record before that
-    was spent waiting for data. `score` is on the validation split, where it was just measured.
+    `epoch` counts from 1; `samples`, `seconds`, `samples_per_second` and `waiting_share`, the share
+    of the time that was spent waiting for data, are of training so far, resumed parts included.
+    `loss` is the mean since the record before, null in the file where there is none or it is not
+    finite; `rate` is the learning rate of the step; `score` is on the validation split, where it
+    was just measured; `energy_j` is what was used so far.
     """
 
     step: int
