@@ -76,7 +76,7 @@ def events(path: Path) -> list[dict[str, Any]]:
         session = dict(fields(event[7])) if 7 in event else {}
         read.append(
             {
-                "time": event[1],
+                "time": event.get(1, 0.0),
                 "step": event.get(2, 0),
                 "version": event.get(3, b"").decode(),
                 "values": {value[1].decode(): value[2] for value in values},
@@ -138,8 +138,20 @@ def test_what_was_written_is_read(
     file = EventFile(folder)
     for step, value in points:
         file.write(step, {"loss": value})
-    assert curve(folder, "loss") == points
     file.close()
+    assert curve(folder, "loss") == points
+
+
+def test_the_disk_is_waited_for_every_five_seconds_only(tmp_path: Path) -> None:
+    now = [0.0]
+    file, seen = EventFile(tmp_path, clock=lambda: now[0]), []
+    for step in range(12):
+        file.write(step, {"loss": 0.5})
+        seen.append(len(curve(tmp_path, "loss")))
+        now[0] += 1.0
+    file.close()
+    assert seen == [1] * 5 + [6] * 5 + [11] * 2
+    assert len(curve(tmp_path, "loss")) == 12
 
 
 def test_of_a_resumed_run_only_the_steps_that_hold_are_shown(tmp_path: Path) -> None:

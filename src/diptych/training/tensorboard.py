@@ -1,9 +1,10 @@
 """TensorBoard event files: the one door to the library that writes them.
 
-Records are written at once, not by the library's own background thread, which would hide a full
-disk and lose the last seconds of a killed run.
+Events are written by this thread, not by the library's own in the background, which would hide a
+full disk; and flushed every few seconds, since the library then waits for the disk.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ LIBRARY = "tensorboardX"
 VERSION = "brain.Event:2"
 NAME = "events.out.tfevents."
 DIGITS = 6
+FLUSH_EVERY_S = 5.0
 
 
 class EventFile:
@@ -43,9 +45,10 @@ class EventFile:
         self.path = folder / f"{NAME}{number:0{DIGITS}}"
         self._after_step, self._clock = after_step, clock
         self._writer: Any = None
+        self._flushed = -math.inf
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the values of a step to the disk.
+        """Write the values of a step; they are on the disk some seconds later.
 
         Args:
             step: The step.
@@ -62,13 +65,15 @@ class EventFile:
             if self._writer is None:
                 self._begin()
             self._append(step=step, summary=summary)
-            self._writer.flush()
+            if self._clock() - self._flushed >= FLUSH_EVERY_S:
+                self._writer.flush()
+                self._flushed = self._clock()
         except OSError as error:
             self.close()
             raise storage_error(self.path, error) from error
 
     def close(self) -> None:
-        """Close the file; nothing is left to be written."""
+        """Write what is left, and close the file."""
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()
