@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from diptych.fitting.evaluate import evaluate as evaluate
     from diptych.fitting.fit import fit as fit
     from diptych.fitting.settings import Settings as Settings
+    from diptych.fitting.train import resume as resume
     from diptych.fitting.train import train as train
     from diptych.inference.bundle import Bundle as Bundle
     from diptych.inference.bundle import load as load
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "fit": "diptych.fitting.fit",
+    "resume": "diptych.fitting.train",
     "train": "diptych.fitting.train",
     "evaluate": "diptych.fitting.evaluate",
     "load": "diptych.inference.bundle",
@@ -26,7 +28,7 @@ PUBLIC = {
     "Task": "diptych.tasks.own",
 }
 
-__all__ = ["Budget", "Bundle", "Settings", "Task", "evaluate", "fit", "load", "train"]
+__all__ = ["Budget", "Bundle", "Settings", "Task", "evaluate", "fit", "load", "resume", "train"]
 
 
 def __getattr__(name: str) -> object:

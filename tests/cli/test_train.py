@@ -1,11 +1,19 @@
 import json
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from diptych.cli.main import run
+from diptych.core.files import sha256_of_file
+from diptych.training.checkpoint import Checkpoint, decode, encode
 
 RECIPE = """
+
 [teacher]
 name = "teacher"
 [teacher.network]
@@ -41,3 +49,74 @@ def test_an_unknown_setting_of_a_recipe_is_named_with_its_place(
     complaint = capsys.readouterr().err
     assert "speed" in complaint
     assert "training" in complaint
+
+
+def weights(bundle: Path) -> str:
+    return sha256_of_file(bundle / "weights.safetensors")
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_random_moments_ends_with_the_weights_of_one_that_was_not(
+    tmp_path: Path,
+) -> None:
+    """And it loses no more than the time between two checkpoints."""
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 60"))
+    whole, out = tmp_path / "whole.dip", tmp_path / "a.dip"
+    assert run(["train", "digits", "--recipe", str(recipe), "--out", str(whole)]) == 0
+    words = ["digits", "--recipe", str(recipe), "--out", str(out)]
+    last, draw = 0, random.Random(0)
+    for _ in range(3):
+        command = [sys.executable, "-m", "diptych", "train", *words, "--checkpoint-every", "0.05s"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        latest = wait_for_checkpoint_after(last, tmp_path / "a.run", process)
+        time.sleep(draw.uniform(0, 0.3))  # the moment is what is random here
+        process.kill()
+        process.communicate()
+        last, words = max(latest, last), ["--resume", str(tmp_path / "a.run")]
+    assert run(["train", *words]) == 0
+    assert weights(out) == weights(whole)
+
+
+def wait_for_checkpoint_after(step: int, folder: Path, process: subprocess.Popen) -> int:
+    while process.poll() is None:
+        for file in folder.glob("checkpoint-*.safetensors"):
+            if int(file.stem.partition("-")[2]) > step:
+                return int(file.stem.partition("-")[2])
+        time.sleep(0.01)
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_over_is_not_begun_anew_and_keeps_its_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE)
+    words = ["train", "digits", "--recipe", str(recipe), "--out", str(tmp_path / "a.dip")]
+    assert run(words) == 0
+    folder = tmp_path / "a.run"
+    (file,) = folder.glob("checkpoint-*.safetensors")
+    kept = decode(file.read_bytes(), "it")
+    position = replace(kept.position, remaining=3)
+    file.write_bytes(encode(Checkpoint(position=position, tensors=kept.tensors)))
+    capsys.readouterr()
+    assert run(words) == 2
+    assert f"--resume {folder}" in capsys.readouterr().err
+    assert run(["train", "--resume", str(folder), "--seed", "3"]) == 2
+    assert "--seed cannot change" in capsys.readouterr().err
+
+
+def test_training_needs_data_or_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train"]) == 2
+    assert "diptych train digits" in capsys.readouterr().err
+    assert run(["train", "--resume", str(tmp_path)]) == 2
+    assert "is not a run's folder" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "digits", "--device", "cuda:7", "--out", str(tmp_path / "a.dip")]
+    assert run(words) == 2
+    assert "there is no device 'cuda:7'" in capsys.readouterr().err

@@ -11,6 +11,9 @@ from diptych.core.values import Goal
 from diptych.tasks.own import Task, find
 
 DataArgument = Annotated[str, Argument(help="A built-in name (digits) or a path.", metavar="DATA")]
+OptionalDataArgument = Annotated[
+    str | None, Argument(help="A built-in name (digits) or a path.", metavar="DATA")
+]
 BundleArgument = Annotated[Path, Argument(help="The bundle's folder.", metavar="BUNDLE")]
 OutOption = Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")]
 TimeLimitOption = Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")]
@@ -34,6 +37,16 @@ OrderOption = Annotated[
 ImageSizeOption = Annotated[int | None, Option(help="Side of the pictures, in pixels.")]
 SkipOption = Annotated[
     bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
+]
+DeviceOption = Annotated[
+    str | None, Option(help="Where to train: cpu or cuda [cuda if there is one].")
+]
+RunOption = Annotated[Path | None, Option(help="The folder of checkpoints and records [NAME.run].")]
+CheckpointOption = Annotated[
+    str, Option(help="How often a checkpoint is written, such as 10s or 5m.")
+]
+ResumeOption = Annotated[
+    Path | None, Option(help="Go on with the run in this folder, from its last checkpoint.")
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON document.")]
 

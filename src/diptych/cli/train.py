@@ -4,13 +4,17 @@ from typer import Context
 
 from diptych.cli.fit import STOPPING, document
 from diptych.cli.options import (
-    DataArgument,
+    CheckpointOption,
+    DeviceOption,
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    OptionalDataArgument,
     OrderOption,
     OutOption,
     RecipeOption,
+    ResumeOption,
+    RunOption,
     SeedOption,
     SkipOption,
     TaskOption,
@@ -19,16 +23,18 @@ from diptych.cli.options import (
     task_of,
 )
 from diptych.cli.output import note, print_json, progress
+from diptych.core.errors import ConfigError
 from diptych.core.progress import stop_on_interrupt
-from diptych.core.text import duration, quantity
+from diptych.core.text import duration, parse_duration, quantity
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.fitting.train import resume as go_on
 from diptych.fitting.train import train
 
 
 def command(
     context: Context,
-    data: DataArgument,
+    data: OptionalDataArgument = None,
     out: OutOption = None,
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
@@ -38,9 +44,23 @@ def command(
     order: OrderOption = None,
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
+    device: DeviceOption = None,
+    run: RunOption = None,
+    checkpoint_every: CheckpointOption = "60s",
+    resume: ResumeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train one model and keep it in a bundle; no compression, no budget."""
+    fixed = {
+        "--out": out,
+        "--time-limit": time_limit,
+        "--seed": seed,
+        "--recipe": recipe,
+        "--label": label,
+        "--order": order,
+        "--image-size": image_size,
+        "--run": run,
+    }
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
         goal, own = task_of(task)
         settings = Settings(
@@ -51,11 +71,20 @@ def command(
             order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,
+            device=device,
+            run=run,
+            checkpoint_s=parse_duration(checkpoint_every),
             report=report,
             stop=stop,
             started=context.obj,
         )
-        bundle = train(data, out=out, time_limit=time_limit, seed=seed, settings=settings)
+        if resume is not None:
+            _check_resumed([name for name, value in fixed.items() if value is not None])
+            bundle = go_on(resume, data, settings=settings)
+        elif data is None:
+            raise ConfigError("train needs DATA", "such as: diptych train digits")
+        else:
+            bundle = train(data, out=out, time_limit=time_limit, seed=seed, settings=settings)
     with bundle:
         manifest = bundle.manifest
         if as_json:
@@ -70,3 +99,15 @@ def command(
             f"trained in {duration(manifest.training.seconds)}"
         )
         print(f"bundle: {bundle.path}")
+    if stop:
+        folder = resume or run or bundle.path.with_suffix(".run")
+        note(f"the training is not over; go on with it: diptych train --resume {folder}")
+
+
+def _check_resumed(given: list[str]) -> None:
+    """Check that a run that goes on is not told to be another."""
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)} cannot change in a run that goes on",
+            "leave it out, or start another run",
+        )

@@ -12,17 +12,20 @@ from diptych.fitting.settings import Settings
 from diptych.inference import store
 from diptych.measure.machine import describe
 from diptych.tasks.goals import kind_of
+from diptych.training.compute import find_device
 from diptych.training.pretrained import check_folder
+from diptych.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Data, limits, where it runs and where the bundle goes."""
+    """Data, limits, where it runs, where the bundle goes, and the folder of a single run."""
 
     dataset: Dataset
     budget: Budget
     machine: Machine
     destination: Path
+    run: RunFolder | None = None
 
 
 def open_job(
@@ -32,7 +35,7 @@ def open_job(
     seed: int,
     settings: Settings,
 ) -> Job:
-    """Read the data, and make sure before any work that the teacher and the bundle's place do.
+    """Read the data, and make sure before any work that device, teacher and the bundle's place do.
 
     Args:
         data: A built-in name, a path, or data that was read before.
@@ -44,6 +47,7 @@ def open_job(
     Returns:
         The job.
     """
+    find_device(settings.device)
     if out is not None:
         store.check_destination(Path(out))
     if settings.teacher is not None:

@@ -15,6 +15,7 @@ from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
 from diptych.targets.lower import lower_all
+from diptych.training.compute import find_device
 from diptych.training.control import RunControl
 
 TEACHER_SHARE = 0.45
@@ -117,6 +118,9 @@ class FitSession:
             clock=clock,
             report=self.settings.report,
             stop=self.settings.stop,
+            device=find_device(self.settings.device),
+            folder=self.job.run,
+            checkpoint_s=self.settings.checkpoint_s,
         )
         trainee = train_model(plan, self.job.dataset, control, teacher)
         self.trainees.append(trainee)

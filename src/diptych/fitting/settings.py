@@ -20,7 +20,10 @@ class Settings:
     with an encoder of texts that students learn from; `label` names the label's column; `goal` is
     what is told of an item, inferred by default, with the `order` of classes from least to most
     where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
-    `skip_unreadable` leaves damaged items out and counts them; `task` is a user's own; `clock`
+    `skip_unreadable` leaves damaged items out and counts them; `task` is a user's own;
+    `device` is where networks are trained, by default a graphics processor if there is one; `run`
+    is the folder of a training's checkpoints and records, by default beside the bundle, with a
+    checkpoint every `checkpoint_s`; `clock`
     gives seconds, and a time limit counts from `started`, or else from the call.
     """
 
@@ -33,6 +36,9 @@ class Settings:
     image_size: int | None = None
     skip_unreadable: bool = False
     task: Task | None = None
+    device: str | None = None
+    run: Path | None = None
+    checkpoint_s: float = 60.0
     report: Reporter = silent
     stop: StopRequest = field(default_factory=StopRequest)
     clock: Callable[[], float] = time.monotonic

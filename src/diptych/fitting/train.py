@@ -1,27 +1,37 @@
-"""Training alone: one model, lowered as it is, in a bundle like any other."""
+"""Training alone: one model, lowered as it is, in a bundle like any other; it can be resumed."""
 
+import dataclasses
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError
+from diptych.core.progress import Step
 from diptych.core.text import parse_duration
 from diptych.core.values import Dataset
+from diptych.data.builtin import BUILTINS
+from diptych.fitting import run_file
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
-from diptych.fitting.job import open_job
-from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.job import Job, open_job
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle
+from diptych.training.checkpoint import Checkpoint
 from diptych.training.encoder import EncoderConfig
+from diptych.training.run_folder import RunFolder
 from diptych.training.trees import TreesConfig
 
 NO_BUDGET = Budget()
 AS_TRAINED = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
+Data = str | Path | Dataset
 
 
 def train(
-    data: str | Path | Dataset,
+    data: Data,
     *,
     out: str | Path | None = None,
     time_limit: str | float | None = None,
@@ -29,6 +39,8 @@ def train(
     settings: Settings = SETTINGS,
 ) -> Bundle:
     """Train one model on labelled data; the same seed, machine and versions give the same weights.
+
+    The run has a folder beside the bundle, with checkpoints and records; see :func:`resume`.
 
     Args:
         data: A built-in name, a path, or data that was read before.
@@ -41,7 +53,8 @@ def train(
         The bundle, loaded.
 
     Raises:
-        ConfigError: If there is a teacher among the settings.
+        ConfigError: If there is a teacher among the settings, or the run's folder holds one that
+            can go on.
     """
     if settings.teacher is not None:
         raise ConfigError("train makes one model without a teacher", "use fit")
@@ -51,7 +64,102 @@ def train(
     plan = recipe_of(job, seed, settings, timed=seconds is not None)
     network = next(p for p in (plan.teacher, *plan.students) if _is_network(p))
     recipe = replace(plan, teacher=network, students=(), programs=AS_TRAINED)
-    return run_job(job, recipe, None if seconds is None else started + seconds, settings)
+    request = _request(data, job, recipe, seconds, settings)
+    path = settings.run or job.destination.with_suffix(".run")
+    with closing(_fresh_folder(path, settings)) as folder:
+        run_file.write(path, request)
+        deadline = None if seconds is None else started + seconds
+        return run_job(dataclasses.replace(job, run=folder), recipe, deadline, settings)
+
+
+def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SETTINGS) -> Bundle:
+    """Go on with a training that was interrupted, from its last checkpoint.
+
+    Without a time limit, and on a processor, the weights are those of an uninterrupted training.
+
+    Args:
+        run: The run's folder.
+        data: What it trains on; by default from where it was read. It must be the same data.
+        settings: Progress and stop request, and the user's own task where it is one.
+
+    Returns:
+        The bundle, loaded.
+
+    Raises:
+        ConfigError: If the folder is none of a run, or something has to be given again.
+    """
+    started, path = settings.begin(), Path(run)
+    request = run_file.read(path)
+    source = request.data if data is None else data
+    if source is None:
+        raise ConfigError(f"{path} was given data that was read before", "give it again")
+    if request.task is not None and settings.task is None:
+        raise ConfigError(f"{path} is about the task {request.task!r}", "give it again as --task")
+    settings = _settings(request, settings)
+    with closing(RunFolder(path, _warn(settings))) as folder:
+        job = open_job(source, NO_BUDGET, request.out, request.seed, settings)
+        kept = folder.latest()
+        spent = kept.position.seconds if kept else 0.0
+        left = None if request.seconds is None else started + request.seconds - spent
+        return run_job(dataclasses.replace(job, run=folder), request.recipe, left, settings)
+
+
+def _request(
+    data: Data, job: Job, recipe: FitRecipe, seconds: float | None, settings: Settings
+) -> RunFile:
+    given = isinstance(data, Dataset)
+    builtin = isinstance(data, str) and data in BUILTINS
+    return RunFile(
+        data=None if given else str(data) if builtin else str(Path(str(data)).resolve()),
+        out=str(job.destination.resolve()),
+        seed=recipe.seed,
+        recipe=recipe,
+        seconds=seconds,
+        label=settings.label,
+        goal=settings.goal,
+        order=settings.order,
+        image_size=settings.image_size,
+        skip_unreadable=settings.skip_unreadable,
+        task=None if settings.task is None else settings.task.name,
+        device=settings.device,
+    )
+
+
+def _settings(request: RunFile, settings: Settings) -> Settings:
+    return dataclasses.replace(
+        settings,
+        label=request.label,
+        goal=request.goal,
+        order=request.order,
+        image_size=request.image_size,
+        skip_unreadable=request.skip_unreadable,
+        device=settings.device or request.device,
+    )
+
+
+def _fresh_folder(path: Path, settings: Settings) -> RunFolder:
+    """Open a folder for a new run; an earlier one that is over makes room."""
+    if path.is_dir() and any(path.iterdir()):
+        run_file.read(path)
+    with ExitStack() as stack:
+        folder = stack.enter_context(closing(RunFolder(path, _warn(settings))))
+        _check_over(path, folder.latest())
+        folder.clear()
+        stack.pop_all()
+    return folder
+
+
+def _check_over(path: Path, kept: Checkpoint | None) -> None:
+    if kept is not None and kept.position.remaining:
+        at = kept.position
+        raise ConfigError(
+            f"{path} holds a run that is at step {at.step:,} of {at.step + at.remaining:,}",
+            f"go on with it: diptych train --resume {path}; or remove it",
+        )
+
+
+def _warn(settings: Settings) -> Callable[[str], None]:
+    return lambda text: settings.report(Step(stage="resume", done=1, total=1, note=text))
 
 
 def _is_network(plan: ModelPlan) -> bool:

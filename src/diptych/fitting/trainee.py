@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.compression.distill import distillation, recorded, running
+from diptych.core.arrays import sample
 from diptych.core.errors import ConfigError
 from diptych.core.specs import InputSpec
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.tasks.own import task_of
-from diptych.training.compute import compute_outputs, initialize
-from diptych.training.control import RunControl
+from diptych.training.compute import compute_outputs, initialize, tensor_of
+from diptych.training.control import CPU, RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.loop import train_network
 from diptych.training.models import NETWORKS, OwnConfig
@@ -30,6 +31,7 @@ from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 from diptych.training.trees import TreesConfig, train_trees
 
+SCALING_BYTES = 32 << 20
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
 
@@ -122,14 +124,17 @@ def train_model(
         grown = replace(config, trees=trees.trees or config.trees)
         return _recorded_trainee(replace(plan, network=grown), trees)
     if isinstance(config, EncoderConfig):
-        objective = objective_of(dataset, training, None)
+        objective = objective_of(dataset, training, None, control.device)
         encoder = train_encoder(dataset, config, training, objective, control)
         done = replace(config, answered=encoder.answered)
         return _recorded_trainee(replace(plan, network=done), encoder)
     network = build(plan, dataset, control.seed)
     flops = forward_flops(network, dataset.spec)
-    objective = objective_of(dataset, plan.training, teacher)
-    trained = train_network(network, dataset, plan.training, objective, control)
+    objective = objective_of(dataset, plan.training, teacher, control.device)
+    trained = train_network(network.to(control.device), dataset, plan.training, objective, control)
+    for model in (network, teacher.network if teacher else None):
+        if model is not None:
+            model.cpu()
     flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
     return Trainee(
         plan=replace(plan, training=trained.recipe),
@@ -159,19 +164,26 @@ def _recorded_trainee(plan: ModelPlan, model: RecordedModel) -> Trainee:
     )
 
 
-def objective_of(dataset: Dataset, recipe: TrainingRecipe, teacher: Trainee | None) -> Objective:
+def objective_of(
+    dataset: Dataset,
+    recipe: TrainingRecipe,
+    teacher: Trainee | None,
+    device: torch.device = CPU,
+) -> Objective:
     """Choose what a network is trained towards.
 
     Args:
         dataset: The data.
         recipe: Smoothing, balance, temperature, and the share of labels beside a teacher.
         teacher: Whom to imitate; without one the labels are learned.
+        device: Where the network is trained; a teacher that is a network goes there.
 
     Returns:
         The loss of a batch.
     """
     scale = target_scale(dataset)[1]
-    targets, own = torch.from_numpy(dataset.train.targets), task_of(dataset)
+    targets, own = tensor_of(dataset.train.targets).to(device), task_of(dataset)
+    weights = class_weights(dataset) if recipe.balance else None
     if own is not None and own.loss is not None:
         labels = learn(own.loss, targets)
     else:
@@ -179,15 +191,15 @@ def objective_of(dataset: Dataset, recipe: TrainingRecipe, teacher: Trainee | No
             dataset.goal,
             targets,
             label_smoothing=recipe.label_smoothing,
-            class_weights=class_weights(dataset) if recipe.balance else None,
+            class_weights=None if weights is None else weights.to(device),
             scale=scale,
         )
     if teacher is None:
         return labels
     answers = (
-        running(network_of(teacher), recipe.arithmetic)
+        running(network_of(teacher).to(device), recipe.arithmetic)
         if teacher.recorded is None
-        else recorded(torch.from_numpy(teacher.recorded.train))
+        else recorded(torch.from_numpy(teacher.recorded.train).to(device))
     )
     imitation = distillation(dataset.goal, answers, recipe.temperature, scale=scale)
     return mixed(labels, imitation, recipe.label_share) if recipe.label_share else imitation
@@ -222,7 +234,7 @@ def build(plan: ModelPlan, dataset: Dataset, seed: int) -> nn.Module:
     make = network_maker(plan, dataset)
     network = initialize(make, seed, plan.name)
     if isinstance(network, Scaled):
-        network.learn_scaling(torch.from_numpy(dataset.train.inputs))
+        network.learn_scaling(tensor_of(sample(dataset.train.inputs, SCALING_BYTES)))
     if dataset.goal == "regression" and task_of(dataset) is None:
         return Rescaled(network, *target_scale(dataset))
     return network

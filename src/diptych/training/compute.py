@@ -22,11 +22,11 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | None) -> torch.device:
     """Find a device to train on.
 
     Args:
-        name: ``cpu``, ``cuda`` or ``cuda:1``.
+        name: ``cpu``, ``cuda`` or ``cuda:1``; None for the fastest.
 
     Returns:
         The device.
@@ -34,6 +34,8 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: If there is no such device here.
     """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:

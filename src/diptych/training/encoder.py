@@ -155,8 +155,8 @@ def _opened(
     )
     told = replace(dataset, train=train, validation=validation, test=test)
     if dataset.goal != "regression":
-        return encoder, told
-    return Rescaled(encoder, *target_scale(dataset)), told
+        return encoder.to(control.device), told
+    return Rescaled(encoder, *target_scale(dataset)).to(control.device), told
 
 
 def _in_tokens(

@@ -136,7 +136,8 @@ def ordered_cross_entropy(label_smoothing: float, class_weights: Tensor | None =
 
     def loss(logits: Tensor, wanted: Tensor) -> Tensor:
         below = logits.softmax(1).cumsum(1)
-        wanted_below = (wanted[:, None] <= torch.arange(logits.shape[1])).to(below.dtype)
+        steps = torch.arange(logits.shape[1], device=logits.device)
+        wanted_below = (wanted[:, None] <= steps).to(below.dtype)
         distance = ((below - wanted_below) ** 2).sum(1).mean()
         return entropy(logits, wanted) + distance
 

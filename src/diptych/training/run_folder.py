@@ -66,6 +66,19 @@ class RunFolder:
         for old in self.checkpoints()[KEPT:]:
             old.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Remove what an earlier run left.
+
+        Raises:
+            StorageError: If it cannot be removed.
+        """  # noqa: DOC501  storage_error makes it
+        try:
+            for old in self.checkpoints():
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        self.records.rewind(-1)
+
     def latest(self) -> Checkpoint | None:
         """Read the last checkpoint that is whole.
 

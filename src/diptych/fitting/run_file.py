@@ -1,0 +1,74 @@
+"""`run.json`: what a training was asked for, so that it can go on in another process."""
+
+from pathlib import Path
+
+import msgspec
+
+from diptych.core.errors import ConfigError
+from diptych.core.files import write_atomic
+from diptych.core.specs import Value
+from diptych.core.values import Goal
+from diptych.fitting.recipe import FitRecipe
+
+NAME = "run.json"
+FORMAT = 1
+
+
+class RunFile(Value):
+    """The request: `data` is a built-in name or an absolute path, None where it was handed over.
+
+    `task` is the name of a user's own task, which has to be given again; the other settings are
+    those of a training. `seconds` is its time limit.
+    """
+
+    data: str | None
+    out: str
+    seed: int
+    recipe: FitRecipe
+    seconds: float | None = None
+    label: str | None = None
+    goal: Goal | None = None
+    order: tuple[str, ...] | None = None
+    image_size: int | None = None
+    skip_unreadable: bool = False
+    task: str | None = None
+    device: str | None = None
+    format: int = FORMAT
+
+
+def write(folder: Path, run: RunFile) -> None:
+    """Write a request into a run's folder.
+
+    Args:
+        folder: The folder, which exists.
+        run: The request.
+    """
+    write_atomic(folder / NAME, msgspec.json.format(msgspec.json.encode(run), indent=2))
+
+
+def read(folder: Path) -> RunFile:
+    """Read the request of a run.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        The request.
+
+    Raises:
+        ConfigError: If there is none, or it is of another version.
+    """
+    try:
+        run = msgspec.json.decode((folder / NAME).read_bytes(), type=RunFile)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} is not a run's folder: it has no {NAME}", "give the folder ending in .run"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{folder / NAME} cannot be used: {error}", "start anew") from error
+    if run.format != FORMAT:
+        raise ConfigError(
+            f"{folder} is of run format {run.format}, not {FORMAT}",
+            "go on with the version of diptych that wrote it",
+        )
+    return run
