@@ -104,9 +104,8 @@ class AutoGluon(Boosting):
 
         task, table = SETS[name], pd.read_csv(data / "train.csv")
         with TemporaryDirectory() as folder:
-            predictor = TabularPredictor(
-                label=task.label, eval_metric=METRICS[task.score], path=folder, verbosity=1
-            )
+            settings = {"path": folder, "verbosity": 1, "learner_kwargs": {"random_state": seed}}
+            predictor = TabularPredictor(task.label, eval_metric=METRICS[task.score], **settings)
             predictor.fit(table, presets="medium_quality", time_limit=60 * task.minutes)
             predictor.clone_for_deployment(str(out / "model"))
 

@@ -1,8 +1,8 @@
 """Claim: none of ours; what a user would take instead of Diptych, on the same test rows.
 
 Hardware: any; printed. n: the whole test split; single calls one after another, one thread (for
-a comparison by turns see `tasks.race`); three seeds, AutoGluon one. Source: this script, which
-makes a virtual environment for each peer with the versions below and runs it there.
+a comparison by turns see `tasks.race`); three seeds. Source: this script, which makes a
+virtual environment for each peer with the versions below and runs it there.
 
 Usage, from benchmarks/: python -m tasks.peers [SET ...] [--work FOLDER]. What is finished is not
 run again.
@@ -27,7 +27,7 @@ ENVIRONMENTS = {
 TEXTS = {"fasttext": "fasttext", "fasttext-quantized": "fasttext", "tfidf-logistic": "scikit"}
 TABLES = {"hist-gradient-boosting": "scikit", "lightgbm": "scikit", "autogluon": "autogluon"}
 PEERS = {"audio": {"mlperf-tiny-dscnn": "litert"}, "text": TEXTS, "table": TABLES}
-ONE_SEED = {"autogluon", "mlperf-tiny-dscnn"}
+ONE_SEED = {"mlperf-tiny-dscnn"}
 
 
 def environment(name: str, work: Path) -> Path:

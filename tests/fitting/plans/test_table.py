@@ -74,7 +74,14 @@ def test_many_columns_get_few_features_each(numbers: int, words: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [TabularConfig(), TabularConfig(widths=(64, 64), members=4)])
+@pytest.mark.parametrize(
+    "config",
+    [
+        TabularConfig(),
+        TabularConfig(embedding="periodic"),
+        TabularConfig(widths=(64, 64), members=4),
+    ],
+)
 def test_the_estimate_of_the_size_is_near_the_size(config: TabularConfig) -> None:
     spec = table_of(dataset(10))
     network = Tabular(config, spec, 2)

@@ -21,6 +21,9 @@ SPEC = TableSpec(
     )
 )
 SMALL = TabularConfig(widths=(32, 32), pieces=8, number_width=4, category_width=4)
+PERIODIC = TabularConfig(
+    widths=(32, 32), pieces=8, number_width=4, category_width=4, embedding="periodic", waves=6
+)
 ENSEMBLE = TabularConfig(widths=(32, 32), pieces=8, number_width=4, category_width=4, members=4)
 
 
@@ -87,8 +90,9 @@ def test_a_missing_number_is_a_feature_of_its_own() -> None:
     assert numbers([np.nan, np.nan])(torch.tensor([[3.0]])).tolist() == [[0, 0, 0, 0, 0]]
 
 
-def test_training_and_answering_embed_numbers_alike() -> None:
-    network = build(SMALL).numbers
+@pytest.mark.parametrize("config", [SMALL, PERIODIC])
+def test_training_and_answering_embed_numbers_alike(config: TabularConfig) -> None:
+    network = build(config).numbers
     batch = rows(50)
     torch.testing.assert_close(network.train()(batch), network.eval()(batch))
 
@@ -122,8 +126,16 @@ def learned(config: TabularConfig) -> tuple[Tabular, Tensor]:
     return network.eval(), batch
 
 
+def test_a_missing_number_has_no_waves() -> None:
+    network = build(PERIODIC).numbers
+    network.weight.data[:, -1] = 0
+    missing = network(torch.full((1, 4), np.nan))
+    assert torch.equal(missing, torch.zeros_like(missing))
+    assert network(rows(5)).abs().max() > 0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [SMALL, ENSEMBLE])
+@pytest.mark.parametrize("config", [SMALL, PERIODIC, ENSEMBLE])
 def test_every_runtime_computes_the_same_also_of_missing_and_huge_values(
     config: TabularConfig, tmp_path: Path
 ) -> None:

@@ -139,15 +139,13 @@ def fitted(spec: TableSpec, shape: TabularConfig) -> TabularConfig:
     """
     words = sum(isinstance(column, CategoryColumn) for column in spec.columns)
     numbers = max(1, len(spec.columns) - words)
-    return TabularConfig(
-        widths=shape.widths,
-        members=shape.members,
+    return replace(
+        shape,
         pieces=min(shape.pieces, max(LEAST_PIECES, NUMBER_PIECES // numbers)),
         number_width=min(shape.number_width, max(LEAST_WIDTH, NUMBER_FEATURES // numbers)),
         category_width=min(
             shape.category_width, max(LEAST_WIDTH, CATEGORY_FEATURES // max(1, words))
         ),
-        dropout=shape.dropout,
     )
 
 
@@ -165,7 +163,9 @@ def estimated_int8_bytes(config: TabularConfig, spec: TableSpec, outputs: int) -
     words = [column for column in spec.columns if isinstance(column, CategoryColumn)]
     numbers = len(spec.columns) - len(words)
     cuts = numbers * config.pieces
-    embedded = (cuts + 2 * numbers) * config.number_width + 2 * cuts
+    places = cuts if config.embedding == "knots" else 2 * numbers * config.waves
+    embedded = (places + 2 * numbers) * config.number_width + 2 * cuts
+    embedded += 0 if config.embedding == "knots" else cuts + numbers * (1 + config.waves)
     embedded += sum(1 + len(column.values) for column in words) * config.category_width
     features = numbers * config.number_width + len(words) * config.category_width
     widths = (features, *config.widths)

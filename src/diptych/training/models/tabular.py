@@ -1,12 +1,13 @@
 """A network for rows of a table: embedded numbers and words, and a perceptron of several members.
 
-A number becomes its place between knots, one value from 0 to 1 per piece, and these a few learned
-features: a bent line each, with no harm from outliers or skew. A missing number has a feature of
-its own. Members share all weights but the sign with which each takes a feature, and their heads;
-they are trained side by side and answer with their mean.
+A number becomes its place between knots, one value from 0 to 1 per piece, or waves of it
+(`periodic`), and these a few learned features, with no harm from outliers or skew. A missing number
+has a feature of its own. Members share all weights but the sign with which each takes a feature,
+and their heads; they are trained side by side and answer with their mean.
 
-Shapes: N rows, C columns, of these A numbers or dates and B categories, T pieces, D features of a
-number, E features of a word, F = A D + B E features, M members, W width, K outputs.
+Shapes: N rows, C columns, of these A numbers or dates and B categories, T pieces, P places (T
+pieces or 2 V waves), D features of a number, E features of a word, F = A D + B E features, M
+members, W width, K outputs.
 
 Source: Y. Gorishniy et al., "On embeddings for numerical features in tabular deep learning", 2022
 (piecewise linear encoding), and "TabM", 2024 (the variant with one adapter before a shared
@@ -15,16 +16,18 @@ perceptron). Changed: knots also between rare values; missing and unseen values.
 
 import math
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from msgspec import Meta
+from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
 from diptych.core.specs import CategoryColumn, TableSpec, Value
 from diptych.training.models.knots import knots
+from diptych.training.models.periodic import Periodic
 
 Width = Annotated[int, Meta(ge=1, le=4096)]
 LARGEST = 1e37
@@ -35,13 +38,17 @@ class TabularConfig(Value, tag_field="name", tag="tabular"):
     """The shape of a network.
 
     `widths` are those of the hidden layers. A number is cut into `pieces` and becomes
-    `number_width` features, a word `category_width`. `members` is the size of the ensemble.
-    `dropout` is the share of hidden values that are left out in training.
+    `number_width` features, a word `category_width`. An embedding by ``periodic`` makes `waves` of
+    each number, first of frequencies that deviate from 0 by `wave_deviation`. `members` is the size
+    of the ensemble. `dropout` is the share of hidden values that are left out in training.
     """
 
     widths: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=16)] = (256, 256)
     members: Annotated[int, Meta(ge=1, le=256)] = 1
     pieces: Annotated[int, Meta(ge=1, le=1024)] = 64
+    embedding: Literal["knots", "periodic"] = "knots"
+    waves: Annotated[int, Meta(ge=1, le=1024)] = 24
+    wave_deviation: Annotated[float, Meta(gt=0.0, le=100.0)] = 0.1
     number_width: Width = 16
     category_width: Width = 8
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.1
@@ -56,14 +63,7 @@ class TabularConfig(Value, tag_field="name", tag="tabular"):
             The scaled shape.
         """
         widths = tuple(FILLING * max(1, round(width * factor / FILLING)) for width in self.widths)
-        return TabularConfig(
-            widths=widths,
-            members=self.members,
-            pieces=self.pieces,
-            number_width=self.number_width,
-            category_width=self.category_width,
-            dropout=self.dropout,
-        )
+        return replace(self, widths=widths)
 
 
 class Tabular(nn.Module):
@@ -144,7 +144,12 @@ class Numbers(nn.Module):
         self.register_buffer("places", torch.tensor(places))
         self.register_buffer("starts", torch.zeros(count, pieces))
         self.register_buffer("slopes", torch.zeros(count, pieces))
-        self.weight = nn.Parameter(torch.randn(count, pieces + 1, width) / math.sqrt(pieces))
+        self.periodic: Periodic | None = None
+        if config.embedding == "periodic":
+            self.periodic = Periodic(count, pieces, config.waves, config.wave_deviation)
+        places_of_one = pieces if self.periodic is None else 2 * config.waves
+        weight = torch.randn(count, places_of_one + 1, width) / math.sqrt(places_of_one)
+        self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(count, width))
 
     def forward(self, columns: Tensor) -> Tensor:
@@ -153,7 +158,10 @@ class Numbers(nn.Module):
         missing = values.isnan()
         values = torch.where(missing, self.starts[:, 0], values).clamp(-LARGEST, LARGEST)
         pieces = ((values[..., None] - self.starts) * self.slopes).clamp(0, 1)  # (N, A, T)
-        places = torch.cat([pieces, missing[..., None].float()], 2)  # (N, A, T + 1)
+        if self.periodic is not None:
+            waves = self.periodic(pieces)  # (N, A, 2 V)
+            pieces = torch.where(missing[..., None], 0.0, waves)
+        places = torch.cat([pieces, missing[..., None].float()], 2)  # (N, A, P + 1)
         if self.training:
             features = torch.einsum("nat,atd->nad", places, self.weight)
         else:  # in float also where products of matrices are in 8 bits, which are too few here
@@ -169,7 +177,10 @@ class Numbers(nn.Module):
         self.starts.zero_()
         self.slopes.zero_()
         for place, column in enumerate(self.places.tolist()):
-            cuts = torch.from_numpy(knots(rows[:, column], self.starts.shape[1])).float()
+            found = knots(rows[:, column], self.starts.shape[1])
+            if self.periodic is not None:
+                self.periodic.learn_heights(place, rows[:, column], found)
+            cuts = torch.from_numpy(found).float()
             if len(cuts) > 1:
                 self.starts[place] = cuts[0]
                 self.starts[place, : len(cuts) - 1] = cuts[:-1]
