@@ -104,24 +104,31 @@ def _lines(manifest: Manifest, rows: list[Row], y: Any, palette: Palette, width:
     alt = require("altair", EXTRA)
     unit, seconds = _time(manifest)
     longest = max(one.seconds for one in manifest.curves) / seconds
+    domain = [0, 1.02 * longest or 1.0]
+    encoded = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X(
+            "time:Q",
+            title=f"{unit} of training",
+            scale=alt.Scale(domain=domain, nice=False),
+            axis=alt.Axis(grid=False, tickCount=6),
+        ),
+        y=y,
+        color=_color(manifest, palette, width),
+    )
+    ends = encoded.transform_filter("datum.end").mark_point(filled=True, size=42, opacity=1)
+    return alt.layer(encoded.mark_line(strokeWidth=1.8, strokeJoin="round"), ends)
+
+
+def _color(manifest: Manifest, palette: Palette, width: int) -> Any:  # noqa: ANN401
+    """Give each model its color; the legend takes as many lines as the names need."""
+    alt = require("altair", EXTRA)
     models = list(dict.fromkeys(short(one.model) for one in manifest.curves))
     colors = [palette.left, palette.right, *palette.more, palette.muted]
     scale = alt.Scale(domain=models, range=[colors[i % len(colors)] for i in range(len(models))])
     widest = NAME_WIDTH + LETTER_WIDTH * max(len(model) for model in models)
     columns = max(1, width // widest)
     legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=2.4, symbolSize=220, columns=columns)
-    encoded = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X(
-            "time:Q",
-            title=f"{unit} of training",
-            scale=alt.Scale(domain=[0, 1.02 * longest], nice=False),
-            axis=alt.Axis(grid=False, tickCount=6),
-        ),
-        y=y,
-        color=alt.Color("model:N", scale=scale, legend=legend),
-    )
-    ends = encoded.transform_filter("datum.end").mark_point(filled=True, size=42, opacity=1)
-    return alt.layer(encoded.mark_line(strokeWidth=1.8, strokeJoin="round"), ends)
+    return alt.Color("model:N", scale=scale, legend=legend)
 
 
 def _rows(manifest: Manifest, value: Callable[[CurvePoint], float | None]) -> list[Row]:
@@ -162,4 +169,4 @@ def ticks(low: float, high: float) -> list[float]:
         chosen = [step for step in steps if low <= step <= high]
         if len(chosen) <= MOST_TICKS:
             break
-    return chosen
+    return chosen[:: -(-len(chosen) // MOST_TICKS) or 1]
