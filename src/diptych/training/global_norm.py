@@ -1,0 +1,173 @@
+"""Batch norm over the batch of a whole team, for the time in which a network is trained by one.
+
+The statistics of each process's share are gathered and put together, and so are the sums that
+their gradients need; so the result is that of one process with the whole batch, up to rounding.
+torch's own `SyncBatchNorm` computes the same, but not on a processor.
+
+Shapes: n items of a share, C channels, ... places, R processes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Gather = Callable[[Tensor], Tensor]
+"""A tensor (K,) of each process, the same K for all, to (R, K)."""
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class GlobalNorm(nn.Module):
+    """A batch norm with the weights and buffers of another, under the same names.
+
+    Args:
+        norm: The other; it is given back by `origin`.
+        gather: Every process calls it with its own tensor; shares are of one size.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(self, norm: nn.modules.batchnorm._BatchNorm, gather: Gather) -> None:
+        super().__init__()
+        self._origin = (norm,)
+        self.gather, self.eps, self.momentum = gather, norm.eps, norm.momentum
+        self.weight, self.bias = norm.weight, norm.bias
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(norm, name))
+        self.train(norm.training)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalize each channel.
+
+        Args:
+            inputs: (n, C) or (n, C, ...).
+
+        Returns:
+            The same shape.
+        """
+        mean, var = self.running_mean, self.running_var
+        if self.training or mean is None or var is None:
+            return self._by_batch(inputs)
+        return functional.batch_norm(inputs, mean, var, self.weight, self.bias, eps=self.eps)
+
+    def origin(self) -> nn.modules.batchnorm._BatchNorm:
+        """Give the batch norm that this one stands for.
+
+        Returns:
+            It, with the weights and buffers as they are now.
+        """
+        norm = self._origin[0]
+        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            setattr(norm, name, getattr(self, name))
+        return norm.train(self.training)
+
+    def _by_batch(self, inputs: Tensor) -> Tensor:
+        outputs, mean, var, count = _GlobalNormFunction.apply(  # type: ignore[no-untyped-call]
+            inputs, self.weight, self.bias, self.eps, self.gather
+        )
+        if self.training:
+            self._remember(mean, var * (count / max(count - 1, 1)))
+        normalized: Tensor = outputs
+        return normalized
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, var: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None:
+            return
+        share = self.momentum
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            share = 1.0 / float(self.num_batches_tracked) if share is None else share
+        self.running_mean.lerp_(mean, share or 0.0)
+        self.running_var.lerp_(var, share or 0.0)
+
+
+class _GlobalNormFunction(torch.autograd.Function):
+    """Normalizes a share by the statistics of all shares."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401  torch's own
+        inputs: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        gather: Gather,
+    ) -> tuple[Tensor, Tensor, Tensor, int]:
+        channels = inputs.shape[1]
+        kept = torch.zeros(2, channels, device=inputs.device)  # asks for float32, stays as it is
+        own = torch.cat(torch.ops.aten.batch_norm_update_stats(inputs, kept[0], kept[1], 0.0))
+        all_own = gather(own)  # (R, 2C)
+        means, variances = all_own[:, :channels], all_own[:, channels:]
+        mean = means.mean(0)
+        var = variances.mean(0) + (means - mean).square().mean(0)
+        count = inputs.numel() // channels * len(all_own)
+        ctx.save_for_backward(inputs, weight, mean, (var + eps).rsqrt())
+        ctx.eps, ctx.gather, ctx.count = eps, gather, count
+        ctx.mark_non_differentiable(mean, var)
+        outputs = functional.batch_norm(inputs, mean, var, weight, bias, eps=eps)
+        return outputs, mean, var, count
+
+    @staticmethod
+    def backward(
+        ctx: Any,  # noqa: ANN401  torch's own
+        gradient: Tensor,
+        *unused: object,
+    ) -> tuple[Tensor | None, ...]:
+        inputs, weight, mean, scale = ctx.saved_tensors
+        factor = torch.ones_like(mean) if weight is None else weight
+        by_input, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, inputs, factor, None, None, mean, scale, True, ctx.eps, [True, True, True]
+        )
+        own = torch.cat((by_weight, by_bias))
+        all_own = ctx.gather(own)  # (R, 2C)
+        # What the own share's gradient lacks: it took its own means for those of the team.
+        excess = (own * len(all_own) - all_own.sum(0)) / ctx.count
+        excess_weight, excess_bias = excess.split(len(mean))
+        slope = factor * scale.square() * excess_weight
+        offset = factor * scale * excess_bias - mean * slope
+        shape = (1, -1) + (1,) * (inputs.dim() - 2)
+        by_input += torch.addcmul(
+            offset.to(inputs.dtype).view(shape), inputs, slope.to(inputs.dtype).view(shape)
+        )
+        if weight is None:
+            return by_input, None, None, None, None
+        return by_input, by_weight, by_bias, None, None
+
+
+def globalize(network: nn.Module, gather: Gather) -> None:
+    """Let a network's batch norms look at the batch of the whole team, in place.
+
+    Args:
+        network: The names in its `state_dict` stay the same.
+        gather: Gathers a tensor of each process.
+    """
+    made: dict[nn.Module, nn.Module] = {}
+    for parent, name, norm in _children(network, BATCH_NORMS):
+        setattr(parent, name, made.setdefault(norm, GlobalNorm(norm, gather)))
+
+
+def localize(network: nn.Module) -> None:
+    """Put a network's own batch norms back, in place.
+
+    Args:
+        network: From :func:`globalize`.
+    """
+    for parent, name, norm in _children(network, (GlobalNorm,)):
+        setattr(parent, name, norm.origin())
+
+
+def _children(
+    network: nn.Module, kinds: tuple[type[nn.Module], ...]
+) -> list[tuple[nn.Module, str, Any]]:
+    return [
+        (parent, name, child)
+        for parent in network.modules()
+        for name, child in parent.named_children()
+        if type(child) in kinds
+    ]
