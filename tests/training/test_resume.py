@@ -117,7 +117,7 @@ def assert_same(first: TrainedNetwork, second: TrainedNetwork) -> None:
     [
         {},
         {"optimizer": "adamw", "learning_rate": 0.01, "averaging": 0.9},
-        {"optimizer": "muon", "schedule": "cosine"},
+        {"optimizer": "muon", "schedule": "cosine", "learning_rate": None},
         {"optimizer": "schedule-free", "learning_rate": 0.01},
         {"arithmetic": "bf16", "accumulation": 2, "schedule": "one-cycle", "mixup": 0.3},
     ],

@@ -18,6 +18,7 @@ from diptych.training.control import RunControl
 from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
 from diptych.training.objectives import Objective
+from diptych.training.rates import with_rate
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
 from diptych.training.resume import capture, go_on
@@ -56,7 +57,9 @@ class Run:
         seed = derive(control.seed, control.name, "batches")
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         kept = self.folder.latest() if self.folder else None
-        self.recipe = kept.position.recipe if kept else recipe
+        self.recipe = (
+            kept.position.recipe if kept else with_rate(network, recipe, objective, self.feed)
+        )
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.progress = Progress(max(1, round(recipe.epochs * self.feed.steps_per_epoch)))
         self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
