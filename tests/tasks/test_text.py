@@ -23,6 +23,7 @@ from diptych.tasks.text import (
     TOKENIZER,
     encode,
     load,
+    pieces,
     preparer,
     speller,
 )
@@ -49,6 +50,14 @@ def changed(**fields: object) -> dict[str, bytes]:
 def with_vocabulary(vocabulary: dict[str, int]) -> dict[str, bytes]:
     model = msgspec.json.decode(ASSETS[TOKENIZER])["model"]
     return changed(model=model | {"vocab": vocabulary, "merges": []})
+
+
+def test_pieces_are_spelled_as_the_tokens_that_texts_become() -> None:
+    spelled = pieces(SPEC, ASSETS)
+    assert len(spelled) == SPEC.vocabulary
+    assert spelled[:2] == ("", "")
+    tokens = PREPARE("the cat reddish")
+    assert "".join(spelled[token] for token in tokens) == "▁the▁cat▁reddish"
 
 
 def test_a_text_becomes_tokens_and_then_padding() -> None:

@@ -26,6 +26,7 @@ from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.loop import train_network
 from diptych.training.models import NETWORKS, OwnConfig
 from diptych.training.models.rescaled import Rescaled, target_scale
+from diptych.training.models.spelling import fold_spelling, teach_spelling
 from diptych.training.objectives import Objective, learn, learn_labels, mixed
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
@@ -135,6 +136,7 @@ def train_model(
     for model in (network, teacher.network if teacher else None):
         if model is not None:
             model.cpu()
+    fold_spelling(network)
     flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
     return Trainee(
         plan=replace(plan, training=trained.recipe),
@@ -235,6 +237,7 @@ def build(plan: ModelPlan, dataset: Dataset, seed: int) -> nn.Module:
     network = initialize(make, seed, plan.name)
     if isinstance(network, Scaled):
         network.learn_scaling(tensor_of(sample(dataset.train.inputs, SCALING_BYTES)))
+    teach_spelling(network, dataset)
     if dataset.goal == "regression" and task_of(dataset) is None:
         return Rescaled(network, *target_scale(dataset))
     return network

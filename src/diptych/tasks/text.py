@@ -158,6 +158,24 @@ def speller(assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
     return spell
 
 
+def pieces(spec: TextSpec, assets: Assets) -> tuple[str, ...]:
+    """List how the pieces are spelled that a network knows.
+
+    Args:
+        spec: The vocabulary.
+        assets: Holds the tokenizer.
+
+    Returns:
+        One for each number of the vocabulary, with ``▁`` in front of those that begin a word;
+        nothing for padding and the unknown token.
+
+    Raises:
+        BundleError: If the tokenizer is absent, damaged or too large.
+    """
+    words = {number: word for word, number in _vocabulary(_content(assets)).items()}
+    return tuple(words[n] if n > UNKNOWN_TOKEN else "" for n in range(spec.vocabulary))
+
+
 def _row(tokens: Sequence[int], spec: TextSpec) -> np.ndarray:
     """Return int32 (L,): pieces after the vocabulary's end are unknown, then comes padding."""
     row = np.zeros(spec.tokens, dtype=np.int32)
