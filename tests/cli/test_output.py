@@ -166,6 +166,16 @@ def test_on_a_terminal_there_are_bars_and_names_are_shown_as_they_are(
     assert capsys.readouterr().out == ""
 
 
+def test_the_time_left_of_a_run_that_goes_on_is_told_by_its_own_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ticks = iter(range(1000))
+    with progress(clock=lambda: float(next(ticks))) as report:
+        for done in range(60, 68):
+            report(Step(stage="teacher", done=done, total=100))
+    assert lines(capsys) == ["teacher: 65 %, 35 s left"]
+
+
 def test_in_80_columns_the_whole_note_of_a_training_stands_beside_its_bar(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

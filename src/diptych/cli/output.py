@@ -98,28 +98,30 @@ def _bar_reporter(bars: Progress) -> Reporter:
 
     def report(step: Step) -> None:
         if step.stage not in tasks:
-            tasks[step.stage] = bars.add_task(step.stage, total=step.total, note="")
+            tasks[step.stage] = bars.add_task(
+                step.stage, total=step.total, completed=int(step.done), note=step.note
+            )
         bars.update(tasks[step.stage], completed=step.done, total=step.total, note=step.note)
 
     return report
 
 
 def _line_reporter(clock: Callable[[], float]) -> Reporter:
-    started: dict[str, float] = {}
+    started: dict[str, tuple[float, float]] = {}
     shown: dict[str, float] = {}
 
     def report(step: Step) -> None:
         now = clock()
-        begin = started.setdefault(step.stage, now)
+        begin, first = started.setdefault(step.stage, (now, step.done))
         if step.done >= step.total:
             started.pop(step.stage)
             shown.pop(step.stage, None)
             _line(step, f"done in {duration(now - begin)}")
         elif now - shown.get(step.stage, begin) >= PLAIN_LINE_EVERY_S:
             shown[step.stage] = now
-            share = step.done / step.total
-            left = f"{duration((now - begin) * (1 - share) / share)} left" if share > 0 else ""
-            _line(step, f"{100 * share:.0f} %", left)
+            done, left = step.done - first, step.total - step.done
+            left_s = f"{duration((now - begin) * left / done)} left" if done > 0 else ""
+            _line(step, f"{100 * step.done / step.total:.0f} %", left_s)
 
     return report
 
