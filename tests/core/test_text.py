@@ -6,7 +6,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from diptych.core.errors import ConfigError
-from diptych.core.text import duration, nearest, number, parse_duration, quantity, size
+from diptych.core.text import (
+    duration,
+    nearest,
+    number,
+    parse_duration,
+    parse_size,
+    quantity,
+    size,
+)
 
 SCALES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -136,3 +144,15 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
 def test_any_text_is_a_duration_or_refused(text: str) -> None:
     with suppress(ConfigError):
         assert 0 < parse_duration(text) < math.inf
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["", "B", "kB", "MB", " gb "]))
+def test_a_size_is_its_number_times_its_unit(amount: int, unit: str) -> None:
+    assert parse_size(f"{amount}{unit}") == amount * SCALES[unit.strip().upper() or "B"]
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1e3", "nan", "inf", "5TB", ".", "9" * 400])
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a size") as raised:
+        parse_size(text)
+    assert raised.value.hint == "write it such as 500MB or 20GB"

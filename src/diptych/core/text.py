@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from diptych.core.errors import ConfigError
 
 SIZES = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
+SIZE = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(GB|MB|KB|B|)\s*")
 DURATIONS_S = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 DURATION = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|sec|m|min|h|)\s*")
 
@@ -114,3 +115,23 @@ def parse_duration(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise ConfigError(f"{text!r} is not a duration", "write it such as 90s, 25m or 1.5h")
     return seconds
+
+
+def parse_size(text: str) -> int:
+    """Read a size.
+
+    Args:
+        text: A number with ``B``, ``KB``, ``MB`` or ``GB``, such as ``20GB``; plain numbers are
+            bytes.
+
+    Returns:
+        Bytes, zero or more.
+
+    Raises:
+        ConfigError: If it is not a size.
+    """
+    match = SIZE.fullmatch(text.upper())
+    amount = float(match.group(1)) * dict(SIZES).get(match.group(2), 1.0) if match else math.inf
+    if amount == math.inf:
+        raise ConfigError(f"{text!r} is not a size", "write it such as 500MB or 20GB")
+    return round(amount)

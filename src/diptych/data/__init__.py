@@ -1,5 +1,6 @@
 """Users' data: read their formats, infer the task, split, check; numpy and pyarrow only."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from diptych.core.progress import Reporter, silent
 from diptych.core.values import Dataset
 from diptych.data.assemble import assemble
 from diptych.data.builtin import read_builtin
+from diptych.data.cache import read_cached
+from diptych.data.cache_folder import cache_folder
 from diptych.data.folders import read_folders
 from diptych.data.idx import read_idx
 from diptych.data.own import read_own
@@ -65,7 +68,14 @@ def read_with_facts(
         if options.task is not None:
             return assemble(read_own(Path(source), options.task), options, report)
         kind, path = recognize(source)
-        return assemble(READERS[kind](path, options.target), options, report)
+
+        def make() -> tuple[Dataset, tuple[str, ...]]:
+            return assemble(READERS[kind](path, options.target), options, report)
+
+        folder = cache_folder(os.environ) if options.cache and kind != "builtin" else None
+        if folder is None:
+            return make()
+        return read_cached(kind, path, options, report, make, folder)
     except OSError as error:
         place = error.filename or source
         reason = (error.strerror or str(error)).lower()

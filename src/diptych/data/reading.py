@@ -23,6 +23,7 @@ class Options:
     classes of an ordinal goal from least to most. `spec` with `assets`, as from a bundle, say what
     to prepare items for; by default they are learned, pictures with `image_size` as their side in
     pixels, from 4 to 1,024, if given. A `task` of the user reads and prepares its own items.
+    `cache` says whether what is prepared may be kept for the next time, and taken from there.
     """
 
     seed: int = 0
@@ -34,6 +35,7 @@ class Options:
     assets: Assets = field(default_factory=dict)
     skip_unreadable: bool = False
     task: Task | None = None
+    cache: bool = True
 
     def __post_init__(self) -> None:
         """Check the range of the size.
