@@ -120,8 +120,9 @@ def assert_same(first: TrainedNetwork, second: TrainedNetwork) -> None:
         {"optimizer": "muon", "schedule": "cosine", "learning_rate": None},
         {"optimizer": "schedule-free", "learning_rate": 0.01},
         {"arithmetic": "bf16", "accumulation": 2, "schedule": "one-cycle", "mixup": 0.3},
+        {"freeze_share": 0.4, "layer_decay": 0.1, "averaging": 0.9},
     ],
-    ids=["sgd", "adamw", "muon", "schedule-free", "bf16"],
+    ids=["sgd", "adamw", "muon", "schedule-free", "bf16", "freezing"],
 )
 def test_a_run_killed_at_random_points_ends_bit_for_bit_as_one_that_was_not(
     data: Dataset, tmp_path: Path, changes: dict[str, Any]

@@ -21,7 +21,8 @@ class RunControl:
     """Where a run is computed and kept, what may end it early, and who is told how it goes.
 
     Times are in seconds of `clock`. Where there is a `folder`, the run goes on from its last
-    checkpoint, and leaves one there every `checkpoint_s` and at the end.
+    checkpoint, and leaves one there every `checkpoint_s` and at the end. `fresh` are the names of
+    parameters that a network did not find where it started from.
     """
 
     name: str = "training"
@@ -34,6 +35,7 @@ class RunControl:
     folder: RunFolder | None = None
     checkpoint_s: float = 60.0
     team: Team = SOLO
+    fresh: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

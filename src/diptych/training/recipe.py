@@ -38,6 +38,10 @@ class TrainingRecipe(Value):
     step where it is above 0. Without a `learning_rate` one is looked for, and the recipe that is
     recorded holds it.
 
+    A network that starts from other weights: all but its head, and what it did not find there,
+    waits for `freeze_share` of the run; the rate of the first layers is `layer_decay` of that of
+    the last, and those between are a geometric series.
+
     The aim: `balance` weights classes so that each counts as much as the others. A student adds
     `label_share` of the loss on labels to that of imitation, at a `temperature`.
     """
@@ -54,6 +58,8 @@ class TrainingRecipe(Value):
     label_smoothing: Share = 0.1
     clip: AtLeast0 = 0.0
     averaging: Share = 0.0
+    freeze_share: Share = 0.0
+    layer_decay: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     balance: bool = False
     label_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     variation: Variation | None = None

@@ -17,11 +17,13 @@ from diptych.training.compute import compute_outputs
 from diptych.training.control import RunControl
 from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
+from diptych.training.freezing import Freezing
 from diptych.training.objectives import Objective
+from diptych.training.optimizers import rate_of
 from diptych.training.rates import with_rate
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
-from diptych.training.resume import capture, go_on
+from diptych.training.resume import capture, go_on, latest
 from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
 from diptych.training.stepper import Stepper
 
@@ -56,11 +58,12 @@ class Run:
         self.team, self.folder = control.team, control.folder
         seed = derive(control.seed, control.name, "batches")
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
-        kept = self.folder.latest() if self.folder else None
+        kept = latest(self.folder, self.team)
         self.recipe = (
             kept.position.recipe if kept else with_rate(network, recipe, objective, self.feed)
         )
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
+        self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
         self.progress = Progress(max(1, round(recipe.epochs * self.feed.steps_per_epoch)))
         self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
         self.planned_steps = self.progress.remaining
@@ -86,8 +89,8 @@ class Run:
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor's seconds so far, of earlier parts too."""
-        return self.cpu_before + time.process_time() - self.cpu_started
+        """The processors' seconds so far, of earlier parts too; each process of a team has as many."""
+        return self.cpu_before + self.team.size * (time.process_time() - self.cpu_started)
 
     @property
     def waited_seconds(self) -> float:
@@ -116,8 +119,9 @@ class Run:
         self.stepper.average.keep()
 
     def close(self) -> None:
-        """Stop making batches."""
+        """Stop making batches; whatever was frozen can be trained again."""
         self.feeder.close()
+        self.freezing.at(1.0)
 
     def save(self) -> None:
         """Keep a checkpoint, where there is a folder for it."""
@@ -127,11 +131,20 @@ class Run:
         self.saved_at = self.control.clock()
 
     def _step(self) -> None:
+        if self.freezing.at(self.progress.share):
+            self.stepper.wrap()
         at = (self.progress.share, self.recipe.warmup_share, self.schedule)
         rate = (self.recipe.learning_rate or 0.0) * rate_factor(*at)
         momentum = self.recipe.momentum * momentum_factor(*at)
+        if self.team.size > 1:
+            torch.manual_seed(self._network_seed())
         self.losses.append(self.stepper.take(self.feeder.take(), rate, momentum))
         self.progress.advance()
+
+    def _network_seed(self) -> int:
+        """Return the seed of what this process's network draws in this step."""
+        names = (self.control.name, "network", str(self.team.rank), str(self.progress.step))
+        return derive(self.control.seed, *names)
 
     def _planned(self) -> bool:
         """Look at the time, the loss and the plan; say whether there is a step to take."""
@@ -198,10 +211,8 @@ class Run:
     def _end_epoch(self) -> None:
         """Score the network, and see whether that is enough."""
         self._gather()
-        score = None
-        if self.team.rank == 0:
-            with self.stepper.average.applied():
-                score = self._score()
+        with self.stepper.average.applied():
+            score = self._score()
         self.curve.append(self._point(score))
         self.loss_sum, self.loss_count = 0.0, 0
         self._write(self._report(score))
@@ -212,20 +223,25 @@ class Run:
             self._replan(0)
 
     def _point(self, score: float | None) -> CurvePoint:
+        loss_sum, loss_count = self.team.summed([self.loss_sum, self.loss_count])
         return CurvePoint(
             model=self.control.name,
             epoch=len(self.curve) + 1,
             seconds=self.seconds,
-            loss=self.loss_sum / self.loss_count,
+            loss=loss_sum / loss_count,
             score=score,
         )
 
     def _score(self) -> float | None:
-        split = self.dataset.validation
+        split, team = self.dataset.validation, self.team
         if not len(split):
             return None
-        outputs = compute_outputs(self.network, split.inputs, self.recipe)
-        return float(kind_of(self.dataset).item_scores(outputs, split.targets).mean())
+        own = slice(len(split) * team.rank // team.size, len(split) * (team.rank + 1) // team.size)
+        total = 0.0
+        if own.start < own.stop:
+            outputs = compute_outputs(self.network, split.inputs[own], self.recipe)
+            total = float(kind_of(self.dataset).item_scores(outputs, split.targets[own]).sum())
+        return team.summed([total])[0] / len(split)
 
     def _report(self, score: float | None) -> Record:
         """Tell people how the run stands."""
@@ -237,7 +253,7 @@ class Run:
             samples=step * self.feed.batch_size,
             seconds=seconds,
             loss=sum(self.recent) / len(self.recent) if self.recent else math.nan,
-            rate=self.stepper.optimizer.param_groups[0]["lr"],
+            rate=rate_of(self.stepper.optimizer),
             samples_per_second=step * self.feed.batch_size / seconds if seconds else 0.0,
             waiting_share=self.waited_seconds / seconds if seconds else 0.0,
             score=score,

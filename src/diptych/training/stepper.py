@@ -4,6 +4,7 @@ Shapes: b items of a batch, K outputs.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from diptych.training.checkpoint import Checkpoint, flatten, unflatten
 from diptych.training.compute import autocast, device_of
 from diptych.training.feed import Batch
 from diptych.training.objectives import Objective
-from diptych.training.optimizers import average_of, optimizer_of, set_rate
+from diptych.training.optimizers import average_of, optimizer_of, set_rate, shares_by_depth
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import SOLO, Team
 
@@ -43,14 +44,17 @@ class Stepper:
         if recipe.channels_last is not None:
             layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
             network.to(memory_format=layout)  # type: ignore[call-overload]  # torch allows it
-        forward = team.wrapped(network)
-        self.forward: Callable[[Tensor], Tensor] = (
-            torch.compile(forward, dynamic=False) if recipe.compiled else forward
-        )
-        self.optimizer = optimizer_of(network, recipe)
+        self.team = team
+        self.forward = self._forward()
+        shares = shares_by_depth(network, recipe.layer_decay) if recipe.layer_decay < 1 else None
+        self.optimizer = optimizer_of(network, recipe, shares)
         self.average = average_of(network, self.optimizer, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.arithmetic == "fp16")
         self.parts = recipe.accumulation
+
+    def wrap(self) -> None:
+        """Wrap the network for its team anew, after parts of it were frozen or unfrozen."""
+        self.forward = self._forward()
 
     def take(self, batch: Batch, rate: float, momentum: float) -> Tensor:
         """Take one step; where the memory does not hold it, in more parts.
@@ -70,11 +74,7 @@ class Stepper:
             try:
                 return self._take(batch, rate, momentum)
             except torch.cuda.OutOfMemoryError as error:
-                if self.parts >= len(batch.chosen):
-                    raise TrainingError(
-                        f"{self.device} has no memory for a single item of this network",
-                        "use a smaller network",
-                    ) from error
+                self._check_divisible(len(batch.chosen), error)
             self.parts = min(2 * self.parts, len(batch.chosen))
             self.say(f"out of memory: each batch is computed in {self.parts} parts now")
             torch.cuda.empty_cache()
@@ -107,14 +107,33 @@ class Stepper:
         self.average.load_state_dict(average)
         self.scaler.load_state_dict(numbers["scaler"])
 
+    def _forward(self) -> Callable[[Tensor], Tensor]:
+        forward = self.team.wrapped(self.network)
+        return torch.compile(forward, dynamic=False) if self.recipe.compiled else forward
+
+    def _check_divisible(self, count: int, error: Exception) -> None:
+        """Check that a batch which the memory does not hold can be computed in more parts."""
+        if self.team.size > 1:
+            raise TrainingError(
+                f"{self.device} has no memory for {count // self.parts} items of this network",
+                f"set accumulation = {2 * self.parts} in the recipe",
+            ) from error
+        if self.parts >= count:
+            raise TrainingError(
+                f"{self.device} has no memory for a single item of this network",
+                "use a smaller network",
+            ) from error
+
     def _take(self, batch: Batch, rate: float, momentum: float) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         count = len(batch.chosen)
         total = torch.zeros((), device=self.device)
-        for places in torch.arange(count, device=batch.chosen.device).chunk(self.parts):
+        parts = torch.arange(count, device=batch.chosen.device).chunk(self.parts)
+        for places in parts:
             part = batch if len(places) == count else _part(batch, places)
-            loss = self._loss(part) * (len(places) / count)
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            with nullcontext() if places is parts[-1] else self.team.apart():
+                loss = self._loss(part) * (len(places) / count)
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         set_rate(self.optimizer, rate, momentum)
         if self.recipe.clip:

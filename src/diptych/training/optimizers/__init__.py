@@ -25,6 +25,7 @@ __all__ = [
     "WeightAverage",
     "average_of",
     "optimizer_of",
+    "rate_of",
     "set_rate",
     "shares_by_depth",
 ]
@@ -78,6 +79,19 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> 
             group["momentum"] = momentum
 
 
+def rate_of(optimizer: torch.optim.Optimizer) -> float:
+    """Tell the run's rate, that of a group whose share is 1.
+
+    Args:
+        optimizer: From `optimizer_of`.
+
+    Returns:
+        As it was set last.
+    """
+    group = optimizer.param_groups[0]
+    return float(group["lr"] / group["share"])
+
+
 def _rate(recipe: TrainingRecipe) -> float:
     """Return the rate that stands until the first one is set."""
     return recipe.learning_rate or 0.0
@@ -86,13 +100,18 @@ def _rate(recipe: TrainingRecipe) -> float:
 def _sgd(
     network: nn.Module, recipe: TrainingRecipe, shares: Shares | None
 ) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         parameter_groups(network, recipe.weight_decay, shares),
         lr=_rate(recipe),
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
         fused=True,
     )
+    if recipe.momentum:  # fused steps fail where some parameters of a group have none yet
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _adamw(
