@@ -64,6 +64,7 @@ class Feed:
         self.device = device
         self.num_items = len(inputs)
         self.batch_size = min(recipe.batch_size, len(inputs))
+        team.check(self.batch_size, recipe.accumulation)
         self.steps_per_epoch = len(inputs) // self.batch_size
         items = tensor_of(inputs)
         self.on_device = device.type == "cpu" or _fits(items, device)
@@ -99,7 +100,7 @@ class Feed:
         return self.order
 
     def _mixed(self, inputs: Tensor, chosen: Tensor, generator: torch.Generator) -> Batch:
-        part = self.team.part(len(chosen))
+        part = self.team.part(len(chosen), self.recipe.accumulation)
         if not (self.recipe.mixup or self.recipe.cutmix):
             return Batch(inputs=inputs[part], chosen=chosen[part])
         mixed = mix(inputs, generator, self.recipe.mixup, self.recipe.cutmix)

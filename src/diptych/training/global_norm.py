@@ -13,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Gather = Callable[[Tensor], Tensor]
 """A tensor (K,) of each process, the same K for all, to (R, K)."""
 
+NAMES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class GlobalNorm(nn.Module):
+class GlobalNorm(_BatchNorm):
     """A batch norm with the weights and buffers of another, under the same names.
 
     Args:
@@ -28,17 +30,11 @@ class GlobalNorm(nn.Module):
         gather: Every process calls it with its own tensor; shares are of one size.
     """
 
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
-
-    def __init__(self, norm: nn.modules.batchnorm._BatchNorm, gather: Gather) -> None:
-        super().__init__()
-        self._origin = (norm,)
-        self.gather, self.eps, self.momentum = gather, norm.eps, norm.momentum
-        self.weight, self.bias = norm.weight, norm.bias
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            self.register_buffer(name, getattr(norm, name))
+    def __init__(self, norm: _BatchNorm, gather: Gather) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, affine=norm.affine)
+        self._origin, self.gather = (norm,), gather
+        for name in NAMES:
+            setattr(self, name, getattr(norm, name))
         self.train(norm.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -55,14 +51,14 @@ class GlobalNorm(nn.Module):
             return self._by_batch(inputs)
         return functional.batch_norm(inputs, mean, var, self.weight, self.bias, eps=self.eps)
 
-    def origin(self) -> nn.modules.batchnorm._BatchNorm:
+    def origin(self) -> _BatchNorm:
         """Give the batch norm that this one stands for.
 
         Returns:
             It, with the weights and buffers as they are now.
         """
         norm = self._origin[0]
-        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+        for name in NAMES:
             setattr(norm, name, getattr(self, name))
         return norm.train(self.training)
 

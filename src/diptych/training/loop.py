@@ -36,13 +36,17 @@ def train_network(
         TrainingError: If the loss is not finite or explodes, or the folder holds another run.
     """
     devices = [control.device] if control.device.type == "cuda" else []
-    with compute_threads(recipe.threads), torch.random.fork_rng(devices=devices):
+    with (
+        compute_threads(control.team.threads(recipe.threads)),
+        torch.random.fork_rng(devices=devices),
+    ):
         torch.manual_seed(derive(control.seed, control.name, "network", str(control.team.rank)))
         run = Run(network, dataset, recipe, objective, control)
         try:
             run.go()
         finally:
             run.close()
+            control.team.restored(network)
     network.eval()
     return TrainedNetwork(
         network=network,

@@ -37,7 +37,8 @@ def with_rate(
     numbers = count()
 
     def step(rate: float) -> float:
-        return stepper.take(feed.batch(next(numbers)), rate, recipe.momentum).item()
+        loss = stepper.take(feed.batch(next(numbers)), rate, recipe.momentum).item()
+        return feed.team.summed([loss])[0] / feed.team.size
 
     rate = find_rate(step, low, high, STEPS)
     torch.set_rng_state(before)

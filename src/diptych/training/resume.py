@@ -6,7 +6,9 @@ import torch
 from msgspec import structs
 
 from diptych.core.errors import TrainingError
-from diptych.training.checkpoint import Checkpoint, Position, check_fits
+from diptych.training.checkpoint import Checkpoint, Position, check_fits, decode, encode
+from diptych.training.run_folder import RunFolder
+from diptych.training.team import Team
 
 if TYPE_CHECKING:
     from diptych.training.run import Run
@@ -73,6 +75,23 @@ def go_on(run: "Run", checkpoint: Checkpoint) -> None:
     run.waited_before = at.waited_seconds
     if run.folder is not None and run.team.rank == 0:
         run.folder.records.rewind(at.step)
+
+
+def latest(folder: RunFolder | None, team: Team) -> Checkpoint | None:
+    """Find the last checkpoint of a run.
+
+    Args:
+        folder: The run's; of a team, the first process has it.
+        team: All of it gets the checkpoint.
+
+    Returns:
+        The checkpoint; None if there is none.
+    """
+    kept = folder.latest() if folder else None
+    if team.size == 1:
+        return kept
+    data = team.shared(encode(kept) if kept else b"")
+    return decode(data, "the checkpoint") if data else None
 
 
 def _check_same(run: "Run", at: Position) -> None:

@@ -1,25 +1,67 @@
 """The processes that train one network together; a process on its own is a team of one."""
 
-from torch import nn
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from diptych.core.errors import ConfigError
 
 
 class Team:
-    """A team of one; `training.distributed` has larger ones, with the same methods."""
+    """A team of one; `training.process_team` has larger ones, with the same methods."""
 
     rank = 0
     size = 1
+    local_size = 1
 
-    def part(self, count: int) -> slice:
+    def check(self, batch_size: int, parts: int) -> None:
+        """Check that each process gets as much of a batch as the others.
+
+        Args:
+            batch_size: The size of the whole batch.
+            parts: In how many it is computed, one after the other.
+
+        Raises:
+            ConfigError: If it cannot be shared evenly.
+        """
+        each = self.size * parts
+        if self.size > 1 and batch_size % each:
+            shared = f"{self.size} processes"
+            shared += f" with accumulation = {parts}" if parts > 1 else ""
+            lower = batch_size // each * each
+            raise ConfigError(
+                f"a batch of {batch_size:,} items cannot be shared evenly by {shared}",
+                f"choose batch_size = {lower or each}"
+                + (f" or {lower + each}" if lower else ", or fewer processes"),
+            )
+
+    def part(self, count: int, parts: int = 1) -> slice | Tensor:
         """Say which items of a batch are this process's.
 
         Args:
-            count: The size of the whole batch; a multiple of the team's size.
+            count: The size of the whole batch, which can be shared evenly.
+            parts: The batch is computed in so many; of each, every process has its share.
 
         Returns:
-            A range of places.
+            A range of places, or int64 places.
         """
         each = count // self.size
-        return slice(self.rank * each, (self.rank + 1) * each)
+        if self.size == 1 or parts == 1:
+            return slice(self.rank * each, (self.rank + 1) * each)
+        return torch.arange(count).view(parts, self.size, -1)[:, self.rank].flatten()
+
+    def threads(self, threads: int) -> int:
+        """Say with how many threads this process computes.
+
+        Args:
+            threads: Those of the whole run on this machine.
+
+        Returns:
+            At least 1.
+        """
+        return max(1, threads // self.local_size)
 
     def wrapped(self, network: nn.Module) -> nn.Module:
         """Make a network whose gradients are the team's mean.
@@ -32,6 +74,21 @@ class Team:
         """
         return network
 
+    def restored(self, network: nn.Module) -> None:
+        """Make a network one that computes on its own, in place.
+
+        Args:
+            network: What `wrapped` was given.
+        """
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Let gradients add up in each process for a while.
+
+        Returns:
+            A context; the first gradients after it are shared together with those in it.
+        """
+        return nullcontext()
+
     def agreed(self, number: int) -> int:
         """Decide as the first process does.
 
@@ -42,6 +99,28 @@ class Team:
             What the first one says.
         """
         return number
+
+    def summed(self, numbers: Sequence[float]) -> list[float]:
+        """Add up numbers over the team.
+
+        Args:
+            numbers: As many in each process.
+
+        Returns:
+            The sums, the same in each process.
+        """
+        return list(numbers)
+
+    def shared(self, data: bytes) -> bytes:
+        """Give all processes what the first one has.
+
+        Args:
+            data: Any bytes; those of other processes do not count.
+
+        Returns:
+            The first one's.
+        """
+        return data
 
 
 SOLO = Team()

@@ -1,0 +1,111 @@
+"""Where the processes of a team meet, and who each of them is: told by the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from diptych.core.errors import ConfigError
+
+ADDRESS = "DIPTYCH_MEETING"
+BY_ENVIRONMENT = "env://"
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """Process `rank` of `size` in all, `local_rank` of `local_size` on this machine.
+
+    They meet at the `address`: a ``file://`` all can write, ``tcp://host:port``, or ``env://`` for
+    what torchrun says. A process that waits for another longer than `timeout_s` gives up.
+    """
+
+    address: str
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    timeout_s: float = TIMEOUT_S
+
+    def environment(self) -> dict[str, str]:
+        """Say all of it to a process.
+
+        Returns:
+            The variables that :func:`meeting_of` reads.
+        """
+        return {
+            ADDRESS: self.address,
+            "RANK": str(self.rank),
+            "WORLD_SIZE": str(self.size),
+            "LOCAL_RANK": str(self.local_rank),
+            "LOCAL_WORLD_SIZE": str(self.local_size),
+            "DIPTYCH_TIMEOUT_S": str(self.timeout_s),
+        }
+
+
+def meeting_of(environment: Mapping[str, str]) -> Meeting | None:
+    """Read where to meet, as a supervisor or torchrun says it.
+
+    Args:
+        environment: The process's.
+
+    Returns:
+        The meeting; None for a process on its own.
+
+    Raises:
+        ConfigError: If what it says is not usable.
+    """
+    if "WORLD_SIZE" not in environment:
+        return None
+    rank, size = _number(environment, "RANK"), _number(environment, "WORLD_SIZE")
+    local_rank = _number(environment, "LOCAL_RANK", rank)
+    local_size = _number(environment, "LOCAL_WORLD_SIZE", size)
+    if rank >= size or local_rank >= local_size or local_size > size:
+        raise ConfigError(
+            f"process {rank} of {size} ({local_rank} of {local_size} on this machine) cannot be",
+            "let torchrun set RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE",
+        )
+    address = environment.get(ADDRESS, BY_ENVIRONMENT)
+    if address == BY_ENVIRONMENT:
+        _check_launcher(environment)
+    return Meeting(
+        address=address,
+        rank=rank,
+        size=size,
+        local_rank=local_rank,
+        local_size=local_size,
+        timeout_s=float(environment.get("DIPTYCH_TIMEOUT_S", TIMEOUT_S)),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    if name not in environment and default is not None:
+        return default
+    found = environment.get(name, "")
+    if not found.isdecimal() or len(found) > 9:
+        raise ConfigError(
+            f"{name} is {found!r} in the environment, and WORLD_SIZE is set",
+            "start by torchrun, or unset WORLD_SIZE",
+        )
+    return int(found)
+
+
+def _check_launcher(environment: Mapping[str, str]) -> None:
+    """Check for an address to meet at, and that a restart would not meet the dead.
+
+    torchrun's restarted processes share one store with those before them and may read where these
+    were: they then wait for nobody.
+
+    Raises:
+        ConfigError: If there is none, or it would.
+    """
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        if not environment.get(name):
+            raise ConfigError(
+                f"WORLD_SIZE is set in the environment, and {name} is not",
+                "start by torchrun, or unset WORLD_SIZE",
+            )
+    restarts = environment.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    if restarts != "0" and environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise ConfigError(
+            f"torchrun's {restarts} restarts would look for processes that have ended",
+            "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun",
+        )

@@ -1,0 +1,198 @@
+"""A team of processes: each computes the gradients of its share of every batch, all share the mean.
+
+Numbers go by gloo between processors and by NCCL between graphics processors; process r of a
+machine computes on ``cuda:r``. A process that waits for one that is gone ends with an error: at
+once where the connection breaks, after the meeting's time limit where the other stands still.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from diptych.core.errors import TrainingError
+from diptych.training.compute import find_device
+from diptych.training.global_norm import globalize, localize
+from diptych.training.meeting import Meeting
+from diptych.training.team import Team
+
+
+class LostTeamError(TrainingError):
+    """Another process of the team has ended or stands still."""
+
+
+class ProcessTeam(Team):
+    """The processes that have met, seen from one of them; `join` makes it.
+
+    Args:
+        meeting: Who this process is.
+        device: Where it computes.
+    """
+
+    def __init__(self, meeting: Meeting, device: torch.device) -> None:
+        self.rank, self.size, self.local_size = meeting.rank, meeting.size, meeting.local_size
+        self.device = device
+        self._wrapped: DistributedDataParallel | None = None
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        """Make a network whose gradients, and batch statistics, are the team's.
+
+        Args:
+            network: Holds the weights; it gets those of the first process. Where it was wrapped
+                before, that one is of no use any more.
+
+        Returns:
+            What to call in training.
+        """
+        self._release()
+        globalize(network, self.gathered)
+        wrapped = DistributedDataParallel(
+            network,
+            device_ids=[self.device] if self.device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
+        )
+        wrapped.broadcast_buffers = False  # each process changes them alike
+        self._wrapped = wrapped
+        return wrapped
+
+    def restored(self, network: nn.Module) -> None:
+        """Make a network one that computes on its own, in place.
+
+        Args:
+            network: What `wrapped` was given.
+        """
+        self._release()
+        localize(network)
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Let gradients add up in each process for a while.
+
+        Returns:
+            A context; the first gradients after it are shared together with those in it.
+        """
+        if self._wrapped is None:
+            return super().apart()
+        context: AbstractContextManager[None] = self._wrapped.no_sync()
+        return context
+
+    def agreed(self, number: int) -> int:
+        """Decide as the first process does.
+
+        Args:
+            number: What this process would decide.
+
+        Returns:
+            What the first one says.
+        """
+        decision = torch.tensor(number, dtype=torch.int64)
+        distributed.broadcast(decision, 0)
+        return int(decision)
+
+    def summed(self, numbers: Sequence[float]) -> list[float]:
+        """Add up numbers over the team.
+
+        Args:
+            numbers: As many in each process.
+
+        Returns:
+            The sums, the same in each process.
+        """
+        sums = torch.tensor(numbers, dtype=torch.float64)
+        distributed.all_reduce(sums)
+        return [float(number) for number in sums]
+
+    def shared(self, data: bytes) -> bytes:
+        """Give all processes what the first one has.
+
+        Args:
+            data: Any bytes; those of other processes do not count.
+
+        Returns:
+            The first one's.
+        """
+        size = self.agreed(len(data))
+        room = bytearray(data) if self.rank == 0 else bytearray(size)
+        if size:
+            distributed.broadcast(torch.frombuffer(room, dtype=torch.uint8), 0)
+        return bytes(room)
+
+    def gathered(self, own: Tensor) -> Tensor:
+        """Put the tensors of all processes side by side.
+
+        Args:
+            own: (K,) on this process's device, the same K for all.
+
+        Returns:
+            (R, K), of R processes in order.
+        """
+        found = [torch.empty_like(own) for _ in range(self.size)]
+        distributed.all_gather(found, own)
+        return torch.stack(found)
+
+    def _release(self) -> None:
+        """Let go of what was wrapped: it hooks into the gradients of the parameters until then."""
+        if self._wrapped is not None:
+            self._wrapped = None
+            gc.collect()
+
+
+@contextmanager
+def join(meeting: Meeting, device: str) -> Iterator[ProcessTeam]:
+    """Meet the other processes, and leave them at the end.
+
+    Args:
+        meeting: Where, and who this process is.
+        device: ``cpu`` or ``cuda``.
+
+    Yields:
+        The team.
+
+    Raises:
+        LostTeamError: If the others do not come, end, or stand still for too long.
+        TrainingError: If this process fails otherwise.
+    """
+    own = _device_of(meeting, device)
+    with _telling_of_loss(meeting):
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
+            init_method=meeting.address,
+            rank=meeting.rank,
+            world_size=meeting.size,
+            timeout=timedelta(seconds=meeting.timeout_s),
+        )
+        try:
+            yield ProcessTeam(meeting, own)
+        finally:
+            distributed.destroy_process_group()
+
+
+def _device_of(meeting: Meeting, device: str) -> torch.device:
+    if find_device(device).type == "cpu":
+        return torch.device("cpu")
+    own = find_device(f"cuda:{meeting.local_rank}")
+    torch.cuda.set_device(own)
+    return own
+
+
+@contextmanager
+def _telling_of_loss(meeting: Meeting) -> Iterator[None]:
+    """Say in one line that others are gone, whatever torch says."""
+    try:
+        yield
+    except TrainingError:
+        raise
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise LostTeamError(
+            f"process {meeting.rank} of {meeting.size} lost the others: {_first_line(error)}",
+            "go on from the last checkpoint with --resume",
+        ) from error
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).splitlines()[0].rpartition("] ")[2][:200]
