@@ -89,7 +89,7 @@ class Run:
 
     @property
     def cpu_seconds(self) -> float:
-        """The processors' seconds so far, of earlier parts too; each process of a team has as many."""
+        """The processor's seconds so far, of earlier parts too; times the processes of a team."""
         return self.cpu_before + self.team.size * (time.process_time() - self.cpu_started)
 
     @property
@@ -239,7 +239,8 @@ class Run:
         own = slice(len(split) * team.rank // team.size, len(split) * (team.rank + 1) // team.size)
         total = 0.0
         if own.start < own.stop:
-            outputs = compute_outputs(self.network, split.inputs[own], self.recipe)
+            recipe = replace(self.recipe, threads=team.threads(self.recipe.threads))
+            outputs = compute_outputs(self.network, split.inputs[own], recipe)
             total = float(kind_of(self.dataset).item_scores(outputs, split.targets[own]).sum())
         return team.summed([total])[0] / len(split)
 
