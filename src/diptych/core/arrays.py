@@ -20,8 +20,8 @@ import numpy as np
 from diptych.core.errors import StorageError
 from diptych.core.text import size
 
-MOST_IN_MEMORY_BYTES = 64 << 20
-PART_BYTES = 16 << 20
+MOST_IN_MEMORY_BYTES = 32 << 20
+PART_BYTES = 8 << 20
 ON_DISK = Path("/var/tmp")  # noqa: S108  where temporary files are not in memory, as /tmp may be
 NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
