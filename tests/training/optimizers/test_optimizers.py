@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from diptych.training.checkpoint import flatten, unflatten
 from diptych.training.optimizers import (
     OPTIMIZERS,
     AveragedPoint,
@@ -112,16 +113,11 @@ def test_adamw_takes_the_steps_that_are_written_in_the_books() -> None:
         assert net.layer.weight.detach().numpy() == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+def through_a_file(fresh: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     """Take a state through what a checkpoint can hold: contiguous tensors and JSON."""
-    tensors = {
-        number: {
-            name: value.clone(memory_format=torch.contiguous_format)
-            for name, value in values.items()
-        }
-        for number, values in state["state"].items()
-    }
-    return {"state": tensors, "param_groups": json.loads(json.dumps(state["param_groups"]))}
+    tensors, numbers = flatten(state)
+    tensors = {k: v.clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    return unflatten(fresh, tensors, json.loads(json.dumps(numbers)))
 
 
 @pytest.mark.parametrize("build", [Net, Pictures])
@@ -138,7 +134,8 @@ def test_a_run_that_is_kept_and_gone_on_with_ends_bit_for_bit_alike(
     fresh = network(build)
     fresh.load_state_dict({k: v.contiguous() for k, v in parted.state_dict().items()})
     optimizers[1] = optimizer_of(fresh, recipe)
-    optimizers[1].load_state_dict(through_a_file(deepcopy(optimizers[0].state_dict())))
+    kept = through_a_file(optimizers[1].state_dict(), optimizers[0].state_dict())
+    optimizers[1].load_state_dict(kept)
     for number in range(3, 6):
         step(whole, optimizers[0], number)
         step(fresh, optimizers[1], number)
