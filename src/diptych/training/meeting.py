@@ -1,13 +1,18 @@
 """Where the processes of a team meet, and who each of them is: told by the environment."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 
-ADDRESS = "DIPTYCH_MEETING"
+ADDRESS, TIMEOUT = "DIPTYCH_MEETING", "DIPTYCH_TIMEOUT_S"
 BY_ENVIRONMENT = "env://"
-TIMEOUT_S = 300.0
+TIMEOUT_S, LONGEST_S = 300.0, 1e6
+
+
+class LostTeamError(TrainingError):
+    """Another process of the team has ended or stands still."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,7 @@ class Meeting:
             "WORLD_SIZE": str(self.size),
             "LOCAL_RANK": str(self.local_rank),
             "LOCAL_WORLD_SIZE": str(self.local_size),
-            "DIPTYCH_TIMEOUT_S": str(self.timeout_s),
+            TIMEOUT: str(self.timeout_s),
         }
 
 
@@ -72,7 +77,7 @@ def meeting_of(environment: Mapping[str, str]) -> Meeting | None:
         size=size,
         local_rank=local_rank,
         local_size=local_size,
-        timeout_s=float(environment.get("DIPTYCH_TIMEOUT_S", TIMEOUT_S)),
+        timeout_s=_seconds(environment),
     )
 
 
@@ -82,10 +87,18 @@ def _number(environment: Mapping[str, str], name: str, default: int | None = Non
     found = environment.get(name, "")
     if not found.isdecimal() or len(found) > 9:
         raise ConfigError(
-            f"{name} is {found!r} in the environment, and WORLD_SIZE is set",
+            f"{name} is {found[:20]!r} in the environment, and WORLD_SIZE is set",
             "start by torchrun, or unset WORLD_SIZE",
         )
     return int(found)
+
+
+def _seconds(environment: Mapping[str, str]) -> float:
+    said = environment.get(TIMEOUT, str(TIMEOUT_S))
+    with suppress(ValueError):
+        if 0 < float(said) <= LONGEST_S:
+            return float(said)
+    raise ConfigError(f"{TIMEOUT} is {said!r} in the environment", "give seconds, such as 300")
 
 
 def _check_launcher(environment: Mapping[str, str]) -> None:

@@ -17,12 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 from diptych.core.errors import TrainingError
 from diptych.training.compute import find_device
 from diptych.training.global_norm import globalize, localize
-from diptych.training.meeting import Meeting
+from diptych.training.meeting import LostTeamError, Meeting
 from diptych.training.team import Team
-
-
-class LostTeamError(TrainingError):
-    """Another process of the team has ended or stands still."""
 
 
 class ProcessTeam(Team):

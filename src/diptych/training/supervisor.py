@@ -1,0 +1,99 @@
+"""Starts the processes of a team on this machine, and starts them anew when one is lost.
+
+Every attempt meets in a new folder, which nobody else can read. That is why this is not torchrun's
+elastic agent: its restarted processes share a store of addresses with those before them, and a slow
+one can find where a dead process was and wait there for ever. Nothing outlives an attempt here but
+the checkpoints of the run.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diptych.core import errors
+from diptych.core.errors import ConfigError, DiptychError, TrainingError
+from diptych.core.progress import Reporter, Step, StopRequest
+from diptych.training.attempt import Attempt, Ending
+from diptych.training.worker import Failed
+
+SILENCE_S = 300.0
+RESTARTS = 3
+MOST = 64
+CHECKPOINTS = "checkpoint-*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to run: `command` in each of `count` processes, with checkpoints in `folder`.
+
+    They are taken for hung when none of them made progress for `silence_s`, and are started anew at
+    most `restarts` times without a new checkpoint in between.
+    """
+
+    command: Sequence[str]
+    count: int
+    folder: Path
+    restarts: int = RESTARTS
+    silence_s: float = SILENCE_S
+
+
+def supervise(job: Job, report: Reporter, stop: StopRequest) -> Any:  # noqa: ANN401  any JSON
+    """Run a team of processes to its end.
+
+    Args:
+        job: What to run.
+        report: Told what the first process tells, and of restarts.
+        stop: Passed on to the processes, which then end by themselves.
+
+    Returns:
+        The first process's result.
+
+    Raises:
+        TrainingError: If processes are lost more often than they may be started anew.
+        DiptychError: If a process ended with one; it is the same here.
+    """  # noqa: DOC501  _error_of makes it
+    _check(job)
+    failures, kept = 0, _newest(job.folder)
+    while True:
+        ending = _attempt(job, report, stop)
+        if ending.failure is not None:
+            raise _error_of(ending.failure)
+        if not ending.lost:
+            return ending.value
+        newest = _newest(job.folder)
+        failures, kept = (1 if newest != kept else failures + 1), newest
+        if failures > job.restarts or stop:
+            raise TrainingError(
+                f"{ending.lost}, at attempt {failures} from the same checkpoint",
+                "go on with --resume, or train on one device",
+            )
+        said = f"{ending.lost}: the processes start anew from {kept or 'the beginning'}"
+        report(Step(stage="restart", done=failures, total=job.restarts, note=said))
+
+
+def _attempt(job: Job, report: Reporter, stop: StopRequest) -> Ending:
+    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+        attempt = Attempt(job.command, job.count, Path(folder))
+        try:
+            return attempt.follow(report, stop, job.silence_s)
+        finally:
+            attempt.close()
+
+
+def _check(job: Job) -> None:
+    if not 1 <= job.count <= MOST:
+        raise ConfigError(f"{job.count} devices cannot train", f"choose 1 to {MOST}")
+
+
+def _newest(folder: Path) -> str:
+    return max((path.name for path in folder.glob(CHECKPOINTS)), default="")
+
+
+def _error_of(failure: Failed) -> DiptychError:
+    """Make the error of a worker's words, of the same class where it is one of ours."""
+    kind = getattr(errors, failure.kind, TrainingError)
+    known = isinstance(kind, type) and issubclass(kind, DiptychError)
+    made: DiptychError = (kind if known else TrainingError)(failure.message, failure.hint)
+    return made
