@@ -141,6 +141,12 @@ class Ngrams(nn.Module):
             self.table.weight.data[: self.pieces] += spelled
             self.letters = None
 
+    def unfold(self) -> None:
+        """Take what letters tell out of the pieces' own rows, as it was before `fold`."""
+        if self.letters is not None:
+            spelled = self._spelled(self.letters, self.shares).detach()
+            self.table.weight.data[: self.pieces] -= spelled
+
     def _spelled(self, letters: Tensor, shares: Tensor) -> Tensor:
         """Return what letters tell of pieces: (U, R) to (U, W)."""
         weight = self.table.weight

@@ -37,6 +37,10 @@ class Spelled(Protocol):
         """Add what was learned of letters to the pieces' own rows, and forget the letters."""
         ...
 
+    def unfold(self) -> None:
+        """Take what letters tell out of the pieces' own rows, as it was before `fold`."""
+        ...
+
 
 def teach_spelling(network: nn.Module, dataset: Dataset) -> None:
     """Tell each part of a network that learns by letters how pieces are spelled.
