@@ -1,11 +1,15 @@
 import json
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from diptych.training.checkpoint import flatten, unflatten
 from diptych.training.optimizers import (
@@ -197,3 +201,28 @@ def test_a_schedule_free_run_keeps_its_own_average_and_others_that_of_the_recipe
 def test_a_rate_that_is_still_to_be_found_is_zero_until_it_is_set() -> None:
     optimizer = optimizer_of(network(), recipe_of("sgd", learning_rate=None))
     assert {group["lr"] for group in optimizer.param_groups} == {0.0}
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A group of one process, in which networks can be sharded."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("kind", sorted(OPTIMIZERS))
+def test_a_sharded_network_is_stepped_like_a_whole_one(kind: str) -> None:
+    recipe = recipe_of(kind, learning_rate=0.01, weight_decay=0.01)
+    whole, sharded = (network(Pictures).to(memory_format=torch.contiguous_format) for _ in range(2))
+    fully_shard(sharded, mesh=init_device_mesh("cpu", (1,)))
+    for net in (whole, sharded):
+        optimizer = optimizer_of(net, recipe)
+        for number in range(3):
+            step(net, optimizer, number)
+        average_of(net, optimizer, recipe).keep()
+    weight = sharded.hidden.weight
+    assert isinstance(weight, DTensor)
+    assert torch.allclose(weight.full_tensor(), whole.hidden.weight, atol=1e-6)

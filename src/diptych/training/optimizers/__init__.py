@@ -105,13 +105,18 @@ def _sgd(
         lr=_rate(recipe),
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
-        fused=True,
+        fused=_whole(network),
     )
     if recipe.momentum:  # fused steps fail where some parameters of a group have none yet
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
+
+
+def _whole(network: nn.Module) -> bool:
+    """Say whether parameters are whole tensors; torch has no fused descent for sharded ones."""
+    return all(type(parameter.data) is torch.Tensor for parameter in network.parameters())
 
 
 def _adamw(

@@ -71,7 +71,8 @@ class ScheduleFree(torch.optim.Optimizer):
         torch._foreach_addcdiv_(z, gradients, spread, -rate)
         share = group["highest"] ** 2 / group["weight"] if group["weight"] else 0.0
         torch._foreach_lerp_(x, z, share)
-        torch._foreach_copy_(parameters, torch._foreach_lerp(z, x, toward_x))
+        for parameter, y in zip(parameters, torch._foreach_lerp(z, x, toward_x), strict=True):
+            parameter.copy_(y)
 
 
 class AveragedPoint:
