@@ -56,6 +56,16 @@ def test_a_bag_teaches_a_mixture(count: int, timed: bool) -> None:
         assert 2 <= model.training.epochs <= 60
 
 
+def test_few_texts_are_learned_by_letters_too() -> None:
+    def letters(count: int) -> int:
+        plan = plan_fit(dataset(count), Budget(), describe(), 0, timed=False)
+        assert isinstance(plan.teacher.network, NgramsConfig)
+        return plan.teacher.network.letters
+
+    assert letters(5_000) > 3
+    assert letters(50_000) == 0
+
+
 def test_a_limited_size_bounds_the_students_and_counts_the_tokenizer() -> None:
     for size_kb, asset in ((180, b""), (250, b""), (600, b" " * 400_000)):
         budget = Budget.parse(f"size<={size_kb}KB")

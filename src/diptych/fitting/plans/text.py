@@ -19,6 +19,8 @@ FEW_ITEMS = 20_000
 CONVOLUTION = TextConvolutionConfig(dropout=0.5)
 STUDENT_SCALES = (1.0, 0.5, 0.25, 0.125)
 BAG_STEPS, MIXTURE_STEPS = 2_000, 1_200
+LETTERS = 6
+"""Few texts know few words well, so that they are learned by letters too."""
 LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 LARGEST_BATCH = 64
 LABEL_SHARE = 0.5
@@ -42,7 +44,8 @@ def plan(
     Returns:
         The recipe, with a teacher, one or two students and no programs yet.
     """
-    bag = NgramsConfig(orders=3 if len(dataset.train) < FEW_ITEMS else 2)
+    few = len(dataset.train) < FEW_ITEMS
+    bag = NgramsConfig(orders=3, letters=LETTERS) if few else NgramsConfig(orders=2)
     mixture = _widest(TextMixtureConfig(bag=bag, convolution=CONVOLUTION), dataset, budget)
     narrower = _widest(bag, dataset, budget)
     students = [
