@@ -21,6 +21,7 @@ from diptych.training.worker import STOP, Failed, Finished, Message, Told
 
 POLL_S = 0.2
 GRACE_S = 2.0
+START_S = 300.0
 LOOPBACKS = ("lo", "lo0")
 
 
@@ -53,7 +54,7 @@ class Attempt:
         self.count, self.folder, self.clock = count, folder, clock
         self.messages: queue.Queue[tuple[int, Message | None]] = queue.Queue()
         self.values: dict[int, Any] = {}
-        self.heard_at = clock()
+        self.heard_at, self.heard = clock(), False
         self.processes: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(count):
@@ -68,7 +69,8 @@ class Attempt:
         Args:
             report: Told what the first process tells.
             stop: Passed on to the processes.
-            silence_s: When no process has told anything for so long, they are taken for hung.
+            silence_s: When no process has told anything for so long, they are taken for hung;
+                before anything was told, after five minutes at the earliest.
 
         Returns:
             How it ended. Where a process is lost, the others have two seconds to say why.
@@ -82,7 +84,7 @@ class Attempt:
             if isinstance(message, Failed):
                 return Ending(failure=message)
             if rank is None:
-                silent = self.clock() - self.heard_at > silence_s
+                silent = self._is_silent(silence_s)
                 lost = lost or ("no process made progress" if silent else "")
                 until = self.clock() if silent else until
             elif message is None:
@@ -138,8 +140,13 @@ class Attempt:
             rank, message = self.messages.get(timeout=POLL_S)
         except queue.Empty:
             return None, None
-        self.heard_at = self.clock()
+        self.heard_at, self.heard = self.clock(), True
         return rank, message
+
+    def _is_silent(self, silence_s: float) -> bool:
+        """Say whether nothing was heard for too long; a start may take longer than a step."""
+        limit = silence_s if self.heard else max(silence_s, START_S)
+        return self.clock() - self.heard_at > limit
 
     def _take(self, rank: int, message: Message, report: Reporter) -> None:
         if isinstance(message, Finished):

@@ -152,14 +152,8 @@ def join(meeting: Meeting, device: str) -> Iterator[ProcessTeam]:
         TrainingError: If this process fails otherwise.
     """
     own = _device_of(meeting, device)
+    _meet(meeting, own)
     with _telling_of_loss(meeting):
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
-            init_method=meeting.address,
-            rank=meeting.rank,
-            world_size=meeting.size,
-            timeout=timedelta(seconds=meeting.timeout_s),
-        )
         try:
             yield ProcessTeam(meeting, own)
         finally:
@@ -172,6 +166,23 @@ def _device_of(meeting: Meeting, device: str) -> torch.device:
     own = find_device(f"cuda:{meeting.local_rank}")
     torch.cuda.set_device(own)
     return own
+
+
+def _meet(meeting: Meeting, own: torch.device) -> None:
+    try:
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo",
+            init_method=meeting.address,
+            rank=meeting.rank,
+            world_size=meeting.size,
+            timeout=timedelta(seconds=meeting.timeout_s),
+        )
+    except RuntimeError as error:
+        raise LostTeamError(
+            f"process {meeting.rank} of {meeting.size} did not meet the others within "
+            f"{meeting.timeout_s:g} s: {_first_line(error)}",
+            "start all of them with the same address",
+        ) from error
 
 
 @contextmanager
