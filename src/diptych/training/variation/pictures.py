@@ -1,4 +1,4 @@
-"""Whole batches of varied pictures: choosing, shifting and mirroring are one gather.
+"""Whole batches of varied pictures: choosing, shifting and mirroring are two gathers.
 
 Shapes: N all items, B batch, H height, W width, C channels.
 
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from diptych.core.specs import Value
 
+MEAN_OF = 100
+"""Pictures, at even distances, whose mean color fills what is cut out."""
+
 
 class PictureVariation(Value, tag="picture"):
     """How far pictures are shifted and what is cut out, in pixels; whether they are mirrored."""
@@ -27,7 +30,7 @@ class PictureBatches:
     """Draws augmented batches from pictures that stay as they are.
 
     Args:
-        pixels: uint8 (N, H, W, C).
+        pixels: uint8 (N, H, W, C); copied if they are not contiguous.
         variation: How far to shift, what to cut out, whether to mirror.
         generator: Draws which side each item is shown from first.
     """
@@ -35,10 +38,10 @@ class PictureBatches:
     def __init__(
         self, pixels: Tensor, variation: PictureVariation, generator: torch.Generator
     ) -> None:
-        self.pixels = pixels
+        self.pixels = pixels.contiguous()
         self.variation = variation
-        self.mean = pixels.reshape(-1, pixels.shape[-1])[:: max(1, len(pixels) // 100)]
-        self.mean = self.mean.float().mean(0).round().to(torch.uint8)
+        some = pixels[:: max(1, len(pixels) // MEAN_OF)].reshape(-1, pixels.shape[-1])
+        self.mean = some.float().mean(0).round().to(torch.uint8)
         sides = torch.randint(0, 2, (len(pixels),), generator=generator)
         self.first_side = sides.bool().to(pixels.device)
 
@@ -59,12 +62,20 @@ class PictureBatches:
         if self.variation.flip:
             mirrored = self.first_side[chosen] ^ bool(epoch & 1)
             columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-        batch = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        batch = self._gathered(chosen, rows, columns)
         if self.variation.cutout:
             holes = self._span(len(chosen), height, generator)[:, :, None]
             holes = holes & self._span(len(chosen), width, generator)[:, None, :]
             batch = torch.where(holes[..., None], self.mean, batch)
         return batch
+
+    def _gathered(self, chosen: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Take rows (B, H) whole, then columns (B, W) of these: half the time of one gather."""
+        _, height, width, channels = self.pixels.shape
+        lines = (chosen[:, None] * height + rows).flatten()
+        batch = self.pixels.view(-1, width * channels).index_select(0, lines)
+        batch = batch.view(len(chosen), height, width, channels)
+        return batch.gather(2, columns[:, None, :, None].expand_as(batch))
 
     def _shifted(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         reach = min(self.variation.translate, side - 1)
