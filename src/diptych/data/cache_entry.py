@@ -28,6 +28,7 @@ from diptych.data.raw import SPLITS
 FORMAT = 1
 PART_BYTES = 64 << 20
 COMPARED_BYTES = 1 << 30
+WRITTEN_BYTES = 64 << 10  # the system maps as much at once as was written at once, for each item
 MOST_INDEX_BYTES = 64 << 20
 MOST_THREADS = 8
 INDEX, DESCRIPTION = "index.json", "description.msgpack"
@@ -160,7 +161,9 @@ def _write_array(file: Path, array: np.ndarray) -> None:
     with file.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for part in arrays.parts(array):
-            stream.write(np.ascontiguousarray(part).data)
+            content = memoryview(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+            for start in range(0, len(content), WRITTEN_BYTES):
+                stream.write(content[start : start + WRITTEN_BYTES])
 
 
 def _open_split(place: Path, name: str) -> Split:
