@@ -3,7 +3,9 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -120,3 +122,33 @@ def test_a_device_that_is_not_there_is_named(
     words = ["train", "digits", "--device", "cuda:7", "--out", str(tmp_path / "a.dip")]
     assert run(words) == 2
     assert "there is no device 'cuda:7'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_training_starts_from_the_weights_of_a_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    first, second, third = (str(tmp_path / f"{name}.dip") for name in "abc")
+    assert run(["train", "digits", "--recipe", f"{tmp_path}/tiny.toml", "--out", first]) == 0
+    words = ["train", "digits", "--start", first, "--time-limit", "1m", "--out", second, "--json"]
+    assert run(words) == 0
+    said = capsys.readouterr()
+    assert "16 of 16 tensors from a.dip" in said.err
+    manifest = json.loads((tmp_path / "b.dip" / "bundle.json").read_text())
+    assert manifest["architecture"]["widths"] == [16]
+    plan = manifest["provenance"]["recipe"]["teacher"]
+    assert plan["start"]["path"] == first
+    assert plan["start"]["sha256"] == sha256_of_file(tmp_path / "a.dip" / "weights.safetensors")
+    assert run(["train", "digits", "--recipe", second, "--out", third]) == 0
+    assert "16 of 16 tensors from a.dip" in capsys.readouterr().err
+
+
+def test_a_start_of_another_kind_of_data_is_refused_in_one_line(
+    kind_bundle: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "digits", "--out", str(tmp_path / "a.dip"), "--start"]
+    assert run([*words, str(kind_bundle("text").path)]) == 2
+    assert "holds no weights.safetensors" in capsys.readouterr().err
+    assert run([*words, str(tmp_path / "none")]) == 2
+    assert "nothing is downloaded" in capsys.readouterr().err

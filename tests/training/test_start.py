@@ -104,7 +104,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None
     layer.bias.data[1] = float("nan")
     file = tmp_path / "a.safetensors"
     file.write_bytes(weights.encode(layer))
-    with pytest.raises(ConfigError, match="bias of .* not finite"):
+    with pytest.raises(ConfigError, match=r"bias of .* not finite"):
         read_start(file)
 
 

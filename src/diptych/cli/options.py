@@ -24,6 +24,9 @@ RecipeOption = Annotated[
 TeacherOption = Annotated[
     Path | None, Option(help="A local Hugging Face folder: an encoder that teaches, for texts.")
 ]
+StartOption = Annotated[
+    Path | None, Option(help="Start from these weights: a bundle, or a .safetensors file.")
+]
 LabelOption = Annotated[str | None, Option(help="The label's column, for tables and text.")]
 TaskOption = Annotated[
     str | None,

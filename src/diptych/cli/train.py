@@ -17,6 +17,7 @@ from diptych.cli.options import (
     RunOption,
     SeedOption,
     SkipOption,
+    StartOption,
     TaskOption,
     TimeLimitOption,
     order_of,
@@ -39,6 +40,7 @@ def command(
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
     recipe: RecipeOption = None,
+    start: StartOption = None,
     label: LabelOption = None,
     task: TaskOption = None,
     order: OrderOption = None,
@@ -56,6 +58,7 @@ def command(
         "--time-limit": time_limit,
         "--seed": seed,
         "--recipe": recipe,
+        "--start": start,
         "--label": label,
         "--order": order,
         "--image-size": image_size,
@@ -65,6 +68,7 @@ def command(
         goal, own = task_of(task)
         settings = Settings(
             recipe=read_recipe(recipe) if recipe else None,
+            start=start,
             label=label,
             goal=goal,
             task=own,

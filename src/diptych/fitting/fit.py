@@ -49,6 +49,8 @@ def fit(
         StorageError: If the bundle cannot be written.
         KeyboardInterrupt: If a person stopped it before there was anything to keep.
     """
+    if settings.start is not None:
+        raise ConfigError("a fit starts from the weights that its recipe names", "use train")
     started = settings.begin()
     limits = budget if isinstance(budget, Budget) else Budget.parse(budget)
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit

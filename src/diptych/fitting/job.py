@@ -9,23 +9,29 @@ from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.fitting.budget import Budget, check_terms
 from diptych.fitting.settings import Settings
+from diptych.fitting.starting import read_alike
 from diptych.inference import store
 from diptych.measure.machine import describe
 from diptych.tasks.goals import kind_of
 from diptych.training.compute import find_device
 from diptych.training.pretrained import check_folder
 from diptych.training.run_folder import RunFolder
+from diptych.training.start import Start, read_start
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Data, limits, where it runs, where the bundle goes, and the folder of a single run."""
+    """Data, limits, where it runs, where the bundle goes, and the folder of a single run.
+
+    `start` is what a training starts from.
+    """
 
     dataset: Dataset
     budget: Budget
     machine: Machine
     destination: Path
     run: RunFolder | None = None
+    start: Start | None = None
 
 
 def open_job(
@@ -52,15 +58,25 @@ def open_job(
         store.check_destination(Path(out))
     if settings.teacher is not None:
         check_folder(settings.teacher)
-    dataset = data if isinstance(data, Dataset) else _read(data, seed, settings)
+    source = settings.source_of_weights()
+    start = None if source is None else read_start(source)
+    dataset = data if isinstance(data, Dataset) else _read(data, seed, settings, start)
     check_terms(budget, kind_of(dataset))
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
-    return Job(dataset=dataset, budget=budget, machine=describe(), destination=destination)
+    return Job(
+        dataset=dataset,
+        budget=budget,
+        machine=describe(),
+        destination=destination,
+        start=start,
+    )
 
 
-def _read(data: str | Path, seed: int, settings: Settings) -> Dataset:
-    dataset = read(data, settings.reading(seed), settings.report)
+def _read(data: str | Path, seed: int, settings: Settings, start: Start | None) -> Dataset:
+    options = settings.reading(seed)
+    options = read_alike(options, start) if start else options
+    dataset = read(data, options, settings.report)
     noun = "labels" if dataset.goal == "multi-label" else "classes"
     told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} {noun}"
     note = f"{dataset.task}, {told}, {len(dataset.train):,} items to train on"

@@ -20,6 +20,7 @@ from diptych.targets import Choice, Runtime
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig
 from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
@@ -28,11 +29,12 @@ UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
 class ModelPlan(Value):
-    """One network and how it is trained; files are called by the name."""
+    """One network and how it is trained, its first weights too; files are called by the name."""
 
     name: Name
     network: NetworkConfig | TreesConfig | EncoderConfig
     training: TrainingRecipe
+    start: StartPlan | None = None
 
 
 class ProgramPlan(Value):
@@ -83,6 +85,7 @@ KINDS = (
     OwnConfig,
     TreesConfig,
     EncoderConfig,
+    StartPlan,
     *NETWORKS,
     *BATCHES,
 )

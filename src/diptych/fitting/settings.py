@@ -17,7 +17,8 @@ class Settings:
     """Choices with usual values.
 
     `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a local Hugging Face folder
-    with an encoder of texts that students learn from; `label` names the label's column; `goal` is
+    with an encoder of texts that students learn from; `start` is a bundle, or a safetensors file,
+    whose weights a training starts from; `label` names the label's column; `goal` is
     what is told of an item, inferred by default, with the `order` of classes from least to most
     where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
     `skip_unreadable` leaves damaged items out and counts them; `task` is a user's own;
@@ -30,6 +31,7 @@ class Settings:
     target: str = "cpu"
     recipe: FitRecipe | None = None
     teacher: Path | None = None
+    start: Path | None = None
     label: str | None = None
     goal: Goal | None = None
     order: tuple[str, ...] | None = None
@@ -70,6 +72,17 @@ class Settings:
             skip_unreadable=self.skip_unreadable,
             task=self.task,
         )
+
+    def source_of_weights(self) -> Path | None:
+        """Say which weights a training starts from.
+
+        Returns:
+            The bundle or file that is given, else that of the recipe, else None.
+        """
+        recipe = self.recipe
+        plans = (recipe.teacher, *recipe.students) if recipe else ()
+        starts = [plan.start.source for plan in plans if plan.start is not None]
+        return self.start or next(iter(starts), None)
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.

@@ -19,6 +19,7 @@ from diptych.fitting.job import Job, open_job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
+from diptych.fitting.starting import with_start
 from diptych.inference.bundle import Bundle
 from diptych.training.checkpoint import Checkpoint
 from diptych.training.encoder import EncoderConfig
@@ -62,8 +63,8 @@ def train(
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     job = open_job(data, NO_BUDGET, out, settings.seed(seed), settings)
     plan = recipe_of(job, seed, settings, timed=seconds is not None)
-    network = next(p for p in (plan.teacher, *plan.students) if _is_network(p))
-    recipe = replace(plan, teacher=network, students=(), programs=AS_TRAINED)
+    model = _model_of(plan, job, settings)
+    recipe = replace(plan, teacher=model, students=(), programs=AS_TRAINED)
     request = _request(data, job, recipe, seconds, settings)
     path = settings.run or job.destination.with_suffix(".run")
     with closing(_fresh_folder(path, settings)) as folder:
@@ -104,10 +105,23 @@ def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SE
         return run_job(dataclasses.replace(job, run=folder), request.recipe, left, settings)
 
 
+def _model_of(plan: FitRecipe, job: Job, settings: Settings) -> ModelPlan:
+    """Return the plan of the network to train; one that is given keeps all but its start."""
+    networks = [each for each in (plan.teacher, *plan.students) if _is_network(each)]
+    if job.start is None or settings.start is None:
+        return networks[0]
+    if settings.recipe is not None:
+        return replace(networks[0], start=job.start.plan)
+    return with_start(networks, job.start)
+
+
 def _request(
     data: Data, job: Job, recipe: FitRecipe, seconds: float | None, settings: Settings
 ) -> RunFile:
-    given = isinstance(data, Dataset)
+    given, start = isinstance(data, Dataset), recipe.teacher.start
+    if start is not None:
+        start = replace(start, path=str(start.source.resolve()))
+        recipe = replace(recipe, teacher=replace(recipe.teacher, start=start))
     builtin = isinstance(data, str) and data in BUILTINS
     return RunFile(
         data=None if given else str(data) if builtin else str(Path(str(data)).resolve()),
@@ -128,6 +142,7 @@ def _request(
 def _settings(request: RunFile, settings: Settings) -> Settings:
     return dataclasses.replace(
         settings,
+        recipe=request.recipe,
         label=request.label,
         goal=request.goal,
         order=request.order,

@@ -19,6 +19,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.specs import InputSpec
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.starting import begin_plan
 from diptych.tasks.own import task_of
 from diptych.training.compute import compute_outputs, initialize, tensor_of
 from diptych.training.control import CPU, RunControl
@@ -130,6 +131,7 @@ def train_model(
         done = replace(config, answered=encoder.answered)
         return _recorded_trainee(replace(plan, network=done), encoder)
     network = build(plan, dataset, control.seed)
+    control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
     objective = objective_of(dataset, plan.training, teacher, control.device)
     trained = train_network(network.to(control.device), dataset, plan.training, objective, control)

@@ -1,0 +1,139 @@
+"""A training that starts from other weights: what it reads, plans and begins with."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from msgspec import structs, to_builtins
+
+from diptych.core.errors import ConfigError
+from diptych.core.progress import Step
+from diptych.core.specs import ImageSpec
+from diptych.core.values import Dataset
+from diptych.data.reading import Options
+from diptych.fitting.fit import fit
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.fitting.settings import Settings
+from diptych.fitting.starting import FREEZE_SHARE, LAYER_DECAY, begin_plan, read_alike, with_start
+from diptych.fitting.trainee import build, train_model
+from diptych.training import weights
+from diptych.training.control import RunControl
+from diptych.training.models import ResidualNetConfig, TabularConfig
+from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.start import Start, StartPlan, read_start
+
+NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+WIDE = ResidualNetConfig(stem=16, widths=(32,), blocks=(1,))
+TRAINING = TrainingRecipe(epochs=2, batch_size=8, learning_rate=0.05)
+PLAN = ModelPlan(name="teacher", network=WIDE, training=TRAINING)
+TABLE = ModelPlan(name="student", network=TabularConfig(), training=TRAINING)
+
+
+@pytest.fixture
+def start(tiny: Any) -> Start:
+    """Make the start of a bundle that was trained at another rate."""
+    used = ModelPlan(
+        name="teacher",
+        network=NETWORK,
+        training=structs.replace(
+            TRAINING, learning_rate=0.5, replans=(Replan(step=3, remaining=2),)
+        ),
+    )
+    manifest = structs.replace(
+        tiny.manifest,
+        architecture=to_builtins(NETWORK) | {"diptych": "0.1.0"},
+        provenance=structs.replace(
+            tiny.manifest.provenance, recipe=to_builtins(FitRecipe(teacher=used))
+        ),
+    )
+    return Start(path=Path("cats.dip"), sha256="0" * 64, tensors={}, manifest=manifest)
+
+
+@pytest.fixture
+def saved(make_dataset: Callable[..., Dataset], tmp_path: Path) -> Start:
+    """Save the weights of a trained network as a file."""
+    plan = structs.replace(PLAN, network=NETWORK)
+    trained = train_model(plan, make_dataset(classes=4), RunControl())
+    assert trained.network is not None
+    (tmp_path / "four.safetensors").write_bytes(weights.encode(trained.network))
+    return read_start(tmp_path / "four.safetensors")
+
+
+def test_data_is_prepared_as_the_bundle_prepares_it(start: Start) -> None:
+    assert read_alike(Options(), start).spec == ImageSpec(height=8, width=8, channels=3)
+    larger = read_alike(Options(image_size=32), start).spec
+    assert larger == ImageSpec(height=32, width=32, channels=3)
+    assert read_alike(Options(seed=3), replace(start, manifest=None)) == Options(seed=3)
+
+
+def test_the_network_is_that_of_the_bundle_and_the_plan_one_for_its_kind(start: Start) -> None:
+    plan = with_start([TABLE, PLAN], start)
+    assert (plan.name, plan.network) == ("teacher", NETWORK)
+    assert plan.training == structs.replace(
+        TRAINING, freeze_share=FREEZE_SHARE, layer_decay=LAYER_DECAY
+    )
+    assert plan.start == StartPlan(path="cats.dip", sha256="0" * 64)
+
+
+def test_without_a_plan_for_its_kind_it_is_trained_as_it_was(start: Start) -> None:
+    plan = with_start([TABLE], start)
+    assert plan.network == NETWORK
+    assert plan.training.learning_rate == 0.5
+    assert not plan.training.replans
+
+
+def test_a_file_keeps_the_planned_network(saved: Start) -> None:
+    assert with_start([PLAN], saved).network == WIDE
+
+
+def test_first_weights_are_those_that_the_plan_names(
+    make_dataset: Callable[..., Dataset], saved: Start
+) -> None:
+    plan = structs.replace(PLAN, network=NETWORK, start=saved.plan)
+    dataset, said = make_dataset(classes=3), list[Step]()
+    network = build(plan, dataset, 0)
+    control = begin_plan(plan, network, dataset, RunControl(report=said.append))
+    taken = {k for k, v in network.state_dict().items() if torch.equal(v, saved.tensors[k])}
+    assert taken == set(saved.tensors) - {"head.weight", "head.bias"}
+    assert control.fresh == {"head.weight", "head.bias"}
+    assert said[-1].note.endswith("four.safetensors; head.weight and head.bias are new")
+
+
+def test_a_plan_without_a_start_begins_as_built(make_dataset: Callable[..., Dataset]) -> None:
+    control = RunControl()
+    assert begin_plan(PLAN, torch.nn.Linear(1, 1), make_dataset(), control) is control
+
+
+def test_weights_that_were_changed_since_are_not_taken(
+    make_dataset: Callable[..., Dataset], saved: Start
+) -> None:
+    changed = StartPlan(path=str(saved.path), sha256="f" * 64)
+    plan = structs.replace(PLAN, network=NETWORK, start=changed)
+    with pytest.raises(ConfigError, match="are not those that they were"):
+        train_model(plan, make_dataset(), RunControl())
+
+
+def test_a_frozen_start_trains_the_head_alone(
+    make_dataset: Callable[..., Dataset], saved: Start
+) -> None:
+    training = structs.replace(TRAINING, freeze_share=0.99)
+    plan = ModelPlan(name="teacher", network=NETWORK, training=training, start=saved.plan)
+    network = train_model(plan, make_dataset(classes=3), RunControl()).network
+    assert network is not None
+    body = {k: v for k, v in network.state_dict().items() if not k.startswith("head")}
+    assert all(torch.equal(v, saved.tensors[k]) for k, v in body.items())
+
+
+def test_the_weights_of_a_recipe_are_found_where_none_are_given(saved: Start) -> None:
+    recipe = FitRecipe(teacher=structs.replace(PLAN, start=saved.plan))
+    assert Settings(recipe=recipe).source_of_weights() == saved.path
+    assert Settings(recipe=recipe, start=Path("a")).source_of_weights() == Path("a")
+    assert Settings().source_of_weights() is None
+
+
+def test_a_fit_takes_no_start_of_its_own(saved: Start) -> None:
+    with pytest.raises(ConfigError, match="its recipe names"):
+        fit("digits", settings=Settings(start=saved.path))
