@@ -73,6 +73,7 @@ class Feed:
             items.to(device) if self.on_device else items, recipe.variation, once
         )
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)
+        self.generator = torch.Generator()
         self.touched = 0
 
     def batch(self, step: int) -> Batch:
@@ -86,7 +87,7 @@ class Feed:
         """
         epoch, place = divmod(step, self.steps_per_epoch)
         chosen = self._order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
-        generator = torch.Generator().manual_seed(derive(self.seed, "batch", str(step)))
+        generator = self.generator.manual_seed(derive(self.seed, "batch", str(step)))
         if self.on_device:
             chosen = chosen.to(self.device)
         inputs = self.batches.draw(chosen, epoch, generator)

@@ -126,15 +126,7 @@ class Stepper:
 
     def _take(self, batch: Batch, rate: float, momentum: float) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        count = len(batch.chosen)
-        total = torch.zeros((), device=self.device)
-        parts = torch.arange(count, device=batch.chosen.device).chunk(self.parts)
-        for places in parts:
-            part = batch if len(places) == count else _part(batch, places)
-            with nullcontext() if places is parts[-1] else self.team.apart():
-                loss = self._loss(part) * (len(places) / count)
-                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+        total = self._learn(batch) if self.parts == 1 else self._learn_in_parts(batch)
         set_rate(self.optimizer, rate, momentum)
         if self.recipe.clip:
             self.scaler.unscale_(self.optimizer)
@@ -142,6 +134,23 @@ class Stepper:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update()
+        return total
+
+    def _learn(self, batch: Batch, share: float = 1.0) -> Tensor:
+        """Add the gradients of a batch, of which this is such a share; return the loss."""
+        loss = self._loss(batch)
+        if share != 1:
+            loss = loss * share
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _learn_in_parts(self, batch: Batch) -> Tensor:
+        count = len(batch.chosen)
+        total = torch.zeros((), device=self.device)
+        parts = torch.arange(count, device=batch.chosen.device).chunk(self.parts)
+        for places in parts:
+            with nullcontext() if places is parts[-1] else self.team.apart():
+                total += self._learn(_part(batch, places), len(places) / count)
         return total
 
     def _loss(self, batch: Batch) -> Tensor:
