@@ -1,4 +1,5 @@
 import json
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,6 +54,15 @@ def test_a_folder_is_read_split_by_split_and_shard_by_shard(tmp_path: Path, insi
     counts = {name: len(split.items) for name, split in raw.splits.items()}
     assert counts == {"train": 4, "test": 2, "validation": 1}
     assert content(raw.splits["train"]) == [*PICTURES, b"one"]
+
+
+def test_large_pictures_come_a_few_at_a_time(tmp_path: Path) -> None:
+    pictures = [bytes([number]) + random.Random(number).randbytes(1 << 20) for number in range(30)]
+    columns = {"image": pictures, "label": LABELS * 10}
+    split = read_parquet(write(tmp_path / "a.parquet", columns)).splits["train"]
+    sizes = [sum(map(len, batch)) for batch in split.batches()]
+    assert content(split) == pictures
+    assert max(sizes) <= 9 << 20
 
 
 def test_files_that_name_no_split_are_training_data_together(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def _write_array(file: Path, array: np.ndarray) -> None:
     with file.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for part in arrays.parts(array):
-            content = memoryview(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+            content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
             for start in range(0, len(content), WRITTEN_BYTES):
                 stream.write(content[start : start + WRITTEN_BYTES])
 

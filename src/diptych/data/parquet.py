@@ -16,7 +16,8 @@ from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "target")
-BATCH_ROWS = 256
+BATCH_ROWS, BATCH_BYTES = 256, 8 << 20
+READ_BYTES = 1 << 20
 LEADING_WORD = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -119,8 +120,10 @@ def _read_split(files: Sequence[Path], image: str, label: str) -> RawSplit:
 
 def _batches(files: Sequence[Path], image: str) -> Iterator[Sequence[bytes]]:
     for file in files:
-        with opened(file) as table:
-            for batch in table.iter_batches(BATCH_ROWS, columns=[image]):
+        with opened(file, buffer_size=READ_BYTES, pre_buffer=False) as table:
+            mean_bytes = file.stat().st_size // max(1, table.metadata.num_rows)
+            rows = min(max(1, BATCH_BYTES // max(1, mean_bytes)), BATCH_ROWS)
+            for batch in table.iter_batches(rows, columns=[image]):
                 yield [_content(value) for value in batch.column(0).to_pylist()]
 
 
@@ -172,11 +175,12 @@ def class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | N
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Any]:
+def opened(file: Path, **reading: Any) -> Iterator[Any]:  # noqa: ANN401  pyarrow's own
     """Open a Parquet file.
 
     Args:
         file: The file.
+        **reading: How ``pyarrow.parquet.ParquetFile`` reads it.
 
     Yields:
         A ``pyarrow.parquet.ParquetFile``.
@@ -188,7 +192,7 @@ def opened(file: Path) -> Iterator[Any]:
     arrow = require("pyarrow", "train")
     parquet = require("pyarrow.parquet", "train")
     try:
-        with parquet.ParquetFile(file) as table:
+        with parquet.ParquetFile(file, **reading) as table:
             yield table
     except PermissionError:
         raise
