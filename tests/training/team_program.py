@@ -1,14 +1,14 @@
 """A training to run in several processes; the tests start it, alone, by hand or by a supervisor.
 
 Its argument is a JSON object, or one with several of them as `runs`: `recipe` holds changes,
-`dropout` a share, `out` the file of the weights, `folder` the run's; `mischief` is what goes wrong
-and in which process.
+`dropout` a share, `out` the file of the weights, `folder` the run's; `mischief` is what goes wrong.
 """
 
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -125,28 +125,36 @@ def supervised(asked: dict[str, Any]) -> Callable[[Worker], object]:
 
 
 class Mischief:
-    """What goes wrong in this process: at most once for each `marker` file."""
+    """What goes wrong in this process: each of the `events` once, for which there is a file then.
+
+    An event has a `rank`, the `step` it waits for, a `kind` and the time `after_s` that. From the
+    first one on, process `late_rank` starts `late_s` later than the others.
+    """
 
     def __init__(self, asked: dict[str, Any], rank: int, worker: Worker) -> None:
-        self.asked, self.worker = asked.get("mischief", {}), worker
-        self.mine = self.asked.get("rank") == rank
-        delay_s = self.asked.get("late_s", 0.0) if rank == self.asked.get("late_rank") else 0.0
-        time.sleep(delay_s if self._happened() else 0.0)
+        self.asked, self.worker, self.rank = asked.get("mischief", {}), worker, rank
+        self.pending = [
+            (event, Path(f"{self.asked['marker']}-{number}"))
+            for number, event in enumerate(self.asked.get("events", []))
+        ]
+        began = any(marker.exists() for _, marker in self.pending)
+        time.sleep(self.asked["late_s"] if began and rank == self.asked.get("late_rank") else 0.0)
 
     def report(self, step: Step) -> None:
         self.worker.report(step)
-        if self.mine and step.done >= self.asked["step"] and not self._happened():
-            Path(self.asked["marker"]).touch()
-            self._happen(self.asked["kind"])
+        event, marker = next((e for e in self.pending if not e[1].exists()), ({}, Path()))
+        if event.get("rank") == self.rank and step.done >= event["step"]:
+            after_s = event.get("after_s", 0.0)
+            if after_s:
+                threading.Timer(after_s, self._happen, (event["kind"], marker)).start()
+                self.pending = []
+            else:
+                self._happen(event["kind"], marker)
 
-    def _happened(self) -> bool:
-        return "marker" in self.asked and Path(self.asked["marker"]).exists()
-
-    def _happen(self, kind: str) -> None:
+    def _happen(self, kind: str, marker: Path) -> None:
+        marker.touch()
         if kind == "data":
             raise DataError("the file 7.png is empty", "remove it")
-        if kind == "bug":
-            raise ZeroDivisionError("a bug")
         os.kill(os.getpid(), {"kill": signal.SIGKILL, "hang": signal.SIGSTOP}[kind])
 
 

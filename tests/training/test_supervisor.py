@@ -50,6 +50,10 @@ def training(folder: Path, **asked: Any) -> Job:
     return Job(command=[sys.executable, PROGRAM, json.dumps(given)], count=2, folder=folder)
 
 
+def mischief(folder: Path, **event: Any) -> dict[str, Any]:
+    return {"marker": str(folder / event["kind"]) + "-done", "events": [event]}
+
+
 def begun(folder: Path) -> int:
     return len(list(folder.glob("begun-0-*")))
 
@@ -109,11 +113,11 @@ def test_killed_and_hung_processes_end_with_the_weights_of_undisturbed_ones(tmp_
     common = {"recipe": recipe, "dropout": 0.2}
     whole = training(tmp_path / "whole", out=str(tmp_path / "whole.safetensors"), **common)
     expected = supervise(whole, silent, StopRequest())
-    wrong = {"rank": 1, "step": 12, "late_rank": 1, "late_s": 3.0, "marker": str(tmp_path / "done")}
+    late = {"late_rank": 1, "late_s": 3.0}
     for kind in ("kill", "hang"):
-        Path(wrong["marker"]).unlink(missing_ok=True)
+        wrong = mischief(tmp_path, rank=1, step=12, kind=kind) | late
         folder, out = tmp_path / kind, tmp_path / f"{kind}.safetensors"
-        job = training(folder, out=str(out), mischief=wrong | {"kind": kind}, **common)
+        job = training(folder, out=str(out), mischief=wrong, **common)
         job = Job(command=job.command, count=2, folder=folder, silence_s=10.0)
         steps: list[Step] = []
         assert supervise(job, steps.append, StopRequest()) == expected
@@ -124,7 +128,7 @@ def test_killed_and_hung_processes_end_with_the_weights_of_undisturbed_ones(tmp_
 
 @pytest.mark.slow
 def test_an_error_in_a_training_ends_it_for_all(tmp_path: Path) -> None:
-    wrong = {"rank": 1, "step": 1, "kind": "data", "marker": str(tmp_path / "done")}
+    wrong = mischief(tmp_path, rank=1, step=1, kind="data")
     with pytest.raises(DataError, match=r"the file 7\.png is empty"):
         supervise(training(tmp_path / "run", mischief=wrong), silent, StopRequest())
 
