@@ -5,7 +5,7 @@ looks may be far off (a rare batch, the steps after a high rate begins), and a l
 factor from where it was low, or at first all but nothing: none of these ends a run.
 
 Measured (benchmarks/training/divergence.py, n = 208 runs of four small networks, rates from far too
-low to far too high): none of 111 that learned was ended, though a look was up to 67 times the first;
+low to far too high): none of 111 that learned was ended, with looks up to 67 times the first;
 49 of 97 that failed were; most others stood still at the loss of an untrained network.
 """
 
