@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from diptych.core.arrays import release
 from diptych.core.errors import ConfigError
 from diptych.core.seeds import derive
 from diptych.training.recipe import Arithmetic, TrainingRecipe
@@ -122,12 +123,12 @@ def compute_outputs(network: nn.Module, inputs: np.ndarray, recipe: TrainingReci
     """
     network.eval()
     device = device_of(network)
-    batches = range(0, len(inputs), EVALUATION_BATCH)
+    parts = []
     with compute_threads(recipe.threads), torch.inference_mode():
-        parts = [
-            network(tensor_of(inputs[i : i + EVALUATION_BATCH]).to(device)).float().cpu().numpy()
-            for i in batches
-        ]
+        for start in range(0, len(inputs), EVALUATION_BATCH):
+            batch = tensor_of(inputs[start : start + EVALUATION_BATCH]).to(device)
+            parts.append(network(batch).float().cpu().numpy())
+            release(inputs)
     return np.concatenate(parts)
 
 

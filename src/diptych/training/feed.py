@@ -22,7 +22,9 @@ from diptych.training.team import SOLO, Team
 from diptych.training.variation import batches_of
 from diptych.training.variation.mixing import mix
 
-RELEASE_BYTES = 64 << 20
+RELEASE_BYTES = 128 << 20
+MOST_PAGE_BYTES = 2 << 20
+"""What the system may map around a single item."""
 TRIAL_STEPS = 20
 BUSY_SHARE = 0.02
 DEVICE_SHARE = 0.5
@@ -127,9 +129,11 @@ class Feed:
         )
 
     def _release(self, count: int) -> None:
-        """Let go of what was read of mapped items, every once in a while."""
-        self.touched += count * self.source[0].nbytes
-        if self.touched > RELEASE_BYTES:
+        """Let go of what was read of a large map, every once in a while."""
+        if self.source.nbytes < RELEASE_BYTES:
+            return
+        self.touched += count * max(self.source[0].nbytes, MOST_PAGE_BYTES)
+        if self.touched >= RELEASE_BYTES:
             release(self.source)
             self.touched = 0
 
