@@ -1,4 +1,4 @@
-"""Claim: numbers of a table cut at knots are embedded no worse than by waves of learned frequency.
+"""Claim: knots embed the numbers of a table better on test rows than waves of learned frequency.
 
 Knots are the plan's; waves (PLR, Y. Gorishniy et al. 2022) are first of frequencies that deviate
 from 0 by one of `DEVIATIONS`, the best by the mean score on validation. All else is the plan's:

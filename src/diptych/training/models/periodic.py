@@ -2,8 +2,11 @@
 
 A number is first spread evenly: its rank among the training values, read between their knots, is
 turned into the value of that rank in a normal distribution. So neither outliers nor skew matter,
-and frequencies mean the same in every column. On adult and california-housing waves were no better
-than knots (`benchmarks/tasks/embeddings.py`).
+and frequencies mean the same in every column.
+
+The plan keeps to knots: on adult (AUROC of validation and test, means of 3 seeds) they reach 0.9279
+and 0.9272, the best of five deviations of waves 0.9240 and 0.9225; on california-housing (RMSE)
+47,622 and 44,372 to 47,322 and 45,132, in less time (`benchmarks/tasks/embeddings.py`).
 
 Shapes: N rows, A numbers, T pieces, V waves.
 
