@@ -10,8 +10,9 @@ second peer, for information, is the same over decoded pictures. Rounds in turn,
 
 Then steps of a small network (two convolutions of 32 channels) on synthetic sets of 8 x 8 x 3
 values in mapped files, in turn as well: a batch and what is learned from it, an epoch's drawing of
-its order counted in proportion, in milliseconds of the processor's time. What the batch alone takes is told beside it; items of a large map
-that were not looked at lately must be found by the system first, some microseconds for each.
+its order counted in proportion, in milliseconds of the processor's time. What the batch alone takes
+is told beside it; items of a large map that were not looked at lately must be found by the system
+first, some microseconds for each.
 
 Hardware: any with 2 cores; printed. n: rounds, 7 by default; ratios are medians of paired ones with
 the interval of the sign test. Source: this script. 4 GB of disk are needed, in TMPDIR.
