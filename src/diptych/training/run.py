@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections import deque
 
 import torch
 from msgspec.structs import replace
@@ -20,6 +19,7 @@ from diptych.training.feed import Feed, Feeder
 from diptych.training.freezing import Freezing
 from diptych.training.objectives import Objective
 from diptych.training.optimizers import rate_of
+from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
 from diptych.training.rates import with_rate
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
@@ -27,11 +27,7 @@ from diptych.training.resume import capture, go_on, latest
 from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
 from diptych.training.stepper import Stepper
 
-LOOK_EVERY_STEPS = 20
-LOOK_EVERY_S = 2.0
 RECORD_EVERY_S = 1.0
-LOOKS = 25
-SLACK = 0.03
 
 
 class Run:
@@ -66,7 +62,7 @@ class Run:
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
         self.progress = Progress(max(1, round(recipe.epochs * self.feed.steps_per_epoch)))
         self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
-        self.planned_steps = self.progress.remaining
+        self.pace = Pace(self.progress.remaining)
         self.replans: list[Replan] = []
         self.curve: list[CurvePoint] = []
         self.losses: list[Tensor] = []
@@ -74,7 +70,6 @@ class Run:
         self.loss_sum, self.loss_count = 0.0, 0
         self.seconds_before = self.cpu_before = self.waited_before = 0.0
         self.started, self.cpu_started = control.clock(), time.process_time()
-        self.looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
         self.watch = Watch(control.name)
         self.plateau = Plateau(recipe.patience, recipe.target_score)
         if kept:
@@ -157,27 +152,15 @@ class Run:
 
     def _wanted(self) -> int:
         """Say how many more steps there should be."""
+        step, remaining = self.progress.step, self.progress.remaining
         if self.control.stop:
             self.save()
             return 0
         if self.control.deadline is not None:
-            return self._affordable(self.control.deadline)
-        planned = [p.remaining for p in self.recipe.replans if p.step == self.progress.step]
-        return planned[-1] if planned else self.progress.remaining
-
-    def _affordable(self, deadline: float) -> int:
-        now, step, remaining = self.control.clock(), self.progress.step, self.progress.remaining
-        if not self.looks or step - self.looks[-1][1] >= LOOK_EVERY_STEPS:
-            pass
-        elif now - self.looks[-1][0] < LOOK_EVERY_S:
-            return remaining
-        self.looks.append((now, step))
-        then, step_then = self.looks[0]
-        if now <= then:
-            return remaining
-        affordable = max(0, int((deadline - now) * (step - step_then) / (now - then)))
-        wanted = min(affordable, max(0, self.planned_steps - step))
-        return wanted if abs(wanted - remaining) > SLACK * remaining else remaining
+            now = self.control.clock()
+            return self.pace.affordable(step, remaining, now, self.control.deadline)
+        planned = [p.remaining for p in self.recipe.replans if p.step == step]
+        return planned[-1] if planned else remaining
 
     def _replan(self, remaining: int) -> None:
         self.replans.append(Replan(step=self.progress.step, remaining=remaining))
@@ -185,12 +168,13 @@ class Run:
 
     def _look(self) -> None:
         """Every few steps or seconds: see whether the loss is sound, tell people, keep a state."""
-        now = self.control.clock()
-        if self.progress.step % LOOK_EVERY_STEPS and now - self.looked_at < LOOK_EVERY_S:
+        now, step = self.control.clock(), self.progress.step
+        due = step == 1 or step % LOOK_EVERY_STEPS == 0
+        if not due and now - self.looked_at < LOOK_EVERY_S:
             return
         self.looked_at = now
         self._gather()
-        record = self._report(None)
+        record = self._report(len(self.curve) + 1)
         if now - self.recorded_at >= RECORD_EVERY_S:
             self._write(record)
         if now - self.saved_at >= self.control.checkpoint_s:
@@ -215,7 +199,7 @@ class Run:
             score = self._score()
         self.curve.append(self._point(score))
         self.loss_sum, self.loss_count = 0.0, 0
-        self._write(self._report(score))
+        self._write(self._report(len(self.curve), score))
         self.network.train()
         reason = self.plateau.reason(self.curve)
         if self.team.agreed(int(bool(reason))) and self.progress.remaining:
@@ -244,13 +228,13 @@ class Run:
             total = float(kind_of(self.dataset).item_scores(outputs, split.targets[own]).sum())
         return team.summed([total])[0] / len(split)
 
-    def _report(self, score: float | None) -> Record:
+    def _report(self, epoch: int, score: float | None = None) -> Record:
         """Tell people how the run stands."""
         step, seconds = self.progress.step, self.seconds
         scores = [point.score for point in self.curve if point.score is not None]
         record = Record(
             step=step,
-            epoch=len(self.curve) + (score is None),
+            epoch=epoch,
             samples=step * self.feed.batch_size,
             seconds=seconds,
             loss=sum(self.recent) / len(self.recent) if self.recent else math.nan,
