@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,56 @@ def test_the_layout_in_memory_is_as_asked() -> None:
 
     assert strides(None) == strides(False) == (27, 9, 3, 1)
     assert strides(True) == (27, 1, 9, 3)
+
+
+class Pictures(nn.Module):
+    """A convolution, batch norm and a head, in channels-last memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.head = nn.Linear(8, 3)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :, None, None].expand(-1, -1, 4, 4)
+        return self.head(torch.relu(self.norm(self.convolution(x))).amax((2, 3)))
+
+
+def pictures() -> nn.Module:
+    torch.manual_seed(0)
+    return Pictures().train()
+
+
+COMPILES = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+@pytest.mark.slow
+@COMPILES
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
+@pytest.mark.parametrize("arithmetic", ["fp32", "bf16"])
+def test_a_compiled_network_takes_the_same_steps(arithmetic: str) -> None:
+    compiled, plain = pictures(), pictures()
+    recipe = replace(RECIPE, arithmetic=arithmetic)
+    steppers = [Stepper(compiled, replace(recipe, compiled=True), OBJECTIVE)]
+    steppers.append(Stepper(plain, recipe, OBJECTIVE))
+    for _ in range(3):
+        first, second = (stepper.take(batch(), 0.1, 0.9).item() for stepper in steppers)
+        assert first == pytest.approx(second, rel=1e-4 if arithmetic == "fp32" else 2e-2)
+    tolerance = 1e-4 if arithmetic == "fp32" else 2e-2
+    np.testing.assert_allclose(weights(compiled), weights(plain), atol=tolerance)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    torch.testing.assert_close(compiled.norm.running_var, plain.norm.running_var, rtol=0.02, atol=0)
+
+
+@pytest.mark.slow
+@COMPILES
+def test_without_a_compiler_compiling_is_refused_in_one_line() -> None:
+    from torch._inductor import config
+
+    stepper = Stepper(network(), replace(RECIPE, compiled=True), OBJECTIVE)
+    without = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    with config.patch(without), pytest.raises(TrainingError, match="cannot compile") as seen:
+        stepper.take(batch(), 0.1, 0.9)
+    assert "\n" not in str(seen.value.args[0])
+    assert "compiled = false" in str(seen.value.hint)

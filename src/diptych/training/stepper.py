@@ -19,6 +19,8 @@ from diptych.training.optimizers import average_of, optimizer_of, set_rate, shar
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import SOLO, Team
 
+COMPILERS = ("torch._dynamo", "torch._inductor")
+
 
 class Stepper:
     """Takes the steps of a run; it holds the network, its optimizer and its average.
@@ -68,13 +70,17 @@ class Stepper:
             The mean loss of the batch, a scalar where the network is.
 
         Raises:
-            TrainingError: If the memory does not hold a single item.
+            TrainingError: If the memory does not hold a single item, or torch cannot compile.
+            RuntimeError: If the network cannot compute with the batch.
         """
         while True:
             try:
                 return self._take(batch, rate, momentum)
             except torch.cuda.OutOfMemoryError as error:
                 self._check_divisible(len(batch.chosen), error)
+            except RuntimeError as error:
+                _check_compiled(error)
+                raise
             self.parts = min(2 * self.parts, len(batch.chosen))
             self.say(f"out of memory: each batch is computed in {self.parts} parts now")
             torch.cuda.empty_cache()
@@ -162,6 +168,16 @@ class Stepper:
             return loss
         other = self.objective(batch.inputs, outputs, batch.partners)
         return batch.share * loss + (1 - batch.share) * other
+
+
+def _check_compiled(error: RuntimeError) -> None:
+    """Check that an error is none of torch's compiler, such as that there is no g++."""
+    if type(error).__module__.startswith(COMPILERS):
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingError(
+            f"torch cannot compile this network here: {reason}",
+            "install a C++ compiler such as g++, or set compiled = false in the recipe",
+        ) from error
 
 
 def _part(batch: Batch, places: Tensor) -> Batch:
