@@ -59,22 +59,28 @@ def compare(plan: ModelPlan, dataset: Dataset, arithmetic: str, asked: Namespace
     feed = Feed(dataset.train.inputs, plan.training, 0, torch.device("cpu"))
     losses: dict[str, list[float]] = {name: [] for name in both}
     seconds: dict[str, list[float]] = {name: [] for name in both}
+    processor: dict[str, list[float]] = {name: [] for name in both}
     with compute_threads(asked.threads):
         for number in range(FIRST_STEPS + asked.steps):
             batch = feed.batch(number)
             for name, stepper in both.items():
-                begin = time.perf_counter()
+                begin, spent = time.perf_counter(), time.process_time()
                 losses[name].append(float(stepper.take(batch, RATE, MOMENTUM)))
                 seconds[name].append(time.perf_counter() - begin)
+                processor[name].append(time.process_time() - spent)
     first = {name: sum(times[:FIRST_STEPS]) for name, times in seconds.items()}
     steady = {name: times[FIRST_STEPS:] for name, times in seconds.items()}
     eager, compiled = (statistics.median(steady[name]) for name in ("eager", "compiled"))
     compiling = first["compiled"] - FIRST_STEPS * compiled
     steps = round(plan.training.epochs * feed.steps_per_epoch)
     gain = eager - compiled
-    print(f"\n{plan.name}, {arithmetic}, batches of {plan.training.batch_size}")
+    size = plan.training.batch_size
+    print(f"\n{plan.name}, {arithmetic}, {asked.threads} threads, batches of {size}")
     print(f"  eager {spread(steady['eager'])}, compiled {spread(steady['compiled'])}", end=" ")
-    print(f"a step, n {asked.steps}: {eager / compiled:.2f}x")
+    print(f"a step, n {asked.steps}: {eager / compiled:.2f}x", flush=True)
+    busy = {name: times[FIRST_STEPS:] for name, times in processor.items()}
+    print(f"  of the processor: eager {spread(busy['eager'])},", end=" ")
+    print(f"compiled {spread(busy['compiled'])}")
     print(f"  compiling {compiling:.1f} s;", end=" ")
     if gain > 0:
         saved = steps * gain - compiling

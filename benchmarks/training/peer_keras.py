@@ -5,7 +5,7 @@ SGD with Nesterov momentum under the same schedule, in its `fit`. Batches are va
 NumPy in a `PyDataset`: its own random layers for pictures are slower, and this favours it. Where
 it differs: the decay of weights is a regularizer of the same gradient, its Nesterov step has the
 rate inside the momentum, and which pictures are mirrored is drawn anew in each epoch.
-It computes in float32, unless RACER_PRECISION says otherwise: XLA is slower in bfloat16 here.
+It computes in float32, unless RACER_PRECISION says otherwise: XLA is no faster in bfloat16 here.
 """
 
 import os

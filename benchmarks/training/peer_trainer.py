@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
 
 from diptych.core.specs import ImageSpec
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
@@ -55,6 +55,7 @@ class ForTrainer(nn.Module):
 
     def __init__(self, pixels: np.ndarray) -> None:
         super().__init__()
+        self.config = PretrainedConfig()  # Trainer asks for one where labels are smoothed
         config = ResidualNetConfig(stem=track.STEM, widths=track.WIDTHS, blocks=track.BLOCKS)
         self.network = ResidualNet(config, ImageSpec(height=28, width=28, channels=1), 10)
         self.network.learn_scaling(torch.from_numpy(pixels[..., None]))

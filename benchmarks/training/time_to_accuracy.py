@@ -48,6 +48,7 @@ ENVIRONMENTS = {
         "torch==2.13.0",
         "numpy==2.4.6",
         "msgspec==0.22.0",
+        "pillow==13.0.0",
     ),
 }
 
