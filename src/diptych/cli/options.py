@@ -22,7 +22,8 @@ RecipeOption = Annotated[
     Path | None, Option(help="A .toml recipe, or a bundle whose making is done again.")
 ]
 TeacherOption = Annotated[
-    Path | None, Option(help="A local Hugging Face folder: an encoder that teaches, for texts.")
+    Path | None,
+    Option(help="A local Hugging Face folder: an encoder that teaches, for texts or pictures."),
 ]
 StartOption = Annotated[
     Path | None, Option(help="Start from these weights: a bundle, or a .safetensors file.")
@@ -43,6 +44,9 @@ SkipOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None, Option(help="Where to train: cpu or cuda [cuda if there is one].")
+]
+DevicesOption = Annotated[
+    int, Option(min=1, max=64, help="By how many processes, each on a processor of its own.")
 ]
 RunOption = Annotated[Path | None, Option(help="The folder of checkpoints and records [NAME.run].")]
 CheckpointOption = Annotated[

@@ -6,6 +6,7 @@ from diptych.cli.fit import STOPPING, document
 from diptych.cli.options import (
     CheckpointOption,
     DeviceOption,
+    DevicesOption,
     ImageSizeOption,
     JsonOption,
     LabelOption,
@@ -47,6 +48,7 @@ def command(
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
     device: DeviceOption = None,
+    devices: DevicesOption = 1,
     run: RunOption = None,
     checkpoint_every: CheckpointOption = "60s",
     resume: ResumeOption = None,
@@ -76,6 +78,7 @@ def command(
             image_size=image_size,
             skip_unreadable=skip_unreadable,
             device=device,
+            devices=devices,
             run=run,
             checkpoint_s=parse_duration(checkpoint_every),
             report=report,

@@ -1,5 +1,6 @@
 """`run.json`: what a training was asked for, so that it can go on in another process."""
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ from diptych.core.files import write_atomic
 from diptych.core.specs import Value
 from diptych.core.values import Goal
 from diptych.fitting.recipe import FitRecipe
+from diptych.fitting.settings import Settings
 
 NAME = "run.json"
 FORMAT = 1
@@ -33,6 +35,7 @@ class RunFile(Value):
     skip_unreadable: bool = False
     task: str | None = None
     device: str | None = None
+    devices: int = 1
     format: int = FORMAT
 
 
@@ -44,6 +47,29 @@ def write(folder: Path, run: RunFile) -> None:
         run: The request.
     """
     write_atomic(folder / NAME, msgspec.json.format(msgspec.json.encode(run), indent=2))
+
+
+def settings_of(request: RunFile, settings: Settings) -> Settings:
+    """Fill in what a request says of how data is read and where the training is done.
+
+    Args:
+        request: The request.
+        settings: The rest; a device that is given takes the place of the request's.
+
+    Returns:
+        The settings.
+    """
+    return dataclasses.replace(
+        settings,
+        recipe=request.recipe,
+        label=request.label,
+        goal=request.goal,
+        order=request.order,
+        image_size=request.image_size,
+        skip_unreadable=request.skip_unreadable,
+        device=settings.device or request.device,
+        devices=settings.devices if settings.devices > 1 else request.devices,
+    )
 
 
 def read(folder: Path) -> RunFile:

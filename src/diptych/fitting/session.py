@@ -10,6 +10,7 @@ from diptych.fitting.assembly import Outcome, hash_items, write_bundle
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
+from diptych.fitting.processes import train_in_processes
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, network_of, train_model
@@ -122,6 +123,8 @@ class FitSession:
             folder=self.job.run,
             checkpoint_s=self.settings.checkpoint_s,
         )
+        if self.settings.devices > 1:
+            train_in_processes(self.job, control, self.settings)
         trainee = train_model(plan, self.job.dataset, control, teacher)
         self.trainees.append(trainee)
         return trainee

@@ -22,7 +22,8 @@ class Settings:
     what is told of an item, inferred by default, with the `order` of classes from least to most
     where it is ordinal; `image_size` is the side in pixels that pictures are brought to;
     `skip_unreadable` leaves damaged items out and counts them; `task` is a user's own;
-    `device` is where networks are trained, by default a graphics processor if there is one; `run`
+    `device` is where networks are trained, by default a graphics processor if there is one, and by
+    so many processes as `devices` says; `run`
     is the folder of a training's checkpoints and records, by default beside the bundle, with a
     checkpoint every `checkpoint_s`; `clock`
     gives seconds, and a time limit counts from `started`, or else from the call.
@@ -39,6 +40,7 @@ class Settings:
     skip_unreadable: bool = False
     task: Task | None = None
     device: str | None = None
+    devices: int = 1
     run: Path | None = None
     checkpoint_s: float = 60.0
     report: Reporter = silent

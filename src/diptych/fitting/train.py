@@ -16,6 +16,7 @@ from diptych.fitting import run_file
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
 from diptych.fitting.job import Job, open_job
+from diptych.fitting.processes import check_shareable
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
@@ -66,6 +67,7 @@ def train(
     model = _model_of(plan, job, settings)
     recipe = replace(plan, teacher=model, students=(), programs=AS_TRAINED)
     request = _request(data, job, recipe, seconds, settings)
+    check_shareable(request, settings.devices)
     path = settings.run or job.destination.with_suffix(".run")
     with closing(_fresh_folder(path, settings)) as folder:
         run_file.write(path, request)
@@ -96,7 +98,8 @@ def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SE
         raise ConfigError(f"{path} was given data that was read before", "give it again")
     if request.task is not None and settings.task is None:
         raise ConfigError(f"{path} is about the task {request.task!r}", "give it again as --task")
-    settings = _settings(request, settings)
+    settings = run_file.settings_of(request, settings)
+    check_shareable(request, settings.devices)
     with closing(RunFolder(path, _warn(settings))) as folder:
         job = open_job(source, NO_BUDGET, request.out, request.seed, settings)
         kept = folder.latest()
@@ -136,19 +139,7 @@ def _request(
         skip_unreadable=settings.skip_unreadable,
         task=None if settings.task is None else settings.task.name,
         device=settings.device,
-    )
-
-
-def _settings(request: RunFile, settings: Settings) -> Settings:
-    return dataclasses.replace(
-        settings,
-        recipe=request.recipe,
-        label=request.label,
-        goal=request.goal,
-        order=request.order,
-        image_size=request.image_size,
-        skip_unreadable=request.skip_unreadable,
-        device=settings.device or request.device,
+        devices=settings.devices,
     )
 
 

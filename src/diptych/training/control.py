@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from diptych.core.progress import Reporter, StopRequest, silent
+from diptych.core.progress import Reporter, Step, StopRequest, silent
 from diptych.core.values import CurvePoint
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
@@ -36,6 +36,14 @@ class RunControl:
     checkpoint_s: float = 60.0
     team: Team = SOLO
     fresh: frozenset[str] = frozenset()
+
+    def warn(self, text: str) -> None:
+        """Tell something in words.
+
+        Args:
+            text: One line.
+        """
+        self.report(Step(stage=self.name, done=1, total=1, note=text))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,7 +143,7 @@ class Run:
 
     def _planned(self) -> bool:
         """Look at the time, the loss and the plan; say whether there is a step to take."""
-        if self.progress.step:
+        if self.progress.step and self.progress.remaining:
             self._look()
             wanted = self.team.agreed(self._wanted())
             if wanted != self.progress.remaining:
@@ -174,9 +174,10 @@ class Run:
             return
         self.looked_at = now
         self._gather()
-        record = self._report(len(self.curve) + 1)
-        if now - self.recorded_at >= RECORD_EVERY_S:
-            self._write(record)
+        if self.recent:
+            record = self._report(len(self.curve) + 1)
+            if now - self.recorded_at >= RECORD_EVERY_S:
+                self._write(record)
         if now - self.saved_at >= self.control.checkpoint_s:
             self.save()
 

@@ -20,32 +20,39 @@ class RunFolder:
     Args:
         path: The folder; it is made if it is not there.
         warn: Told of a checkpoint that cannot be read.
+        held: Whether to keep others out; the processes of a team are inside what their supervisor
+            holds.
 
     Raises:
         ConfigError: If another process has it.
         StorageError: If it cannot be made.
     """
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, warn: Callable[[str], None], *, held: bool = True) -> None:
         self.path, self.warn = path, warn
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise storage_error(path, error) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise ConfigError(
-                f"{path} belongs to a run that is going on", "wait for it, or choose another --run"
-            ) from error
+        if held:
+            self._hold()
         self.records = RunRecords(path)
 
     def close(self) -> None:
         """Let another process have the folder."""
         self.records.close()
         os.close(self._lock)
+
+    def _hold(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise ConfigError(
+                f"{self.path} belongs to a run that is going on",
+                "wait for it, or choose another --run",
+            ) from error
 
     def checkpoints(self) -> list[Path]:
         """List the checkpoints.

@@ -1,0 +1,104 @@
+"""A training by several processes: each reads the data, they share every batch and one folder.
+
+The run's folder holds all that they need; when they are done it holds a finished checkpoint, from
+which the process that asked for the training goes on to lowering and measuring.
+"""
+
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+from diptych.core.errors import ConfigError
+from diptych.data import read
+from diptych.fitting import run_file
+from diptych.fitting.job import Job
+from diptych.fitting.run_file import RunFile
+from diptych.fitting.settings import Settings
+from diptych.fitting.trainee import train_model
+from diptych.training import supervisor
+from diptych.training.control import RunControl
+from diptych.training.process_team import join
+from diptych.training.run_folder import RunFolder
+from diptych.training.supervisor import supervise
+from diptych.training.worker import Worker
+
+NO_LIMIT = "inf"
+
+
+def check_shareable(request: RunFile, devices: int) -> None:
+    """Check that other processes can read what a training is about.
+
+    Args:
+        request: What was asked for.
+        devices: By how many processes.
+
+    Raises:
+        ConfigError: If they cannot.
+    """
+    if devices == 1:
+        return
+    if request.data is None:
+        raise ConfigError("each process reads the data itself", "give its path, or one device")
+    if request.task is not None:
+        raise ConfigError(
+            f"the task {request.task!r} cannot be handed to other processes", "use one device"
+        )
+
+
+def train_in_processes(job: Job, control: RunControl, settings: Settings) -> None:
+    """Have a network trained by a team of processes, until its folder holds the end of the run.
+
+    Args:
+        job: With the folder of the run.
+        control: Deadline, progress and stop request.
+        settings: How many processes.
+
+    Raises:
+        ConfigError: If there is no such folder.
+    """
+    if job.run is None:
+        raise ConfigError(f"a fit cannot use {settings.devices} devices", "use diptych train")
+    left = NO_LIMIT if control.deadline is None else str(control.deadline - control.clock())
+    command = [sys.executable, "-m", "diptych.fitting.worker", str(job.run.path), left]
+    command.append(str(control.checkpoint_s))
+    team = supervisor.Job(command=command, count=settings.devices, folder=job.run.path)
+    supervise(team, control.report, control.stop)
+
+
+def train_share(worker: Worker, folder: Path, seconds: float, checkpoint_s: float) -> None:
+    """Do one process's share of a training.
+
+    Args:
+        worker: Whom to meet, whom to tell how it goes, and whether to stop.
+        folder: The run's.
+        seconds: When to be done, from now.
+        checkpoint_s: How often the first process leaves a checkpoint.
+
+    Raises:
+        ConfigError: If the folder does not say where the data is.
+    """
+    request = run_file.read(folder)
+    if request.data is None:
+        raise ConfigError(f"{folder} does not say where its data is", "use one device")
+    settings = run_file.settings_of(request, Settings(report=worker.report, stop=worker.stop))
+    clock = settings.clock
+    deadline = None if seconds == float(NO_LIMIT) else clock() + seconds
+    dataset = read(request.data, settings.reading(request.seed), worker.report)
+    plan = request.recipe.teacher
+    with join(worker.meeting, settings.device or "cpu") as team, ExitStack() as stack:
+        control = RunControl(
+            name=plan.name,
+            seed=request.recipe.seed,
+            deadline=deadline,
+            clock=clock,
+            report=worker.report,
+            stop=worker.stop,
+            device=team.device,
+            checkpoint_s=checkpoint_s,
+            team=team,
+        )
+        if team.rank == 0:
+            opened = RunFolder(folder, control.warn, held=False)
+            control = replace(control, folder=stack.enter_context(closing(opened)))
+        train_model(plan, dataset, control)
