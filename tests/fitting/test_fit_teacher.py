@@ -120,7 +120,7 @@ def test_other_data_with_a_teacher_is_one_clear_line(
     reviews: Path, encoder_folder: Path, tmp_path: Path
 ) -> None:
     settings = Settings(teacher=encoder_folder)
-    with pytest.raises(ConfigError, match="works with texts, and this is image-classification"):
+    with pytest.raises(ConfigError, match="an encoder of texts, and this is image-class"):
         fit("digits", out=tmp_path / "a.dip", settings=settings)
     dataset = read(reviews, Options())
     bare = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, originals=None))

@@ -17,7 +17,7 @@ from diptych.data.reading import Options
 from diptych.fitting.fit import fit
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
-from diptych.fitting.starting import FREEZE_SHARE, LAYER_DECAY, begin_plan, read_alike, with_start
+from diptych.fitting.starting import begin_plan, read_alike, with_start
 from diptych.fitting.trainee import build, train_model
 from diptych.training import weights
 from diptych.training.control import RunControl
@@ -72,9 +72,7 @@ def test_data_is_prepared_as_the_bundle_prepares_it(start: Start) -> None:
 def test_the_network_is_that_of_the_bundle_and_the_plan_one_for_its_kind(start: Start) -> None:
     plan = with_start([TABLE, PLAN], start)
     assert (plan.name, plan.network) == ("teacher", NETWORK)
-    assert plan.training == structs.replace(
-        TRAINING, freeze_share=FREEZE_SHARE, layer_decay=LAYER_DECAY
-    )
+    assert plan.training == TRAINING
     assert plan.start == StartPlan(path="cats.dip", sha256="0" * 64)
 
 

@@ -11,11 +11,11 @@ from msgspec.structs import replace as replace_value
 
 from diptych.core.errors import ConfigError, DataError, TrainingError
 from diptych.core.progress import Step, StopRequest
-from diptych.core.specs import ImageSpec, TextSpec
+from diptych.core.specs import AudioSpec, TextSpec
 from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.tasks.goals import GOALS
 from diptych.training.control import RunControl
-from diptych.training.encoder import CERTAIN, EncoderConfig, check_texts, train_encoder
+from diptych.training.encoder import CERTAIN, EncoderConfig, check_items, train_encoder
 from diptych.training.objectives import learn_labels
 from diptych.training.pretrained import open_network
 from diptych.training.recipe import TrainingRecipe
@@ -184,11 +184,11 @@ def test_a_tokenizer_of_another_model_is_refused(save_encoder: SaveEncoder, tmp_
 
 def test_data_without_its_texts_is_one_clear_line() -> None:
     dataset = make()
-    check_texts(dataset)
+    check_items(dataset)
     for originals in (None, (), ("a",), (1,) * 40):
         bare = replace(dataset, validation=replace(dataset.validation, originals=originals))
         with pytest.raises(DataError, match="validation split does not hold its texts"):
-            check_texts(bare)
-    pictures = replace(dataset, spec=ImageSpec(height=8, width=8, channels=1))
-    with pytest.raises(ConfigError, match="works with texts, and this is image-classification"):
-        check_texts(pictures)
+            check_items(bare)
+    sounds = replace(dataset, spec=AudioSpec(sample_rate=8000, samples=4096))
+    with pytest.raises(ConfigError, match="works with texts or pictures, and this is audio"):
+        check_items(sounds)

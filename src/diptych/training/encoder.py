@@ -1,7 +1,7 @@
-"""A pretrained encoder of texts, fine-tuned: a teacher that students know by its answers.
+"""A pretrained encoder, fine-tuned: a teacher that students know by its answers.
 
-It reads texts as they were written, with its own tokenizer; texts that there is no time to answer
-stand with their label.
+It reads texts as they were written, with its own tokenizer, and pictures as students see them;
+items that there is no time to answer stand with their label.
 
 Shapes: N texts, B batch, L tokens, K outputs.
 
@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from diptych.core.errors import ConfigError, DataError, TrainingError
 from diptych.core.progress import Step
 from diptych.core.seeds import generator
-from diptych.core.specs import TextSpec, Value
+from diptych.core.specs import ImageSpec, TextSpec, Value
 from diptych.core.text import duration
 from diptych.core.values import Dataset, Split
 from diptych.training import pretrained
@@ -31,6 +31,7 @@ from diptych.training.control import RunControl
 from diptych.training.loop import train_network
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective
+from diptych.training.picture_encoder import PictureEncoder
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 
@@ -56,19 +57,21 @@ class EncoderConfig(Value, tag_field="name", tag="encoder"):
     answered: Annotated[int, Meta(ge=0)] | None = None
 
 
-def check_texts(dataset: Dataset) -> None:
+def check_items(dataset: Dataset) -> None:
     """Check that an encoder can read the data.
 
     Args:
         dataset: The data.
 
     Raises:
-        ConfigError: If it is not of texts.
+        ConfigError: If it is neither of texts nor of pictures.
         DataError: If it does not hold the texts as they were written.
     """
+    if isinstance(dataset.spec, ImageSpec):
+        return
     if not isinstance(dataset.spec, TextSpec):
         raise ConfigError(
-            f"a given teacher works with texts, and this is {dataset.task}",
+            f"a given teacher works with texts or pictures, and this is {dataset.task}",
             "leave the teacher out: one is trained",
         )
     for name in SPLITS:
@@ -108,7 +111,7 @@ def train_encoder(
     """
     started, cpu_started = control.clock(), time.process_time()
     control.report(Step(stage=control.name, done=0, total=1, note=f"open {config.folder}"))
-    check_texts(dataset)
+    check_items(dataset)
     network, told = _opened(dataset, config, control)
     aside = _answering_s(network, told, recipe, control)
     deadline = None if control.deadline is None else control.deadline - aside
@@ -144,19 +147,32 @@ def _opened(
     pretrained.check_folder(folder)
     if config.sha256 not in {None, pretrained.fingerprint(folder)}:
         raise ConfigError(f"{folder} is not what the recipe was made with", "give it as --teacher")
-    outputs = len(dataset.labels)
-    encoder = initialize(
-        lambda: pretrained.Encoder(pretrained.open_network(folder, outputs)),
-        control.seed,
-        control.name,
-    )
-    train, validation, test = (
-        _in_tokens(name, getattr(dataset, name), encoder, config) for name in SPLITS
-    )
-    told = replace(dataset, train=train, validation=validation, test=test)
+    _check_same_items(folder, dataset)
+
+    def make() -> pretrained.Encoder | PictureEncoder:
+        model = pretrained.open_network(folder, len(dataset.labels))
+        if isinstance(dataset.spec, ImageSpec):
+            return PictureEncoder(model, folder, dataset.spec)
+        return pretrained.Encoder(model)
+
+    encoder, told = initialize(make, control.seed, control.name), dataset
+    if isinstance(encoder, pretrained.Encoder):
+        train, validation, test = (
+            _in_tokens(name, getattr(dataset, name), encoder, config) for name in SPLITS
+        )
+        told = replace(dataset, train=train, validation=validation, test=test)
     if dataset.goal != "regression":
         return encoder.to(control.device), told
     return Rescaled(encoder, *target_scale(dataset)).to(control.device), told
+
+
+def _check_same_items(folder: Path, dataset: Dataset) -> None:
+    items = pretrained.items_of(folder)
+    if items != ("pictures" if isinstance(dataset.spec, ImageSpec) else "texts"):
+        raise ConfigError(
+            f"{folder} is an encoder of {items}, and this is {dataset.task}",
+            "give one for this kind of data",
+        )
 
 
 def _in_tokens(

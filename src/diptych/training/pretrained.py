@@ -1,6 +1,7 @@
 """A local Hugging Face folder, opened without its code, without pickle and without the network.
 
-Only three files of it are read: ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+Only three files of it are read: ``config.json``, ``model.safetensors``, and ``tokenizer.json`` or
+for pictures ``preprocessor_config.json``.
 
 Shapes: N texts, L tokens, K outputs.
 """
@@ -8,7 +9,7 @@ Shapes: N texts, L tokens, K outputs.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -21,14 +22,19 @@ from diptych.core.files import sha256_of_bytes, sha256_of_file
 from diptych.core.text import size
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+PREPROCESSOR = "preprocessor_config.json"
 ADAPTER = "adapter_config.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
-MOST_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20}
+MOST_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20, PREPROCESSOR: 1 << 20}
 CHARACTERS_PER_TOKEN = 32
 SPECIAL_POSITIONS = 2
 TEXTS_AT_ONCE = 32
 NEEDED = f"a Hugging Face folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}"
-USUAL = "choose an encoder such as BERT, DistilBERT or RoBERTa"
+NEEDED_FOR_PICTURES = f"one of pictures holds {CONFIG}, {WEIGHTS} and {PREPROCESSOR}"
+USUAL = "choose an encoder such as BERT, DistilBERT or RoBERTa, or ViT or ResNet for pictures"
+
+Items = Literal["texts", "pictures"]
+PREPARING: dict[Items, str] = {"texts": TOKENIZER, "pictures": PREPROCESSOR}
 
 
 class Encoder(nn.Module):
@@ -75,7 +81,7 @@ def check_folder(folder: Path) -> None:
 
     Raises:
         ConfigError: If it is none, or has weights in pickle only, needs code of its own, or is of
-            a model that does not classify texts.
+            a model that classifies neither texts nor pictures.
     """
     if not folder.is_dir():
         raise ConfigError(
@@ -90,10 +96,14 @@ def check_folder(folder: Path) -> None:
             f"{folder} has its weights in a form that can hold code ({pickles[0]})",
             f"get or save them as {WEIGHTS} (save_pretrained does)",
         )
-    for name in (CONFIG, WEIGHTS, TOKENIZER):
+    for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} has no {name}", NEEDED)
-    _check_kind(folder)
+    if not any((folder / name).is_file() for name in PREPARING.values()):
+        raise ConfigError(f"{folder} has no {TOKENIZER} and no {PREPROCESSOR}", NEEDED)
+    needed = PREPARING[items_of(folder)]
+    if not (folder / needed).is_file():
+        raise ConfigError(f"{folder} has no {needed}", NEEDED)
 
 
 def fingerprint(folder: Path) -> str:
@@ -105,7 +115,8 @@ def fingerprint(folder: Path) -> str:
     Returns:
         64 lower-case hexadecimal digits.
     """
-    hashes = [sha256_of_file(folder / name) for name in (CONFIG, WEIGHTS, TOKENIZER)]
+    files = [folder / name for name in (CONFIG, WEIGHTS, TOKENIZER, PREPROCESSOR)]
+    hashes = [sha256_of_file(file) for file in files if file.is_file()]
     return sha256_of_bytes("".join(hashes).encode())
 
 
@@ -118,14 +129,19 @@ def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped
             torch's global generator.
 
     Returns:
-        A ``transformers`` model for sequence classification in float32.
+        A ``transformers`` model that classifies texts or pictures, in float32.
 
     Raises:
         ConfigError: If the weights are damaged or are not those of the configuration.
     """
+    items = items_of(folder)
     with _quiet() as library:
+        kinds = {
+            "texts": library.AutoModelForSequenceClassification,
+            "pictures": library.AutoModelForImageClassification,
+        }
         try:
-            model, seen = library.AutoModelForSequenceClassification.from_pretrained(
+            model, seen = kinds[items].from_pretrained(
                 folder,
                 num_labels=outputs,
                 ignore_mismatched_sizes=True,
@@ -141,7 +157,10 @@ def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped
     absent = [name for key in ("missing_keys", "mismatched_keys") for name in _names(seen[key])]
     body = f"{model.base_model_prefix}."
     lost = sorted(name for name in absent if name.startswith(body) and "pooler" not in name)
-    if lost or model.config.is_encoder_decoder or model.config.pad_token_id is None:
+    is_plain = items == "pictures" or (
+        not model.config.is_encoder_decoder and model.config.pad_token_id is not None
+    )
+    if lost or not is_plain:
         why = f"lacks weights, such as {lost[0]}" if lost else "is no plain encoder"
         raise ConfigError(f"the model of {folder} {why}", USUAL)
     return model
@@ -176,7 +195,7 @@ def open_tokenizer(folder: Path, tokens: int) -> Any:  # noqa: ANN401
     """
     library = require("tokenizers", "text")
     try:
-        tokenizer = library.Tokenizer.from_buffer(_content(folder / TOKENIZER))
+        tokenizer = library.Tokenizer.from_buffer(content_of(folder / TOKENIZER))
         tokenizer.enable_truncation(tokens)
     except Exception as error:  # the library's errors have no class of their own
         raise ConfigError(f"{folder / TOKENIZER} is damaged: {_reason(error)}", NEEDED) from error
@@ -204,21 +223,47 @@ def tokens_of(tokenizer: Any, texts: Sequence[str], tokens: int, padding: int) -
     return filled
 
 
-def _check_kind(folder: Path) -> None:
+def items_of(folder: Path) -> Items:
+    """Say what an encoder is for.
+
+    Args:
+        folder: A local Hugging Face folder.
+
+    Returns:
+        What it classifies.
+
+    Raises:
+        ConfigError: If that is something else, or its configuration is damaged.
+    """
     try:
-        config = msgspec.json.decode(_content(folder / CONFIG), type=dict[str, Any])
+        config = msgspec.json.decode(content_of(folder / CONFIG), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{folder / CONFIG} is damaged: {_reason(error)}", NEEDED) from error
     kind = config.get("model_type")
     auto = require("transformers.models.auto.modeling_auto", "hf")
     if kind in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
-        return
+        return "texts"
+    if kind in auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+        return "pictures"
     if "auto_map" in config:
         raise ConfigError(f"the model of {folder} needs code of its own, which is not run", USUAL)
-    raise ConfigError(f"{folder} holds a model of kind {kind!r}, no encoder of texts", USUAL)
+    raise ConfigError(
+        f"{folder} holds a model of kind {kind!r}, no encoder of texts or pictures", USUAL
+    )
 
 
-def _content(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
+    """Read a small file of a folder.
+
+    Args:
+        file: One of those that are read, but the weights.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ConfigError: If it is larger than such a file may be.
+    """
     limit = MOST_BYTES[file.name]
     if file.stat().st_size > limit:
         raise ConfigError(f"{file} is larger than {size(limit)}", NEEDED)

@@ -8,7 +8,7 @@ from msgspec.structs import replace as replace_value
 
 from diptych.core.errors import ConfigError
 from diptych.core.manifest import Machine
-from diptych.core.specs import TextSpec
+from diptych.core.specs import AudioSpec, TextSpec
 from diptych.core.values import Dataset
 from diptych.fitting.plans.teacher import with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ModelPlan
@@ -16,6 +16,7 @@ from diptych.training.encoder import EncoderConfig
 from diptych.training.models import NgramsConfig
 from diptych.training.pretrained import fingerprint
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 MakeDataset = Callable[..., Dataset]
 STUDENT = ModelPlan(name="student", network=NgramsConfig(), training=TrainingRecipe())
@@ -69,11 +70,24 @@ def test_few_texts_are_seen_more_often(
     assert with_teacher(PLANNED, folder, dataset, machine).teacher.training.epochs == epochs
 
 
-def test_a_given_teacher_works_with_texts_only(
+def test_a_given_teacher_works_with_texts_and_pictures_only(
     make_dataset: MakeDataset, machine: Machine, folder: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="works with texts, and this is image-classification"):
-        with_teacher(PLANNED, folder, make_dataset(), machine)
+    sounds = replace(make_dataset(), spec=AudioSpec(sample_rate=8000, samples=4096))
+    with pytest.raises(ConfigError, match="texts or pictures, and this is audio-classification"):
+        with_teacher(PLANNED, folder, sounds, machine)
+
+
+def test_a_teacher_of_pictures_sees_them_varied_as_the_planned_one_did(
+    make_dataset: MakeDataset, machine: Machine, folder: Path
+) -> None:
+    variation = PictureVariation(translate=1)
+    teacher = replace_value(PLANNED.teacher, training=TrainingRecipe(variation=variation))
+    planned = replace_value(PLANNED, teacher=teacher)
+    recipe = with_teacher(planned, folder, make_dataset(), machine)
+    assert recipe.teacher.training.variation == variation
+    told = with_teacher(planned, folder, texts(make_dataset, 40), machine)
+    assert told.teacher.training.variation is None
 
 
 @pytest.mark.parametrize(("planned", "share"), [(0.0, 0.5), (0.8, 0.8)])

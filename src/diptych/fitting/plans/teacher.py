@@ -5,10 +5,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
+from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.fitting.recipe import FitRecipe, ModelPlan
-from diptych.training.encoder import EncoderConfig, check_texts
+from diptych.training.encoder import EncoderConfig, check_items
 from diptych.training.pretrained import fingerprint
 from diptych.training.recipe import TrainingRecipe
 
@@ -25,14 +26,14 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
     Args:
         recipe: The plan of the fit.
         folder: A local Hugging Face folder with an encoder, as `check_folder` wants it.
-        dataset: The data, of texts.
+        dataset: The data, of texts or pictures.
         machine: Where it is trained.
 
     Returns:
         The recipe with that teacher, who takes over whether classes are balanced.
     """
-    check_texts(dataset)
-    items = len(dataset.train)
+    check_items(dataset)
+    items, is_pictures = len(dataset.train), isinstance(dataset.spec, ImageSpec)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(USUAL_STEPS * BATCH_SIZE / items)))
     training = TrainingRecipe(
         epochs=float(epochs),
@@ -44,6 +45,7 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
         label_smoothing=0.0,
         clip=1.0,
         balance=recipe.teacher.training.balance,
+        variation=recipe.teacher.training.variation if is_pictures else None,
         arithmetic=fast_arithmetic(machine),
         threads=machine.cores,
     )
