@@ -31,9 +31,10 @@ from diptych.training.loop import train_network
 from diptych.training.meeting import meeting_of
 from diptych.training.models import ResidualNet, ResidualNetConfig
 from diptych.training.objectives import learn_labels
-from diptych.training.process_team import join
+from diptych.training.process_team import ProcessTeam, join
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
+from diptych.training.sharded_team import ShardedTeam
 from diptych.training.team import SOLO, Team
 from diptych.training.variation import PictureVariation
 from diptych.training.worker import Worker, work
@@ -171,7 +172,7 @@ def main() -> int:
     if meeting is None:
         each(asked, SOLO)
         return 0
-    with join(meeting, "cpu") as team:
+    with join(meeting, "cpu", ShardedTeam if asked.get("sharded") else ProcessTeam) as team:
         each(asked, team)
     return 0
 

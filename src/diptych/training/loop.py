@@ -46,7 +46,7 @@ def train_network(
             run.go()
         finally:
             run.close()
-            control.team.restored(network)
+        network = control.team.restored(network)
     network.eval()
     return TrainedNetwork(
         network=network,

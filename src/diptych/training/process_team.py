@@ -6,7 +6,7 @@ once where the connection breaks, after the meeting's time limit where the other
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
@@ -55,14 +55,18 @@ class ProcessTeam(Team):
         self._wrapped = wrapped
         return wrapped
 
-    def restored(self, network: nn.Module) -> None:
+    def restored(self, network: nn.Module) -> nn.Module:
         """Make a network one that computes on its own, in place.
 
         Args:
             network: What `wrapped` was given.
+
+        Returns:
+            It.
         """
         self._release()
         localize(network)
+        return network
 
     def apart(self) -> AbstractContextManager[None]:
         """Let gradients add up in each process for a while.
@@ -137,12 +141,17 @@ class ProcessTeam(Team):
 
 
 @contextmanager
-def join(meeting: Meeting, device: str) -> Iterator[ProcessTeam]:
+def join(
+    meeting: Meeting,
+    device: str,
+    make: Callable[[Meeting, torch.device], ProcessTeam] = ProcessTeam,
+) -> Iterator[ProcessTeam]:
     """Meet the other processes, and leave them at the end.
 
     Args:
         meeting: Where, and who this process is.
         device: ``cpu`` or ``cuda``.
+        make: What kind of team; by default one in which each process has all weights.
 
     Yields:
         The team.
@@ -155,7 +164,7 @@ def join(meeting: Meeting, device: str) -> Iterator[ProcessTeam]:
     _meet(meeting, own)
     with _telling_of_loss(meeting):
         try:
-            yield ProcessTeam(meeting, own)
+            yield make(meeting, own)
         finally:
             distributed.destroy_process_group()
 

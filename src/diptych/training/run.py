@@ -221,13 +221,14 @@ class Run:
         split, team = self.dataset.validation, self.team
         if not len(split):
             return None
-        own = slice(len(split) * team.rank // team.size, len(split) * (team.rank + 1) // team.size)
-        total = 0.0
-        if own.start < own.stop:
-            recipe = replace(self.recipe, threads=team.threads(self.recipe.threads))
-            outputs = compute_outputs(self.network, split.inputs[own], recipe)
-            total = float(kind_of(self.dataset).item_scores(outputs, split.targets[own]).sum())
-        return team.summed([total])[0] / len(split)
+        each = -(-len(split) // team.size)  # as many for all, some of which another one counts
+        first = team.rank * each
+        start = min(first, len(split) - each)
+        recipe = replace(self.recipe, threads=team.threads(self.recipe.threads))
+        outputs = compute_outputs(self.network, split.inputs[start : start + each], recipe)
+        targets = split.targets[start : start + each]
+        scores = kind_of(self.dataset).item_scores(outputs, targets)[first - start :]
+        return team.summed([float(scores.sum())])[0] / len(split)
 
     def _report(self, epoch: int, score: float | None = None) -> Record:
         """Tell people how the run stands."""

@@ -15,6 +15,7 @@ class Team:
     rank = 0
     size = 1
     local_size = 1
+    is_sharded = False
 
     def check(self, batch_size: int, parts: int) -> None:
         """Check that each process gets as much of a batch as the others.
@@ -74,12 +75,16 @@ class Team:
         """
         return network
 
-    def restored(self, network: nn.Module) -> None:
-        """Make a network one that computes on its own, in place.
+    def restored(self, network: nn.Module) -> nn.Module:
+        """Make a network one that computes on its own.
 
         Args:
             network: What `wrapped` was given.
+
+        Returns:
+            It, or one with its weights.
         """
+        return network
 
     def apart(self) -> AbstractContextManager[None]:
         """Let gradients add up in each process for a while.

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average(Protocol):
@@ -50,6 +50,7 @@ class WeightAverage:
         kept = {name: tensor for name, tensor in kept.items() if tensor.is_floating_point()}
         self.names, self.weights = list(kept), list(kept.values())
         self.average = [tensor.clone() for tensor in self.weights]
+        self._alike = self._by_type()
 
     def update(self) -> None:
         """Take the weights of this step in."""
@@ -57,7 +58,8 @@ class WeightAverage:
             return
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.average, self.weights, 1 - decay)
+        for average, weights in self._alike:
+            torch._foreach_lerp_(average, weights, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -93,6 +95,13 @@ class WeightAverage:
         self.steps = state["steps"]
         for name, average in zip(self.names, self.average, strict=True):
             average.copy_(state["average"][name])
+
+    def _by_type(self) -> list[tuple[list[Tensor], list[Tensor]]]:
+        """Return averages and weights, of whole and of sharded tensors apart."""
+        kinds = {type(tensor) for tensor in self.weights}
+        pairs = list(zip(self.average, self.weights, strict=True))
+        alike = [[pair for pair in pairs if type(pair[1]) is kind] for kind in kinds]
+        return [([a for a, _ in group], [w for _, w in group]) for group in alike]
 
     def _swap(self) -> None:
         for weight, average in zip(self.weights, self.average, strict=True):
