@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +40,12 @@ def test_the_total_is_the_machines_or_the_containers(tmp_path: Path) -> None:
     assert total_bytes(tmp_path) == 4096
     (tmp_path / "sys/fs/cgroup/memory.max").write_text(str(2 * machine))
     assert total_bytes(tmp_path) == machine
+
+
+def test_a_limit_of_the_process_itself_counts() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))\n"
+        "from diptych.measure.memory import total_bytes; print(total_bytes())"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) == min(10**9, total_bytes())

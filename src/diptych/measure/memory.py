@@ -41,10 +41,10 @@ def total_bytes(root: Path = Path("/")) -> int:
         root: The root of the file system, where ``proc`` and ``sys`` are.
 
     Returns:
-        The machine's memory or its container's limit, whichever is smaller.
+        The machine's memory, its container's limit or the process's own, whichever is least.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(machine, memory_limit_bytes(root) or machine)
+    return min(machine, memory_limit_bytes(root) or machine, _data_limit_bytes() or machine)
 
 
 def _status_bytes(status: Path, key: str) -> int:
@@ -57,6 +57,14 @@ def _status_bytes(status: Path, key: str) -> int:
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _data_limit_bytes() -> int | None:
+    """Return what the process may allocate, where that is limited."""
+    import resource  # noqa: PLC0415  absent on Windows
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _usage_peak_bytes() -> int:

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from diptych.core.arrays import release
 from diptych.core.seeds import derive
+from diptych.measure.memory import total_bytes
 from diptych.training.compute import tensor_of
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import SOLO, Team
 from diptych.training.variation import batches_of
 from diptych.training.variation.mixing import mix
 
+LARGE_SHARE = 1 / 8
 RELEASE_BYTES = 128 << 20
 MOST_PAGE_BYTES = 2 << 20
 """What the system may map around a single item."""
@@ -76,6 +78,7 @@ class Feed:
         )
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)
         self.generator = torch.Generator()
+        self.is_large = inputs.nbytes > LARGE_SHARE * total_bytes()
         self.touched = 0
 
     def batch(self, step: int) -> Batch:
@@ -130,7 +133,7 @@ class Feed:
 
     def _release(self, count: int) -> None:
         """Let go of what was read of a large map, every once in a while."""
-        if self.source.nbytes < RELEASE_BYTES:
+        if not self.is_large:
             return
         self.touched += count * max(self.source[0].nbytes, MOST_PAGE_BYTES)
         if self.touched >= RELEASE_BYTES:
