@@ -29,7 +29,7 @@ from diptych.measure.machine import describe
 from diptych.training.loop import RunControl
 from tasks.sets import SCORES, SEEDS, SETS, arguments, folder
 
-DEVIATIONS = (0.01, 0.03, 0.1, 0.3, 1.0)
+DEVIATIONS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 CHOICES: dict[str, dict[str, object]] = {"knots": {"embedding": "knots"}} | {
     f"periodic-{deviation}": {"embedding": "periodic", "wave_deviation": deviation}
     for deviation in DEVIATIONS
