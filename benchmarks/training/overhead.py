@@ -50,7 +50,7 @@ from diptych.training.schedule import rate_factor
 from diptych.training.variation import batches_of
 
 SETS = {"fashion-mnist": ("bf16", "fp32"), "trec": ("fp32",)}
-STEPS = {"fashion-mnist": 60, "trec": 300}
+STEPS = {"fashion-mnist": 40, "trec": 300}
 LOSSES_EVERY = 20
 WAITING_LIMIT = 0.03
 CHECKPOINTS, CHECKPOINT_S = 5, 60.0
