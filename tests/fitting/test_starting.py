@@ -1,5 +1,6 @@
 """A training that starts from other weights: what it reads, plans and begins with."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ import torch
 from msgspec import structs, to_builtins
 
 from diptych.core.errors import ConfigError
-from diptych.core.progress import Step
+from diptych.core.files import sha256_of_file
+from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.data.reading import Options
@@ -18,6 +20,7 @@ from diptych.fitting.fit import fit
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.starting import begin_plan, read_alike, with_start
+from diptych.fitting.train import resume, train
 from diptych.fitting.trainee import build, train_model
 from diptych.training import weights
 from diptych.training.control import RunControl
@@ -135,3 +138,28 @@ def test_the_weights_of_a_recipe_are_found_where_none_are_given(saved: Start) ->
 def test_a_fit_takes_no_start_of_its_own(saved: Start) -> None:
     with pytest.raises(ConfigError, match="its recipe names"):
         fit("digits", settings=Settings(start=saved.path))
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_goes_on_with_the_data_and_the_weights_of_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = FitRecipe(teacher=structs.replace(PLAN, network=NETWORK))
+    train("digits", out="a.dip", settings=Settings(recipe=recipe)).close()
+    frozen = structs.replace(TRAINING, freeze_share=0.5, layer_decay=0.5)
+    slower = FitRecipe(teacher=structs.replace(PLAN, network=NETWORK, training=frozen))
+    stop = StopRequest()
+
+    def stop_later(step: Step) -> None:
+        stop.requested = stop.requested or (step.stage == "teacher" and step.done >= 40)
+
+    settings = Settings(recipe=slower, start=Path("a.dip"))
+    train("digits", out="whole.dip", settings=settings).close()
+    stopped = dataclasses.replace(settings, report=stop_later, stop=stop)
+    train("digits", out="parts.dip", settings=stopped).close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume(tmp_path / "parts.run").close()
+    files = [tmp_path / name / "weights.safetensors" for name in ("whole.dip", "parts.dip")]
+    assert sha256_of_file(files[0]) == sha256_of_file(files[1])
