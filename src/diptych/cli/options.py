@@ -48,6 +48,9 @@ DeviceOption = Annotated[
 DevicesOption = Annotated[
     int, Option(min=1, max=64, help="By how many processes, each on a processor of its own.")
 ]
+TuneOption = Annotated[
+    bool, Option("--tune", help="First try how this machine computes fastest, and record it.")
+]
 RunOption = Annotated[Path | None, Option(help="The folder of checkpoints and records [NAME.run].")]
 CheckpointOption = Annotated[
     str, Option(help="How often a checkpoint is written, such as 10s or 5m.")

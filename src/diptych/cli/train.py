@@ -21,6 +21,7 @@ from diptych.cli.options import (
     StartOption,
     TaskOption,
     TimeLimitOption,
+    TuneOption,
     order_of,
     task_of,
 )
@@ -49,6 +50,7 @@ def command(
     skip_unreadable: SkipOption = False,
     device: DeviceOption = None,
     devices: DevicesOption = 1,
+    tune: TuneOption = False,
     run: RunOption = None,
     checkpoint_every: CheckpointOption = "60s",
     resume: ResumeOption = None,
@@ -79,6 +81,7 @@ def command(
             skip_unreadable=skip_unreadable,
             device=device,
             devices=devices,
+            tune=tune,
             run=run,
             checkpoint_s=parse_duration(checkpoint_every),
             report=report,

@@ -122,6 +122,7 @@ class FitSession:
             device=find_device(self.settings.device),
             folder=self.job.run,
             checkpoint_s=self.settings.checkpoint_s,
+            tune=self.settings.tune,
         )
         if self.settings.devices > 1:
             train_in_processes(self.job, control, self.settings)

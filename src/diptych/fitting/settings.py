@@ -16,15 +16,20 @@ from diptych.tasks.own import Task
 class Settings:
     """Choices with usual values.
 
-    `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a local Hugging Face folder
-    with an encoder that students learn from; `start` is a bundle, or a safetensors file, whose
-    weights a training starts from; `label` names the label's column; `goal` is what is told of an
-    item, inferred by default, with the `order` of classes from least to most where it is ordinal;
-    `image_size` is the side in pixels that pictures are brought to; `skip_unreadable` leaves
-    damaged items out and counts them; `task` is a user's own; `device` is where networks are
-    trained, by default a graphics processor if there is one, and by so many processes as `devices`
-    says, with `tune` in the way that is fastest there; `run` is the folder of a training's
-    checkpoints and records, by default beside the bundle, with a checkpoint every `checkpoint_s`;
+    Of the data: `label` names the label's column; `goal` is what is told of an item, inferred by
+    default, with the `order` of classes from least to most where it is ordinal; `image_size` is the
+    side in pixels that pictures are brought to; `skip_unreadable` leaves damaged items out and
+    counts them; `task` is a user's own.
+
+    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a local
+    Hugging Face folder with an encoder that students learn from; `start` is a bundle, or a
+    safetensors file, whose weights a training starts from.
+
+    Of the training: `device` is where networks are trained, by default a graphics processor if one
+    is there; `devices` is by how many processes, and `tune` tries first how the machine computes
+    fastest; `run` is the folder of a training's checkpoints and records, by default beside the
+    bundle, with a checkpoint every `checkpoint_s`.
+
     `clock` gives seconds, and a time limit counts from `started`, or else from the call.
     """
 

@@ -22,7 +22,8 @@ class RunControl:
 
     Times are in seconds of `clock`. Where there is a `folder`, the run goes on from its last
     checkpoint, and leaves one there every `checkpoint_s` and at the end. `fresh` are the names of
-    parameters that a network did not find where it started from.
+    parameters that a network did not find where it started from. With `tune` it is tried first how
+    this machine computes fastest.
     """
 
     name: str = "training"
@@ -36,6 +37,7 @@ class RunControl:
     checkpoint_s: float = 60.0
     team: Team = SOLO
     fresh: frozenset[str] = frozenset()
+    tune: bool = False
 
     def warn(self, text: str) -> None:
         """Tell something in words.

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+from diptych.training.feed import Feed
+from diptych.training.objectives import learn_labels
+from diptych.training.recipe import TrainingRecipe
+from diptych.training.tuning import Tuning
+
+ITEMS = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), dtype=np.uint8)
+OBJECTIVE = learn_labels("classification", torch.arange(40) % 2, label_smoothing=0.0)
+RECIPE = TrainingRecipe(batch_size=8)
+
+
+class Clocked(nn.Module):
+    """A network on a machine of its own: what a step takes is set by how it is computed."""
+
+    now = 0.0
+
+    def __init__(self, costs: dict[str, float]) -> None:
+        super().__init__()
+        self.convolution, self.costs = nn.Conv2d(3, 2, 3), costs
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        bf16 = torch.is_autocast_enabled("cpu")
+        last = self.convolution.weight.stride()[1] == 1
+        key = ("bf16" if bf16 else "fp32") + (" last" if last else "")
+        Clocked.now += self.costs[key]
+        return self.convolution(pixels.permute(0, 3, 1, 2).float()).mean((2, 3))
+
+
+def tuned(costs: dict[str, float], **changes: object) -> TrainingRecipe:
+    feed = Feed(ITEMS, RECIPE, 0, torch.device("cpu"))
+    tuning = Tuning(Clocked(costs), OBJECTIVE, feed, lambda: Clocked.now)
+    return tuning.tuned(replace(RECIPE, **changes), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("costs", "arithmetic", "channels_last"),
+    [
+        ({"fp32": 1.0, "bf16": 0.5, "fp32 last": 1.0, "bf16 last": 0.2}, "bf16", True),
+        ({"fp32": 1.0, "bf16": 1.5, "fp32 last": 2.0, "bf16 last": 0.2}, "fp32", None),
+        ({"fp32": 1.0, "bf16": 0.97, "fp32 last": 0.5, "bf16 last": 0.5}, "fp32", True),
+    ],
+    ids=["both", "neither", "what is in the noise is left"],
+)
+def test_the_fastest_way_is_chosen_step_by_step(
+    costs: dict[str, float], arithmetic: str, channels_last: bool | None
+) -> None:
+    assert tuned(costs) == replace(RECIPE, arithmetic=arithmetic, channels_last=channels_last)
+
+
+def test_network_and_generator_stay_as_they_are() -> None:
+    same = dict.fromkeys(("fp32", "bf16", "fp32 last", "bf16 last"), 1.0)
+    network = Clocked(same)
+    kept = [value.clone() for value in network.state_dict().values()]
+    state = torch.get_rng_state()
+    feed = Feed(ITEMS, RECIPE, 0, torch.device("cpu"))
+    assert Tuning(network, OBJECTIVE, feed, lambda: Clocked.now).tuned(RECIPE, steps=1) == RECIPE
+    assert all(torch.equal(a, b) for a, b in zip(kept, network.state_dict().values(), strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
