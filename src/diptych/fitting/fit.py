@@ -10,6 +10,7 @@ from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
+from diptych.fitting.plans.machines import for_device
 from diptych.fitting.plans.teacher import with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
@@ -17,6 +18,7 @@ from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import available
 from diptych.targets import TARGETS
+from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
 
@@ -76,6 +78,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
     """
     if settings.recipe is None:
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
+        recipe = for_device(recipe, find_device(settings.device))
         recipe = with_labels(recipe) if settings.teacher else recipe
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))

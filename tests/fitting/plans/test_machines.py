@@ -1,8 +1,12 @@
 import pytest
+import torch
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.fitting.plans.machines import fast_arithmetic
+from diptych.fitting.plans.machines import fast_arithmetic, for_device
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,16 @@ def test_bfloat16_is_for_processors_that_multiply_it(
     machine: Machine, flags: tuple[str, ...], expected: str
 ) -> None:
     assert fast_arithmetic(replace(machine, flags=flags)) == expected
+
+
+def test_networks_on_a_graphics_processor_compute_in_bfloat16() -> None:
+    network = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+    plans = [
+        ModelPlan(name=name, network=network, training=TrainingRecipe(threads=2))
+        for name in ("teacher", "small", "smaller")
+    ]
+    recipe = FitRecipe(teacher=plans[0], students=tuple(plans[1:]))
+    assert for_device(recipe, torch.device("cpu")) == recipe
+    moved = for_device(recipe, torch.device("cuda"))
+    for plan in (moved.teacher, *moved.students):
+        assert (plan.training.arithmetic, plan.training.threads) == ("bf16", 1)

@@ -1,6 +1,10 @@
 """What a plan asks of a machine."""
 
+import torch
+from msgspec.structs import replace
+
 from diptych.core.manifest import Machine
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.recipe import Arithmetic
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -16,3 +20,23 @@ def fast_arithmetic(machine: Machine) -> Arithmetic:
         bfloat16 if it has instructions for it, else float32.
     """
     return "bf16" if any(flag in machine.flags for flag in BF16_FLAGS) else "fp32"
+
+
+def for_device(recipe: FitRecipe, device: torch.device) -> FitRecipe:
+    """Adapt a plan to where its networks are trained.
+
+    Args:
+        recipe: Planned for the processor.
+        device: Where.
+
+    Returns:
+        On a graphics processor networks compute in bfloat16, with one thread beside it.
+    """
+    if device.type == "cpu":
+        return recipe
+
+    def moved(plan: ModelPlan) -> ModelPlan:
+        return replace(plan, training=replace(plan.training, arithmetic="bf16", threads=1))
+
+    students = tuple(moved(student) for student in recipe.students)
+    return replace(recipe, teacher=moved(recipe.teacher), students=students)
