@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from diptych.core.manifest import Machine
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.recipe import Arithmetic
+from diptych.training.trees import TreesConfig
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
@@ -30,12 +31,15 @@ def for_device(recipe: FitRecipe, device: torch.device) -> FitRecipe:
         device: Where.
 
     Returns:
-        On a graphics processor networks compute in bfloat16, with one thread beside it.
+        On a graphics processor networks compute in bfloat16, with one thread beside it; trees grow
+        on the processor.
     """
     if device.type == "cpu":
         return recipe
 
     def moved(plan: ModelPlan) -> ModelPlan:
+        if isinstance(plan.network, TreesConfig):
+            return plan
         return replace(plan, training=replace(plan.training, arithmetic="bf16", threads=1))
 
     students = tuple(moved(student) for student in recipe.students)
