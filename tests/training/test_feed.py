@@ -85,7 +85,7 @@ threads: set[str] = set()
 def test_a_slow_feed_is_asked_ahead_in_a_thread_for_the_same_batches() -> None:
     threads.clear()
     feeder = Feeder(SlowFeed(ITEMS, RECIPE, 0, CPU), 2)
-    taken = [feeder.take() for _ in range(TRIAL_STEPS + 5)]
+    taken = [feeder.take() for _ in range(TRIAL_STEPS + 40)]
     feeder.close()
     assert len(threads) == 2
     assert feeder.waited > 0.02

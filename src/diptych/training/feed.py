@@ -7,6 +7,7 @@ Shapes: N items, B batch, b this process's share of it.
 """
 
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ MOST_PAGE_BYTES = 2 << 20
 """What the system may map around a single item."""
 TRIAL_STEPS = 20
 BUSY_SHARE = 0.02
+HANDOVER_S, MOST_AT_ONCE = 0.02, 16
 DEVICE_SHARE = 0.5
 
 
@@ -144,6 +146,8 @@ class Feed:
 class Feeder:
     """Gives the batches of a feed in order; where making them takes long, in a thread, ahead.
 
+    Handing over takes time as well, so short steps are given several batches at once.
+
     Args:
         feed: Makes them.
         step: The first one.
@@ -153,7 +157,9 @@ class Feeder:
         self.feed, self.step, self.first = feed, step, step
         self.waited, self.started = 0.0, time.perf_counter()
         self.pool: ThreadPoolExecutor | None = None
-        self.next: Future[Batch] | None = None
+        self.next: Future[list[Batch]] | None = None
+        self.made: deque[Batch] = deque()
+        self.at_once = 1
 
     def take(self) -> Batch:
         """Give the next batch.
@@ -162,16 +168,28 @@ class Feeder:
             The batch; the time until it is there counts as waited.
         """
         began = time.perf_counter()
-        batch = self.next.result() if self.next else self.feed.batch(self.step)
+        if not self.made:
+            self.made.extend(self.next.result() if self.next else [self.feed.batch(self.step)])
+            if self.pool:
+                start = self.step + len(self.made)
+                self.next = self.pool.submit(self._several, start, self.at_once)
+        batch = self.made.popleft()
         now = time.perf_counter()
         self.waited += now - began
         self.step += 1
-        is_slow = self.waited > BUSY_SHARE * (now - self.started)
-        if self.step - self.first == TRIAL_STEPS and is_slow:
-            self.pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        if self.pool:
-            self.next = self.pool.submit(self.feed.batch, self.step)
+        if self.step - self.first == TRIAL_STEPS:
+            self._judge(now - self.started)
         return batch
+
+    def _several(self, start: int, count: int) -> list[Batch]:
+        return [self.feed.batch(step) for step in range(start, start + count)]
+
+    def _judge(self, seconds: float) -> None:
+        """Decide by the first steps whether, and how far ahead, batches are made in a thread."""
+        if self.waited > BUSY_SHARE * seconds:
+            self.pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
+            wanted = round(HANDOVER_S * TRIAL_STEPS / seconds)
+            self.at_once = min(max(1, wanted), MOST_AT_ONCE)
 
     def close(self) -> None:
         """Stop making batches."""
