@@ -91,3 +91,23 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         RunFolder(tmp_path / "file" / "a.run", print)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files is limited as on Unix")
+def test_a_checkpoint_that_finds_no_room_is_one_line_and_the_one_before_it_stays(
+    folder: RunFolder,
+) -> None:
+    import resource
+
+    folder.save(at(1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot write"):
+            folder.save(at(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    latest = folder.latest()
+    assert latest is not None
+    assert latest.position.step == 1
+    assert not list(folder.path.glob("*.tmp"))
