@@ -22,6 +22,7 @@ is done is kept in the folder, and a second call goes on from there.
 """
 
 from argparse import ArgumentParser
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def fresh(dataset: Dataset, seed: int) -> ResidualNet:
     return network
 
 
-def learn_turns(dataset: Dataset, work: Path, kept: Kept) -> Path:
+def learn_turns(dataset: Dataset, work: Path) -> Path:
     """Learn from the training pictures without their labels; go on where that was left."""
     file = work / "rotation.safetensors"
     if file.is_file():
@@ -131,7 +132,6 @@ def learn_turns(dataset: Dataset, work: Path, kept: Kept) -> Path:
 
     run = trained(fresh(told, 0), told, ROTATION, folder=folder, report=tell)
     folder.close()
-    kept.get("seconds of rotation", lambda: run.seconds)
     write_atomic(file, weights.encode(run.network))
     return file
 
@@ -209,9 +209,17 @@ def main() -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     kept = Kept(asked.work / "transfer.json")
     dataset = read(data_folder("cifar10"), Options(seed=0))
-    start = read_start(learn_turns(dataset, asked.work, kept))
-    seconds = kept.rows.get("seconds of rotation", float("nan"))
-    print(f"\n{NETWORK}\nturns learned in {seconds:.0f} s without labels")
+    start = read_start(learn_turns(dataset, asked.work))
+    with closing(RunFolder(asked.work / "rotation", print)) as folder:
+        last = folder.latest()
+    print(f"\n{NETWORK}")
+    if last:
+        at = last.position
+        print(
+            f"turns: {at.step} steps, {at.cpu_seconds:.0f} s of a processor, loss of epochs",
+            end=" ",
+        )
+        print(", ".join(f"{point.loss:.3f}" for point in at.curve))
     (choose if asked.choose else compare)(start, dataset, kept)
 
 

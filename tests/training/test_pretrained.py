@@ -88,6 +88,9 @@ def test_models_of_other_things_are_refused(copied: Path) -> None:
     edit_config(copied, model_type="sam")
     with pytest.raises(ConfigError, match="a model of kind 'sam', no encoder of texts"):
         check_folder(copied)
+    (copied / "config.json").write_text('{"architecture": "resnet18", "num_classes": 10}')
+    with pytest.raises(ConfigError, match="a model of kind 'timm', no encoder of texts"):
+        check_folder(copied)
     edit_config(copied, model_type="vit")
     with pytest.raises(ConfigError, match=r"has no preprocessor_config\.json"):
         check_folder(copied)

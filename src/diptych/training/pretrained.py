@@ -239,7 +239,7 @@ def items_of(folder: Path) -> Items:
         config = msgspec.json.decode(content_of(folder / CONFIG), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{folder / CONFIG} is damaged: {_reason(error)}", NEEDED) from error
-    kind = config.get("model_type")
+    kind = config.get("model_type", "timm" if "architecture" in config else None)
     auto = require("transformers.models.auto.modeling_auto", "hf")
     if kind in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         return "texts"
