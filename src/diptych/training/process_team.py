@@ -6,6 +6,7 @@ once where the connection breaks, after the meeting's time limit where the other
 """
 
 import gc
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -211,4 +212,5 @@ def _telling_of_loss(meeting: Meeting) -> Iterator[None]:
 
 
 def _first_line(error: RuntimeError) -> str:
-    return str(error).splitlines()[0].rpartition("] ")[2][:200]
+    words = re.sub(r"^\[[^\]]*\] ", "", str(error).splitlines()[0])
+    return words.partition(". ")[0][:200]

@@ -1,11 +1,13 @@
 """Leaving a run and going on with it: what a checkpoint holds, and where it belongs."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from msgspec import structs
 
 from diptych.core.errors import TrainingError
+from diptych.core.extras import require
 from diptych.training.checkpoint import Checkpoint, Position, check_fits, decode, encode
 from diptych.training.run_folder import RunFolder
 from diptych.training.team import Team
@@ -63,6 +65,8 @@ def go_on(run: "Run", checkpoint: Checkpoint) -> None:
     at = checkpoint.position
     _check_same(run, at)
     check_fits(checkpoint, run.network.state_dict(), f"the checkpoint of step {at.step:,}")
+    if run.team.is_sharded:
+        checkpoint = _own_share(run, at.step)
     run.stepper.restore(checkpoint)
     torch.set_rng_state(checkpoint.tensors["generator.cpu"])
     if "generator.cuda" in checkpoint.tensors and run.control.device.type == "cuda":
@@ -87,11 +91,53 @@ def latest(folder: RunFolder | None, team: Team) -> Checkpoint | None:
     Returns:
         The checkpoint; None if there is none.
     """
+    if team.is_sharded:
+        return _latest_outline(folder, team)
     kept = folder.latest() if folder else None
     if team.size == 1:
         return kept
     data = team.shared(encode(kept) if kept else b"")
     return decode(data, "the checkpoint") if data else None
+
+
+def save(run: "Run") -> None:
+    """Keep a checkpoint of a team that shares the weights; all of it calls this at the same step.
+
+    Args:
+        run: The run, with no losses to gather.
+    """
+    path = run.team.shared(str(run.folder.path).encode() if run.folder else b"")
+    if path:
+        _shares().save(Path(path.decode()), capture(run), run.team)
+    if run.folder:
+        run.folder.prune()
+
+
+def _latest_outline(folder: RunFolder | None, team: Team) -> Checkpoint | None:
+    """Find the last checkpoint of a team that shares the weights; its tensors are read later."""
+    found = folder.checkpoints() if folder else []
+    if found and not found[0].is_dir():
+        raise TrainingError(
+            f"{found[0]} is of a run whose processes had all weights", "go on without --shard"
+        )
+    path = team.shared(str(found[0]).encode() if found else b"").decode()
+    outlined: Checkpoint | None = _shares().outline(Path(path)) if path else None
+    return outlined
+
+
+def _own_share(run: "Run", step: int) -> Checkpoint:
+    """Read what this process is to have of a checkpoint that is only outlined."""
+    path = run.team.shared(str(run.folder.path).encode() if run.folder else b"").decode()
+    groups = run.stepper.optimizer.param_groups
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    like = run.stepper.state()[0] | {f"optimizer.{i}": p for i, p in enumerate(parameters)}
+    checkpoint: Checkpoint = _shares().read(_shares().path_of(Path(path), step), like)
+    return checkpoint
+
+
+def _shares() -> Any:  # noqa: ANN401  a module
+    """Import what few runs need, and what takes torch long to be ready for."""
+    return require("diptych.training.sharded_checkpoint", "train")
 
 
 def _check_same(run: "Run", at: Position) -> None:

@@ -23,9 +23,10 @@ from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
 from diptych.training.rates import with_rate
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
-from diptych.training.resume import capture, go_on, latest
+from diptych.training.resume import capture, go_on, latest, save
 from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
 from diptych.training.stepper import Stepper
+from diptych.training.tuning import Tuning
 
 RECORD_EVERY_S = 1.0
 
@@ -55,12 +56,11 @@ class Run:
         seed = derive(control.seed, control.name, "batches")
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         kept = latest(self.folder, self.team)
-        self.recipe = (
-            kept.position.recipe if kept else with_rate(network, recipe, objective, self.feed)
-        )
+        steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
+        self.recipe = kept.position.recipe if kept else self._found(objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
-        self.progress = Progress(max(1, round(recipe.epochs * self.feed.steps_per_epoch)))
+        self.progress = Progress(steps)
         self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
         self.pace = Pace(self.progress.remaining)
         self.replans: list[Replan] = []
@@ -74,7 +74,7 @@ class Run:
         self.plateau = Plateau(recipe.patience, recipe.target_score)
         if kept:
             go_on(self, kept)
-        self.saved_at = self.recorded_at = self.looked_at = control.clock()
+        self.saved_at = self.kept_at = self.recorded_at = self.looked_at = control.clock()
         self.feeder = Feeder(self.feed, self.progress.step)
 
     @property
@@ -109,7 +109,9 @@ class Run:
                 self._end_epoch()
         if self.losses or self.loss_count:
             self._end_epoch()
-        if not self.control.stop:
+        if self.team.is_sharded:
+            self._save_together(last=True)
+        elif not self.control.stop:
             self.save()
         self.stepper.average.keep()
 
@@ -119,11 +121,28 @@ class Run:
         self.freezing.at(1.0)
 
     def save(self) -> None:
-        """Keep a checkpoint, where there is a folder for it."""
-        if self.folder is not None and self.team.rank == 0:
+        """Keep a checkpoint, where there is a folder for it and one process has all weights."""
+        if self.folder is not None and self.team.rank == 0 and not self.team.is_sharded:
             self._gather()
             self.folder.save(capture(self))
         self.saved_at = self.control.clock()
+
+    def _found(self, objective: Objective, steps: int) -> TrainingRecipe:
+        """Return the recipe with the rate and the way of computing that it leaves open."""
+        recipe = with_rate(self.network, self.planned, objective, self.feed)
+        if not self.control.tune or self.team.size > 1:
+            return recipe
+        self._say("trying how this machine computes fastest")
+        return Tuning(self.network, objective, self.feed).tuned(recipe, steps)
+
+    def _save_together(self, *, last: bool = False) -> None:
+        """Keep a checkpoint of weights that are spread over the team, when the first one says."""
+        late = self.control.clock() - self.kept_at >= self.control.checkpoint_s
+        stop = bool(self.control.stop)
+        if self.team.agreed(int(not stop if last else stop or late)):
+            self._gather()
+            save(self)
+            self.kept_at = self.control.clock()
 
     def _step(self) -> None:
         if self.freezing.at(self.progress.share):
@@ -145,6 +164,8 @@ class Run:
         """Look at the time, the loss and the plan; say whether there is a step to take."""
         if self.progress.step and self.progress.remaining:
             self._look()
+            if self.team.is_sharded:
+                self._save_together()
             wanted = self.team.agreed(self._wanted())
             if wanted != self.progress.remaining:
                 self._replan(wanted)

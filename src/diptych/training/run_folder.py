@@ -2,16 +2,19 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from diptych.core.errors import ConfigError, StorageError, TrainingError
+from diptych.core.extras import require
 from diptych.core.files import storage_error, write_atomic
 from diptych.training.checkpoint import Checkpoint, decode, encode
 from diptych.training.records import RunRecords
 
 KEPT = 2
 PATTERN = "checkpoint-*.safetensors"
+SHARDED_PATTERN = "checkpoint-*.shards"
 
 
 class RunFolder:
@@ -44,6 +47,12 @@ class RunFolder:
         self.records.close()
         os.close(self._lock)
 
+    def _joined(self, folder: Path) -> Checkpoint:
+        """Read all shares of a checkpoint; few runs have such, and torch takes long to be ready."""
+        shares = require("diptych.training.sharded_checkpoint", "train")
+        checkpoint: Checkpoint = shares.read(folder)
+        return checkpoint
+
     def _hold(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,9 +67,10 @@ class RunFolder:
         """List the checkpoints.
 
         Returns:
-            Their files, the latest first.
+            Their files, and the folders of those that a team wrote, the latest first.
         """
-        return sorted(self.path.glob(PATTERN), reverse=True)
+        found = (*self.path.glob(PATTERN), *self.path.glob(SHARDED_PATTERN))
+        return sorted(found, reverse=True)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint, and no more than the one before it.
@@ -70,8 +80,21 @@ class RunFolder:
         """
         name = f"checkpoint-{checkpoint.position.step:010d}.safetensors"
         write_atomic(self.path / name, encode(checkpoint))
-        for old in self.checkpoints()[KEPT:]:
-            old.unlink(missing_ok=True)
+        self.prune()
+
+    def prune(self, kept: int = KEPT) -> None:
+        """Remove old checkpoints.
+
+        Args:
+            kept: How many of the latest stay.
+        """
+        for begun in self.path.glob(f".{SHARDED_PATTERN}.tmp"):
+            shutil.rmtree(begun, ignore_errors=True)
+        for old in self.checkpoints()[kept:]:
+            if old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove what an earlier run left.
@@ -80,8 +103,7 @@ class RunFolder:
             StorageError: If it cannot be removed.
         """  # noqa: DOC501  storage_error makes it
         try:
-            for old in self.checkpoints():
-                old.unlink(missing_ok=True)
+            self.prune(0)
         except OSError as error:
             raise storage_error(self.path, error) from error
         self.records.rewind(-1)
@@ -99,6 +121,8 @@ class RunFolder:
         failed: TrainingError | None = None
         for file in self.checkpoints():
             try:
+                if file.is_dir():
+                    return self._joined(file)
                 return decode(file.read_bytes(), str(file))
             except TrainingError as error:
                 self.warn(error.message)

@@ -116,6 +116,17 @@ class Team:
         """
         return list(numbers)
 
+    def gathered(self, own: Tensor) -> Tensor:
+        """Put the tensors of all processes side by side.
+
+        Args:
+            own: (K,), the same K for all.
+
+        Returns:
+            (R, K), of R processes in order.
+        """
+        return own[None]
+
     def shared(self, data: bytes) -> bytes:
         """Give all processes what the first one has.
 
