@@ -8,7 +8,8 @@ bit. The seconds are from the kill to the first step that is told of after it.
 Hardware: any; printed. n: 20 kills, drawn from the seed; the median and the range are printed.
 Source: this script; a small residual network and pictures of noise.
 
-Usage, from benchmarks/: python -m training.kills [--kills 20].
+Usage, from benchmarks/: python -m training.kills [--kills 20] [--sharded]. With
+`--sharded` each process holds a half of the weights, and writes that half of a checkpoint.
 """
 
 import argparse
@@ -57,7 +58,7 @@ class Watch:
         return [seconds for seconds, restarts in pairs if seconds is not None and restarts == 1]
 
 
-def job(folder: Path, name: str, epochs: int, mischief: dict[str, Any]) -> Job:
+def job(folder: Path, name: str, epochs: int, mischief: dict[str, Any], *, sharded: bool) -> Job:
     recipe = {"epochs": epochs, "optimizer": "adamw", "learning_rate": 0.003, "averaging": 0.9}
     asked = {
         "supervised": True,
@@ -67,6 +68,7 @@ def job(folder: Path, name: str, epochs: int, mischief: dict[str, Any]) -> Job:
         "folder": str(folder / name),
         "out": str(folder / f"{name}.safetensors"),
         "mischief": mischief,
+        "sharded": sharded,
     }
     command = [sys.executable, str(PROGRAM), json.dumps(asked)]
     return Job(command=command, count=2, folder=folder / name, silence_s=60.0)
@@ -75,6 +77,7 @@ def job(folder: Path, name: str, epochs: int, mischief: dict[str, Any]) -> Job:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--sharded", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     print_conditions()
@@ -95,13 +98,13 @@ def main() -> None:
         watch = Watch(folder, chosen.kills)
         started = time.time()
         supervise(
-            job(folder, "killed", epochs, mischief | {"late_s": LATE_S}),
+            job(folder, "killed", epochs, mischief | {"late_s": LATE_S}, sharded=chosen.sharded),
             watch.report,
             StopRequest(),
         )
         number, took_s = sum(m.exists() for m in watch.markers), time.time() - started
         print(f"killed {number} times in {took_s:.0f} s")
-        supervise(job(folder, "whole", epochs, {}), silent, StopRequest())
+        supervise(job(folder, "whole", epochs, {}, sharded=chosen.sharded), silent, StopRequest())
         ours, theirs = (load_file(folder / f"{n}.safetensors") for n in ("killed", "whole"))
         same = all(torch.equal(ours[key], theirs[key]) for key in theirs)
     seconds = watch.recovered()

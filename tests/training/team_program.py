@@ -111,13 +111,17 @@ def kept(asked: dict[str, Any], first: bool) -> Iterator[RunFolder | None]:
             folder.close()
 
 
+def kind_of(asked: dict[str, Any]) -> type[ProcessTeam]:
+    return ShardedTeam if asked.get("sharded") else ProcessTeam
+
+
 def supervised(asked: dict[str, Any]) -> Callable[[Worker], object]:
     """Make the task of a worker."""
 
     def task(worker: Worker) -> object:
         rank = worker.meeting.rank
         mischief = Mischief(asked, rank, worker)
-        with join(worker.meeting, "cpu") as team:
+        with join(worker.meeting, "cpu", kind_of(asked)) as team:
             control = {"report": mischief.report, "stop": worker.stop}
             trained = train(asked, team, **control)
             return {"samples": trained.samples, "score": trained.curve[-1].score, "size": team.size}
@@ -172,7 +176,7 @@ def main() -> int:
     if meeting is None:
         each(asked, SOLO)
         return 0
-    with join(meeting, "cpu", ShardedTeam if asked.get("sharded") else ProcessTeam) as team:
+    with join(meeting, "cpu", kind_of(asked)) as team:
         each(asked, team)
     return 0
 
