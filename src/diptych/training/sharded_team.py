@@ -7,6 +7,7 @@ Source: torch's fully_shard (FSDP2).
 """
 
 import copy
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -35,7 +36,7 @@ class ShardedTeam(ProcessTeam):
     def __init__(self, meeting: Meeting, device: torch.device) -> None:
         super().__init__(meeting, device)
         self.mesh = init_device_mesh(device.type, (meeting.size,))
-        self._plain: dict[int, nn.Module] = {}
+        self._plain: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
 
     def wrapped(self, network: nn.Module) -> nn.Module:
         """Spread a network's weights over the team, in place.
@@ -46,9 +47,9 @@ class ShardedTeam(ProcessTeam):
         Returns:
             It.
         """
-        if id(network) in self._plain:
+        if network in self._plain:
             return network
-        self._plain[id(network)] = _without_weights(network)
+        self._plain[network] = _without_weights(network)
         for weight in network.parameters():  # of channels-last, fully_shard cannot take a share
             weight.data = weight.data.contiguous()
         globalize(network, self.gathered)
@@ -66,7 +67,7 @@ class ShardedTeam(ProcessTeam):
         Returns:
             A network that computes on its own.
         """
-        plain = self._plain.pop(id(network))
+        plain = self._plain.pop(network)
         state = {
             name: tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             for name, tensor in network.state_dict().items()
