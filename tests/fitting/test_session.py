@@ -120,3 +120,14 @@ def test_a_valid_bundle_is_there_after_each_model(job: Job, recipe: FitRecipe) -
     with load(job.destination) as last:
         assert len(last.manifest.candidates) == 2
         assert last.manifest.model.cold_ms is not None
+
+
+@pytest.mark.slow
+def test_a_deadline_that_passed_while_data_was_read_still_leaves_a_bundle(
+    job: Job, recipe: FitRecipe
+) -> None:
+    alone = replace(recipe, students=())
+    session = FitSession(job, alone, 50.0, Settings(clock=lambda: 100.0))
+    session.train_teacher()
+    session.finish()
+    assert (job.destination / "bundle.json").is_file()

@@ -31,6 +31,7 @@ FEW_CALLS = 400
 FINAL_CALLS = 3000
 FINAL_TIMING_S = 10.0
 FINAL_TIMING_SHARE = 0.04
+LEAST_TIMING_S = 0.2
 QUICK = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
 
 
@@ -52,8 +53,9 @@ class FitSession:
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
         self.limit_s = float("inf") if deadline is None else deadline - settings.clock()
-        self.final_timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
-        self.lowering_s = min(FIRST_GUESS_S, FIRST_GUESS_SHARE * self.limit_s)
+        timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
+        self.final_timing_s = max(LEAST_TIMING_S, timing_s)
+        self.lowering_s = min(FIRST_GUESS_S, max(0.0, FIRST_GUESS_SHARE * self.limit_s))
         self.calibration = calibration_items(job, recipe)
 
     def train_teacher(self) -> None:
