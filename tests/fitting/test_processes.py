@@ -29,8 +29,9 @@ def weights(bundle: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shard", [False, True])
 def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
-    tmp_path: Path,
+    tmp_path: Path, shard: bool
 ) -> None:
     train("digits", out=tmp_path / "one.dip", settings=Settings(recipe=RECIPE)).close()
     said: list[Step] = []
@@ -42,7 +43,7 @@ def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
             os.kill(killed[0], signal.SIGKILL)
 
     killed: list[int] = []
-    settings = dataclasses.replace(TEAM, report=kill_once, checkpoint_s=0.0)
+    settings = dataclasses.replace(TEAM, report=kill_once, checkpoint_s=0.0, shard=shard)
     train("digits", out=tmp_path / "two.dip", settings=settings).close()
     assert any(step.stage == "restart" and "SIGKILL" in step.note for step in said)
     one, two = weights(tmp_path / "one.dip"), weights(tmp_path / "two.dip")
@@ -68,6 +69,12 @@ def test_data_that_other_processes_cannot_read_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="each process reads the data itself"):
         train(read("digits"), out=tmp_path / "a.dip", settings=TEAM)
     assert not (tmp_path / "a.run").exists()
+
+
+def test_weights_are_shared_with_others_only(tmp_path: Path) -> None:
+    alone = dataclasses.replace(TEAM, devices=1, shard=True)
+    with pytest.raises(ConfigError, match="no others to share weights with"):
+        train("digits", out=tmp_path / "a.dip", settings=alone)
 
 
 def test_a_fit_is_by_one_process(tmp_path: Path) -> None:

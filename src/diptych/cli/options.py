@@ -48,6 +48,9 @@ DeviceOption = Annotated[
 DevicesOption = Annotated[
     int, Option(min=1, max=64, help="By how many processes, each on a processor of its own.")
 ]
+ShardOption = Annotated[
+    bool, Option("--shard", help="Spread the weights over the devices, for large networks.")
+]
 TuneOption = Annotated[
     bool, Option("--tune", help="First try how this machine computes fastest, and record it.")
 ]

@@ -5,6 +5,7 @@ which the process that asked for the training goes on to lowering and measuring.
 """
 
 import sys
+import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import train_model
 from diptych.training import supervisor
+from diptych.training.compute import find_device
 from diptych.training.control import RunControl
-from diptych.training.process_team import join
+from diptych.training.process_team import ProcessTeam, join
 from diptych.training.run_folder import RunFolder
+from diptych.training.sharded_team import ShardedTeam
 from diptych.training.supervisor import supervise
 from diptych.training.worker import Worker
 
@@ -36,6 +39,8 @@ def check_shareable(request: RunFile, devices: int) -> None:
     Raises:
         ConfigError: If they cannot.
     """
+    if request.shard and devices == 1:
+        raise ConfigError("one device has no others to share weights with", "give --devices")
     if devices == 1:
         return
     if request.data is None:
@@ -59,20 +64,21 @@ def train_in_processes(job: Job, control: RunControl, settings: Settings) -> Non
     """
     if job.run is None:
         raise ConfigError(f"a fit cannot use {settings.devices} devices", "use diptych train")
-    left = NO_LIMIT if control.deadline is None else str(control.deadline - control.clock())
-    command = [sys.executable, "-m", "diptych.fitting.worker", str(job.run.path), left]
+    left = float(NO_LIMIT) if control.deadline is None else control.deadline - control.clock()
+    until = str(time.time() + left)
+    command = [sys.executable, "-m", "diptych.fitting.worker", str(job.run.path), until]
     command.append(str(control.checkpoint_s))
     team = supervisor.Job(command=command, count=settings.devices, folder=job.run.path)
     supervise(team, control.report, control.stop)
 
 
-def train_share(worker: Worker, folder: Path, seconds: float, checkpoint_s: float) -> None:
+def train_share(worker: Worker, folder: Path, until: float, checkpoint_s: float) -> None:
     """Do one process's share of a training.
 
     Args:
         worker: Whom to meet, whom to tell how it goes, and whether to stop.
         folder: The run's.
-        seconds: When to be done, from now.
+        until: When to be done, in seconds since 1970, the same for every attempt.
         checkpoint_s: How often the first process leaves a checkpoint.
 
     Raises:
@@ -83,10 +89,12 @@ def train_share(worker: Worker, folder: Path, seconds: float, checkpoint_s: floa
         raise ConfigError(f"{folder} does not say where its data is", "use one device")
     settings = run_file.settings_of(request, Settings(report=worker.report, stop=worker.stop))
     clock = settings.clock
-    deadline = None if seconds == float(NO_LIMIT) else clock() + seconds
+    deadline = None if until == float(NO_LIMIT) else clock() + until - time.time()
     dataset = read(request.data, settings.reading(request.seed), worker.report)
     plan = request.recipe.teacher
-    with join(worker.meeting, settings.device or "cpu") as team, ExitStack() as stack:
+    kind = ShardedTeam if request.shard else ProcessTeam
+    device = str(find_device(settings.device))
+    with join(worker.meeting, device, kind) as team, ExitStack() as stack:
         control = RunControl(
             name=plan.name,
             seed=request.recipe.seed,

@@ -36,6 +36,7 @@ class RunFile(Value):
     task: str | None = None
     device: str | None = None
     devices: int = 1
+    shard: bool = False
     format: int = FORMAT
 
 

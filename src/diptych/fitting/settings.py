@@ -26,9 +26,9 @@ class Settings:
     safetensors file, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
-    is there; `devices` is by how many processes, and `tune` tries first how the machine computes
-    fastest; `run` is the folder of a training's checkpoints and records, by default beside the
-    bundle, with a checkpoint every `checkpoint_s`.
+    is there; `devices` is by how many processes, each with a part of the weights if `shard`; `tune`
+    tries first how the machine computes fastest; `run` is the folder of a training's checkpoints and
+    records, by default beside the bundle, with a checkpoint every `checkpoint_s`.
 
     `clock` gives seconds, and a time limit counts from `started`, or else from the call.
     """
@@ -45,6 +45,7 @@ class Settings:
     task: Task | None = None
     device: str | None = None
     devices: int = 1
+    shard: bool = False
     tune: bool = False
     run: Path | None = None
     checkpoint_s: float = 60.0

@@ -140,6 +140,7 @@ def _request(
         task=None if settings.task is None else settings.task.name,
         device=settings.device,
         devices=settings.devices,
+        shard=settings.shard,
     )
 
 

@@ -8,15 +8,13 @@ from diptych.training.worker import work
 
 
 def main() -> int:
-    """Do this process's share: of the run in a folder, in so many seconds.
+    """Do this process's share: of the run in a folder, until a moment.
 
     Returns:
         The exit code.
     """
-    folder, seconds, checkpoint_s = sys.argv[1:]
-    return work(
-        lambda worker: train_share(worker, Path(folder), float(seconds), float(checkpoint_s))
-    )
+    folder, until, checkpoint_s = sys.argv[1:]
+    return work(lambda worker: train_share(worker, Path(folder), float(until), float(checkpoint_s)))
 
 
 if __name__ == "__main__":
