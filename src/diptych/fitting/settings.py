@@ -27,8 +27,8 @@ class Settings:
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`; `tune`
-    tries first how the machine computes fastest; `run` is the folder of a training's checkpoints and
-    records, by default beside the bundle, with a checkpoint every `checkpoint_s`.
+    tries first how the machine computes fastest; `run` is the folder of a training's checkpoints
+    and records, by default beside the bundle, with a checkpoint every `checkpoint_s`.
 
     `clock` gives seconds, and a time limit counts from `started`, or else from the call.
     """
