@@ -33,7 +33,7 @@ from diptych.core.text import duration, parse_duration, quantity
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import resume as go_on
-from diptych.fitting.train import train
+from diptych.fitting.train import steps_left, train
 
 
 def command(
@@ -98,6 +98,9 @@ def command(
             raise ConfigError("train needs DATA", "such as: diptych train digits")
         else:
             bundle = train(data, out=out, time_limit=time_limit, seed=seed, settings=settings)
+    folder = resume or run or bundle.path.with_suffix(".run")
+    if stop and steps_left(folder):
+        note(f"the training is not over; go on with it: diptych train --resume {folder}")
     with bundle:
         manifest = bundle.manifest
         if as_json:
@@ -112,9 +115,6 @@ def command(
             f"trained in {duration(manifest.training.seconds)}"
         )
         print(f"bundle: {bundle.path}")
-    if stop:
-        folder = resume or run or bundle.path.with_suffix(".run")
-        note(f"the training is not over; go on with it: diptych train --resume {folder}")
 
 
 def _check_resumed(given: list[str]) -> None:

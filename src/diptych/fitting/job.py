@@ -60,7 +60,7 @@ def open_job(
         check_folder(settings.teacher)
     source = settings.source_of_weights()
     start = None if source is None else read_start(source)
-    dataset = data if isinstance(data, Dataset) else _read(data, seed, settings, start)
+    dataset = data if isinstance(data, Dataset) else read_data(data, seed, settings, start)
     check_terms(budget, kind_of(dataset))
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
@@ -73,7 +73,18 @@ def open_job(
     )
 
 
-def _read(data: str | Path, seed: int, settings: Settings, start: Start | None) -> Dataset:
+def read_data(data: str | Path, seed: int, settings: Settings, start: Start | None) -> Dataset:
+    """Read the data of a job, and say what it is.
+
+    Args:
+        data: A built-in name or a path.
+        seed: Of the splits that have to be made.
+        settings: How to read.
+        start: Weights for which the data is prepared alike, if any.
+
+    Returns:
+        The data set.
+    """
     options = settings.reading(seed)
     options = read_alike(options, start) if start else options
     dataset = read(data, options, settings.report)

@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from diptych.core.errors import ConfigError
-from diptych.data import read
 from diptych.fitting import run_file
-from diptych.fitting.job import Job
+from diptych.fitting.job import Job, read_data
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import train_model
@@ -23,6 +22,7 @@ from diptych.training.control import RunControl
 from diptych.training.process_team import ProcessTeam, join
 from diptych.training.run_folder import RunFolder
 from diptych.training.sharded_team import ShardedTeam
+from diptych.training.start import read_start
 from diptych.training.supervisor import supervise
 from diptych.training.worker import Worker
 
@@ -90,7 +90,9 @@ def train_share(worker: Worker, folder: Path, until: float, checkpoint_s: float)
     settings = run_file.settings_of(request, Settings(report=worker.report, stop=worker.stop))
     clock = settings.clock
     deadline = None if until == float(NO_LIMIT) else clock() + until - time.time()
-    dataset = read(request.data, settings.reading(request.seed), worker.report)
+    source = settings.source_of_weights()
+    start = None if source is None else read_start(source)
+    dataset = read_data(request.data, request.seed, settings, start)
     plan = request.recipe.teacher
     kind = ShardedTeam if request.shard else ProcessTeam
     device = str(find_device(settings.device))

@@ -108,6 +108,20 @@ def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SE
         return run_job(dataclasses.replace(job, run=folder), request.recipe, left, settings)
 
 
+def steps_left(run: str | Path) -> int:
+    """Say how much of a training is still to be done.
+
+    Args:
+        run: The run's folder, which no process has.
+
+    Returns:
+        Steps; 0 where it is over, or has not begun.
+    """
+    with closing(RunFolder(Path(run), lambda text: None)) as folder:
+        kept = folder.latest()
+    return kept.position.remaining if kept else 0
+
+
 def _model_of(plan: FitRecipe, job: Job, settings: Settings) -> ModelPlan:
     """Return the plan of the network to train; one that is given keeps all but its start."""
     networks = [each for each in (plan.teacher, *plan.students) if _is_network(each)]
