@@ -182,7 +182,7 @@ def start() -> Iterator[Start]:
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""},
         )
         started.append(process)
         lines = iter(process.stdout.readline, b"")

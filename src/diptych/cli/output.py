@@ -24,7 +24,7 @@ def print_json(document: object) -> None:
     Args:
         document: Anything msgspec can encode.
     """
-    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode(), flush=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
