@@ -1,5 +1,8 @@
 """``diptych train``: train one model."""
 
+import os
+from dataclasses import replace
+
 from typer import Context
 
 from diptych.cli.fit import STOPPING, document
@@ -28,8 +31,9 @@ from diptych.cli.options import (
 )
 from diptych.cli.output import note, print_json, progress
 from diptych.core.errors import ConfigError
-from diptych.core.progress import stop_on_interrupt
+from diptych.core.progress import silent, stop_on_interrupt
 from diptych.core.text import duration, parse_duration, quantity
+from diptych.fitting.launched import follow, launched
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import resume as go_on
@@ -91,6 +95,10 @@ def command(
             stop=stop,
             started=context.obj,
         )
+        settings = launched(os.environ, settings)
+        if settings.meeting is not None and settings.meeting.rank:
+            follow(data, settings.meeting, replace(settings, report=silent))
+            return
         if resume is not None:
             _check_resumed([name for name, value in fixed.items() if value is not None])
             bundle = go_on(resume, data, settings=settings)

@@ -10,6 +10,7 @@ from diptych.fitting.assembly import Outcome, hash_items, write_bundle
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
+from diptych.fitting.launched import lead
 from diptych.fitting.processes import train_in_processes
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.settings import Settings
@@ -126,7 +127,9 @@ class FitSession:
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,
         )
-        if self.settings.devices > 1:
+        if self.settings.meeting is not None:
+            lead(self.job, control, self.settings.meeting)
+        elif self.settings.devices > 1:
             train_in_processes(self.job, control, self.settings)
         trainee = train_model(plan, self.job.dataset, control, teacher)
         self.trainees.append(trainee)

@@ -10,6 +10,7 @@ from diptych.core.values import Goal
 from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe
 from diptych.tasks.own import Task
+from diptych.training.meeting import Meeting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,10 @@ class Settings:
     safetensors file, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
-    is there; `devices` is by how many processes, each with a part of the weights if `shard`; `tune`
-    tries first how the machine computes fastest; `run` is the folder of a training's checkpoints
-    and records, by default beside the bundle, with a checkpoint every `checkpoint_s`.
+    is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
+    `meeting` where they meet if they have been started already; `tune` tries first how the machine
+    computes fastest; `run` is the folder of a training's checkpoints and records, by default beside
+    the bundle, with a checkpoint every `checkpoint_s`.
 
     `clock` gives seconds, and a time limit counts from `started`, or else from the call.
     """
@@ -46,6 +48,7 @@ class Settings:
     device: str | None = None
     devices: int = 1
     shard: bool = False
+    meeting: Meeting | None = None
     tune: bool = False
     run: Path | None = None
     checkpoint_s: float = 60.0

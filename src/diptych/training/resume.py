@@ -106,9 +106,9 @@ def save(run: "Run") -> None:
     Args:
         run: The run, with no losses to gather.
     """
-    path = run.team.shared(str(run.folder.path).encode() if run.folder else b"")
+    path = _folder_of(run)
     if path:
-        _shares().save(Path(path.decode()), capture(run), run.team)
+        _shares().save(path, capture(run), run.team)
     if run.folder:
         run.folder.prune()
 
@@ -120,18 +120,25 @@ def _latest_outline(folder: RunFolder | None, team: Team) -> Checkpoint | None:
         raise TrainingError(
             f"{found[0]} is of a run whose processes had all weights", "go on without --shard"
         )
-    path = team.shared(str(found[0]).encode() if found else b"").decode()
+    path = team.shared(str(found[0].resolve()).encode() if found else b"").decode()
     outlined: Checkpoint | None = _shares().outline(Path(path)) if path else None
     return outlined
 
 
+def _folder_of(run: "Run") -> Path | None:
+    """Ask the first process where the run's folder is; the others may be in another place."""
+    own = str(run.folder.path.resolve()) if run.folder else ""
+    path = run.team.shared(own.encode()).decode()
+    return Path(path) if path else None
+
+
 def _own_share(run: "Run", step: int) -> Checkpoint:
     """Read what this process is to have of a checkpoint that is only outlined."""
-    path = run.team.shared(str(run.folder.path).encode() if run.folder else b"").decode()
+    path = _folder_of(run) or Path()
     groups = run.stepper.optimizer.param_groups
     parameters = [parameter for group in groups for parameter in group["params"]]
     like = run.stepper.state()[0] | {f"optimizer.{i}": p for i, p in enumerate(parameters)}
-    checkpoint: Checkpoint = _shares().read(_shares().path_of(Path(path), step), like)
+    checkpoint: Checkpoint = _shares().read(_shares().path_of(path, step), like)
     return checkpoint
 
 
