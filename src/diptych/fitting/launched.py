@@ -20,7 +20,7 @@ from diptych.fitting.trainee import train_model
 from diptych.training.compute import find_device
 from diptych.training.control import RunControl
 from diptych.training.meeting import Meeting, meeting_of
-from diptych.training.process_team import ProcessTeam, join
+from diptych.training.process_team import join
 from diptych.training.sharded_team import ShardedTeam
 from diptych.training.start import read_start
 
@@ -72,7 +72,7 @@ def lead(job: Job, control: RunControl, meeting: Meeting) -> None:
     with join(meeting, str(control.device)) as met:
         told = Told(request=request, data_sha256=job.dataset.record.sha256)
         met.shared(msgspec.json.encode(told))
-        team = _kind(request)(meeting, met.device)
+        team = ShardedTeam(meeting, met.device) if request.shard else met
         control = replace(control, team=team, device=team.device)
         train_model(request.recipe.teacher, job.dataset, control)
 
@@ -93,7 +93,7 @@ def follow(data: str | Path | None, meeting: Meeting, settings: Settings) -> Non
     with join(meeting, device) as met:
         told = msgspec.json.decode(met.shared(b""), type=Told)
         request = told.request
-        team = _kind(request)(meeting, met.device)
+        team = ShardedTeam(meeting, met.device) if request.shard else met
         source = data or request.data
         if source is None:
             raise ConfigError("each process reads the data itself", "give its path")
@@ -116,7 +116,3 @@ def follow(data: str | Path | None, meeting: Meeting, settings: Settings) -> Non
             team=team,
         )
         train_model(request.recipe.teacher, dataset, control)
-
-
-def _kind(request: RunFile) -> type[ProcessTeam]:
-    return ShardedTeam if request.shard else ProcessTeam

@@ -127,10 +127,8 @@ class _GlobalNormFunction(torch.autograd.Function):
         excess_weight, excess_bias = excess.split(len(mean))
         slope = factor * scale.square() * excess_weight
         offset = factor * scale * excess_bias - mean * slope
-        shape = (1, -1) + (1,) * (inputs.dim() - 2)
-        by_input += torch.addcmul(
-            offset.to(inputs.dtype).view(shape), inputs, slope.to(inputs.dtype).view(shape)
-        )
+        nothing, one = torch.zeros_like(mean), torch.ones_like(mean)
+        by_input += functional.batch_norm(inputs, nothing, one, slope, offset, eps=0.0)
         if weight is None:
             return by_input, None, None, None, None
         return by_input, by_weight, by_bias, None, None

@@ -1,15 +1,17 @@
 """A team of processes: each computes the gradients of its share of every batch, all share the mean.
 
-Numbers go by gloo between processors and by NCCL between graphics processors; process r of a
-machine computes on ``cuda:r``. A process that waits for one that is gone ends with an error: at
-once where the connection breaks, after the meeting's time limit where the other stands still.
+Numbers go by shared memory between the processors of one machine where it has such, else by gloo,
+and by NCCL between graphics processors; process r of a machine computes on ``cuda:r``. A process
+that waits for one that is gone ends with an error: at once where that can be seen, after the
+meeting's time limit where the other stands still.
 """
 
 import gc
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
@@ -17,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from diptych.core.errors import TrainingError
 from diptych.training.compute import find_device
+from diptych.training.exchange import Exchange, reserve
 from diptych.training.global_norm import globalize, localize
 from diptych.training.meeting import LostTeamError, Meeting
 from diptych.training.team import Team
@@ -34,6 +37,9 @@ class ProcessTeam(Team):
         self.rank, self.size, self.local_size = meeting.rank, meeting.size, meeting.local_size
         self.device = device
         self._wrapped: DistributedDataParallel | None = None
+        self.exchange: Exchange | None = None
+        if device.type == "cpu" and meeting.local_size == meeting.size:
+            self.exchange = self._open_exchange(meeting.timeout_s)
 
     def wrapped(self, network: nn.Module) -> nn.Module:
         """Make a network whose gradients, and batch statistics, are the team's.
@@ -47,6 +53,10 @@ class ProcessTeam(Team):
         """
         self._release()
         globalize(network, self.gathered)
+        if self.exchange:
+            for tensor in network.state_dict().values():
+                distributed.broadcast(tensor, 0)
+            return network
         wrapped = DistributedDataParallel(
             network,
             device_ids=[self.device] if self.device.type == "cuda" else None,
@@ -69,6 +79,21 @@ class ProcessTeam(Team):
         localize(network)
         return network
 
+    def share_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give the gradients of all processes their mean, where backward passes have not done so.
+
+        Args:
+            parameters: Those with a gradient have one in each process.
+        """
+        if self.exchange is None:
+            return
+        gradients = [weight.grad for weight in parameters if weight.grad is not None]
+        own = torch.cat([gradient.flatten() for gradient in gradients])
+        mean = self.exchange.gather(own).mean(0)
+        parts = torch.split(mean, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
     def apart(self) -> AbstractContextManager[None]:
         """Let gradients add up in each process for a while.
 
@@ -89,7 +114,9 @@ class ProcessTeam(Team):
         Returns:
             What the first one says.
         """
-        decision = torch.tensor(number, dtype=torch.int64)
+        decision = torch.tensor([number], dtype=torch.int64)
+        if self.exchange:
+            return int(self.exchange.gather(decision)[0])
         distributed.broadcast(decision, 0)
         return int(decision)
 
@@ -130,9 +157,29 @@ class ProcessTeam(Team):
         Returns:
             (R, K), of R processes in order.
         """
+        if self.exchange:
+            return self.exchange.gather(own)
         found = [torch.empty_like(own) for _ in range(self.size)]
         distributed.all_gather(found, own)
         return torch.stack(found)
+
+    def _open_exchange(self, timeout_s: float) -> Exchange | None:
+        """Share memory with the others, where all of them can."""
+        path = reserve(self.size) if self.rank == 0 else None
+        name = self.shared(str(path or "").encode()).decode()
+        try:
+            exchange = Exchange(Path(name), self.rank, self.size, timeout_s) if name else None
+        except OSError:
+            exchange = None
+        opened = self.summed([float(exchange is not None)])[0]
+        if path:
+            path.unlink()
+        return exchange if opened == self.size else None
+
+    def close(self) -> None:
+        """Let go of what is shared with the others."""
+        if self.exchange:
+            self.exchange.close()
 
     def _release(self) -> None:
         """Let go of what was wrapped: it hooks into the gradients of the parameters until then."""
@@ -165,7 +212,8 @@ def join(
     _meet(meeting, own)
     with _telling_of_loss(meeting):
         try:
-            yield make(meeting, own)
+            with closing(make(meeting, own)) as team:
+                yield team
         finally:
             distributed.destroy_process_group()
 

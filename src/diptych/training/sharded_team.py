@@ -7,6 +7,7 @@ Source: torch's fully_shard (FSDP2).
 """
 
 import copy
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -57,6 +58,13 @@ class ShardedTeam(ProcessTeam):
             # An average may take the place of weights after any forward pass: none stay together.
             fully_shard(block, mesh=self.mesh, reshard_after_forward=True)
         return network
+
+    def share_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Do nothing: the backward pass gives each process the mean of its share.
+
+        Args:
+            parameters: Not looked at.
+        """
 
     def restored(self, network: nn.Module) -> nn.Module:
         """Bring a network's weights together, in every process.

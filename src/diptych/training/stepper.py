@@ -133,6 +133,7 @@ class Stepper:
     def _take(self, batch: Batch, rate: float, momentum: float) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         total = self._learn(batch) if self.parts == 1 else self._learn_in_parts(batch)
+        self.team.share_gradients(self.network.parameters())
         set_rate(self.optimizer, rate, momentum)
         if self.recipe.clip:
             self.scaler.unscale_(self.optimizer)

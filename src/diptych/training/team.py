@@ -1,6 +1,6 @@
 """The processes that train one network together; a process on its own is a team of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -85,6 +85,13 @@ class Team:
             It, or one with its weights.
         """
         return network
+
+    def share_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give the gradients of all processes their mean, where backward passes have not done so.
+
+        Args:
+            parameters: Those with a gradient have one in each process.
+        """
 
     def apart(self) -> AbstractContextManager[None]:
         """Let gradients add up in each process for a while.
