@@ -20,6 +20,7 @@ from keras import layers, ops, regularizers
 from training import track
 
 SIDE = 28
+USUAL = track.LENGTHS["usual"]
 THIRD = 1 / 3  # PyTorch's own first weights of convolutions and linear layers
 
 
@@ -82,13 +83,13 @@ class Pictures(keras.utils.PyDataset):
         return batch, self.labels[chosen]
 
     def moved(self, count: int) -> np.ndarray:
-        shift = self.draw.integers(-track.SHIFT, track.SHIFT + 1, (count, 1))
+        shift = self.draw.integers(-USUAL.shift, USUAL.shift + 1, (count, 1))
         last = SIDE - 1
         return last - np.abs(last - np.abs(np.arange(SIDE) + shift))
 
     def span(self, count: int) -> np.ndarray:
-        start = self.draw.integers(0, SIDE, (count, 1)) - track.HOLE // 2
-        return (np.arange(SIDE) >= start) & (np.arange(SIDE) < start + track.HOLE)
+        start = self.draw.integers(0, SIDE, (count, 1)) - USUAL.hole // 2
+        return (np.arange(SIDE) >= start) & (np.arange(SIDE) < start + USUAL.hole)
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -123,7 +124,7 @@ def main() -> None:
     clock = track.Clock(asked.target)
     model = Builder(asked.seed).network(train_x)
     varied = Pictures(train_x, train_y, asked.seed)
-    epochs = 1 if asked.items else track.EPOCHS
+    epochs = 1 if asked.items else USUAL.epochs
     model.compile(
         optimizer=keras.optimizers.SGD(Schedule(epochs * len(varied)), track.MOMENTUM, True),
         loss=keras.losses.CategoricalCrossentropy(True, track.SMOOTHING),

@@ -3,8 +3,9 @@
 The network is `diptych.training.models.resnet` itself; the optimizer (SGD with Nesterov momentum,
 no decay of vectors) and the schedule are handed over as its documentation says and are the same;
 label smoothing and bfloat16 are Trainer's own. The pictures are varied alike, but one by one in a
-Dataset, as its examples do, by NumPy. Batches come from its DataLoader with one worker that
-lives on between epochs. Where it differs: which pictures are mirrored is drawn anew in each epoch.
+Dataset, as its examples do, by NumPy. The variants are the lengths in `training.track`. Batches
+come from its DataLoader with one worker that lives on between epochs. Where it differs: which
+pictures are mirrored is drawn anew in each epoch.
 """
 
 import sys
@@ -24,7 +25,9 @@ from training import track
 class Pictures(Dataset):
     """Pictures, varied one by one when they are asked for."""
 
-    def __init__(self, pixels: np.ndarray, labels: np.ndarray, *, vary: bool) -> None:
+    def __init__(
+        self, pixels: np.ndarray, labels: np.ndarray, vary: track.Length | None = None
+    ) -> None:
         self.pixels, self.labels, self.vary = pixels, labels, vary
         self.mean = round(float(pixels.mean()))
 
@@ -34,19 +37,21 @@ class Pictures(Dataset):
     def __getitem__(self, number: int) -> dict[str, object]:
         picture = self.pixels[number]
         if self.vary:
-            picture = self.varied(picture)
+            picture = self.varied(picture, self.vary.shift, self.vary.hole)
         return {
             "pixels": torch.from_numpy(picture[..., None].copy()),
             "labels": self.labels[number],
         }
 
-    def varied(self, picture: np.ndarray) -> np.ndarray:
-        shifts = torch.randint(0, 2 * track.SHIFT + 1, (2,)).tolist()
+    def varied(self, picture: np.ndarray, shift: int, hole: int) -> np.ndarray:
+        shifts = torch.randint(0, 2 * shift + 1, (2,)).tolist()
         top, left, mirrored = *torch.randint(0, 28, (2,)).tolist(), torch.rand(()) < 0.5
-        padded = np.pad(picture, track.SHIFT, mode="reflect")
+        padded = np.pad(picture, shift, mode="reflect")
         picture = padded[shifts[0] : shifts[0] + 28, shifts[1] : shifts[1] + 28].copy()
-        rows, columns = (slice(max(0, p - 3), max(0, p - 3 + track.HOLE)) for p in (top, left))
-        picture[rows, columns] = self.mean
+        if hole:
+            before = hole // 2
+            rows, columns = (slice(max(0, p - before), p - before + hole) for p in (top, left))
+            picture[rows, columns] = self.mean
         return picture[:, ::-1] if mirrored else picture
 
 
@@ -81,7 +86,7 @@ class Told(TrainerCallback):
 def settings(asked, out: str) -> TrainingArguments:
     return TrainingArguments(
         out,
-        num_train_epochs=1 if asked.items else track.EPOCHS,
+        num_train_epochs=1 if asked.items else track.LENGTHS[asked.variant].epochs,
         per_device_train_batch_size=track.BATCH,
         per_device_eval_batch_size=2 * track.BATCH,
         dataloader_drop_last=True,
@@ -127,8 +132,8 @@ def main() -> None:
     trainer = Trainer(
         model,
         arguments,
-        train_dataset=Pictures(train_x, train_y, vary=True),
-        eval_dataset=Pictures(test_x, test_y, vary=False),
+        train_dataset=Pictures(train_x, train_y, track.LENGTHS[asked.variant]),
+        eval_dataset=Pictures(test_x, test_y),
         compute_metrics=lambda p: {"accuracy": (p.predictions.argmax(1) == p.label_ids).mean()},
         callbacks=[Told(clock)],
         optimizers=optimizer_of(model, int(steps)),
