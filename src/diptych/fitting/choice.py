@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from diptych.core.values import Candidate, Estimate, Outcome, Relaxation, Verdict
+from diptych.core.values import Candidate, Energy, Estimate, Outcome, Relaxation, Verdict
 from diptych.fitting.budget import MAIN_SCORE, Budget, Term
 from diptych.fitting.verdicts import millijoules
 from diptych.measure.decisions import decide, exact
@@ -15,14 +16,46 @@ from diptych.measure.proportions import normal_quantile
 DROP_SCALE = 0.01
 OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
 
-MEASURED: dict[str, Callable[[Candidate], Estimate]] = {
-    "drop": lambda c: c.drop,
+
+class Costs(Protocol):
+    """What a program costs, whatever its weights are."""
+
+    @property
+    def p50_ms(self) -> Estimate:
+        """The median latency."""
+        ...
+
+    @property
+    def p99_ms(self) -> Estimate:
+        """The latency that 99 % of calls keep."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the files."""
+        ...
+
+    @property
+    def energy(self) -> Energy:
+        """The energy of a prediction."""
+        ...
+
+    @property
+    def cost_usd_per_million(self) -> float:
+        """Dollars per million predictions."""
+        ...
+
+
+COSTS: dict[str, Callable[[Costs], Estimate]] = {
     "p50": lambda c: c.p50_ms,
     "p99": lambda c: c.p99_ms,
     "size": lambda c: exact(c.size_bytes, "size of the program's files"),
     "energy": lambda c: millijoules(c.energy, c.p50_ms.n),
     "cost": lambda c: exact(c.cost_usd_per_million, "CPU time at a declared price"),
 }
+"""The terms that do not depend on what weights are."""
+
+MEASURED: dict[str, Callable[[Candidate], Estimate]] = {"drop": lambda c: c.drop, **COSTS}
 """The terms that are known of a candidate before it is a bundle."""
 
 

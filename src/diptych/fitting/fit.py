@@ -105,8 +105,9 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
     if settings.stop:
         raise KeyboardInterrupt
     session = FitSession(job, recipe, deadline, settings)
+    session.choose_students()
     session.train_teacher()
-    for plan in recipe.students:
+    for plan in session.recipe.students:
         if session.has_time():
             session.train_student(plan)
     session.finish()

@@ -50,10 +50,15 @@ class ProgramPlan(Value):
 
 
 class FitRecipe(Value):
-    """Everything a fit decides; students learn from the teacher, in this order."""
+    """Everything a fit decides; students learn from the teacher, in this order.
+
+    With `most_students` only so many are trained: the first that can keep the budget, by what they
+    cost before they are trained. A bundle's recipe has those that were.
+    """
 
     teacher: ModelPlan
     students: tuple[ModelPlan, ...] = ()
+    most_students: Annotated[int, Meta(ge=0)] = 0
     programs: tuple[ProgramPlan, ...] = ()
     calibration_items: Annotated[int, Meta(ge=16)] = 512
     seed: int = 0

@@ -11,6 +11,7 @@ from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
 from diptych.fitting.launched import lead
+from diptych.fitting.probing import affordable, prober
 from diptych.fitting.processes import train_in_processes
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.settings import Settings
@@ -20,6 +21,8 @@ from diptych.targets.lower import lower_all
 from diptych.training.compute import find_device
 from diptych.training.control import RunControl
 
+PROBING_SHARE = 0.05
+PROBE_S = 8.0
 TEACHER_SHARE = 0.45
 LEAST_TEACHER_SHARE = 0.15
 FIRST_GUESS_S = 30.0
@@ -58,6 +61,23 @@ class FitSession:
         self.final_timing_s = max(LEAST_TIMING_S, timing_s)
         self.lowering_s = min(FIRST_GUESS_S, max(0.0, FIRST_GUESS_SHARE * self.limit_s))
         self.calibration = calibration_items(job, recipe)
+
+    def choose_students(self) -> None:
+        """Leave only those students in the recipe that are to be trained."""
+        recipe = self.recipe
+        if not 0 < recipe.most_students < len(recipe.students):
+            return
+        until = self.settings.clock() + PROBING_SHARE * self.limit_s - PROBE_S
+        report = self.settings.report
+        probe = prober(self.job.dataset, recipe.programs, self.calibration, recipe.seed, report)
+        students = affordable(
+            recipe.students,
+            recipe.most_students,
+            self.job.budget,
+            probe,
+            lambda: self.settings.clock() < until and not self.settings.stop,
+        )
+        self.recipe = replace_value(recipe, students=students, most_students=0)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""

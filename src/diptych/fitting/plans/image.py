@@ -46,7 +46,8 @@ def plan(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, one or two students and no programs yet.
+        The recipe, with a teacher, students of which one or two are to be trained, and no programs
+        yet.
     """
     spec = pictures_of(dataset)
     teacher = ModelPlan(
@@ -63,9 +64,9 @@ def plan(
     count = 1 if len(dataset.train) > FEW_ITEMS else 2
     students = tuple(
         ModelPlan(name=f"student-{_channels(network)}", network=network, training=training)
-        for network in networks[:count]
+        for network in networks
     )
-    return FitRecipe(teacher=teacher, students=students, seed=seed)
+    return FitRecipe(teacher=teacher, students=students, most_students=count, seed=seed)
 
 
 def pictures_of(dataset: Dataset) -> ImageSpec:

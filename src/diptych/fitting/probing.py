@@ -1,0 +1,145 @@
+"""What planned students would cost, before they are trained.
+
+Latency, size, energy and cost do not depend on what weights are, so a network with its first ones
+is lowered and timed like any other, and only those that can keep the budget are trained.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from diptych.core.progress import Reporter, Step
+from diptych.core.values import Dataset, Energy, Estimate, Precision
+from diptych.fitting.budget import Budget
+from diptych.fitting.choice import COSTS
+from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.trainee import build
+from diptych.fitting.trials import open_lowered
+from diptych.measure.cost import usd_per_million
+from diptych.measure.decisions import decide
+from diptych.measure.energy import modelled
+from diptych.measure.quantiles import quantile
+from diptych.measure.timing import interleave
+from diptych.targets import Runtime
+from diptych.targets.lower import lower_all
+
+TIMED_CALLS = 400
+TIMING_S = 2.0
+STAGE = "probe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramCost:
+    """What one program of a network costs, whatever its weights are."""
+
+    runtime: Runtime
+    precision: Precision
+    p50_ms: Estimate
+    p99_ms: Estimate
+    size_bytes: int
+    energy: Energy
+    cost_usd_per_million: float
+
+
+class Probe(Protocol):
+    """Says what the programs of a planned network cost."""
+
+    def __call__(self, plan: ModelPlan) -> Sequence[ProgramCost]:
+        """Lower and time the network with its first weights."""
+        ...
+
+
+def affordable(
+    plans: Sequence[ModelPlan],
+    most: int,
+    budget: Budget,
+    probe: Probe,
+    has_time: Callable[[], bool] = lambda: True,
+) -> tuple[ModelPlan, ...]:
+    """Find the widest networks that can keep what a budget says of latency, size, energy and cost.
+
+    Args:
+        plans: At least one, the widest first; whoever follows costs less.
+        most: How many to give, at least 1.
+        budget: The limits; a network can keep them unless each of its programs surely fails one.
+        probe: Asked of as few networks as halving takes.
+        has_time: Asked before each probe; without time what is not known counts as affordable.
+
+    Returns:
+        The first that can and those after it, at most so many; the last one if none can.
+    """
+    if not any(term.name in COSTS for term in budget.terms):
+        return tuple(plans[:most])
+    first, last = 0, len(plans) - 1  # the first affordable one is among these, or none is
+    while first < last and has_time():
+        middle = (first + last) // 2
+        if any(can_keep(cost, budget) for cost in probe(plans[middle])):
+            last = middle
+        else:
+            first = middle + 1
+    return tuple(plans[first : first + most])
+
+
+def can_keep(cost: ProgramCost, budget: Budget) -> bool:
+    """Say whether a program fails none of the terms that do not depend on weights.
+
+    Args:
+        cost: What it costs.
+        budget: The limits.
+
+    Returns:
+        True too where it cannot be told.
+    """
+    known = [term for term in budget.terms if term.name in COSTS]
+    return all(decide(COSTS[t.name](cost), t.relation, t.limit) != "FAIL" for t in known)
+
+
+def prober(
+    dataset: Dataset,
+    programs: Sequence[ProgramPlan],
+    calibration: np.ndarray,
+    seed: int,
+    report: Reporter,
+) -> Probe:
+    """Make what lowers and times planned networks on this machine.
+
+    Args:
+        dataset: What they will be trained on.
+        programs: How they will be lowered.
+        calibration: Training items (M, ...).
+        seed: Of the first weights, and of the order in which programs are timed.
+        report: Told of each network.
+
+    Returns:
+        The probe.
+    """
+    assets_bytes = sum(map(len, dataset.assets.values()))
+    one = np.ascontiguousarray(dataset.train.inputs[:1])
+
+    def probe(plan: ModelPlan) -> Sequence[ProgramCost]:
+        report(Step(stage=STAGE, done=0, total=1, note=plan.name))
+        network = build(plan, dataset, seed).eval()
+        choices = [program.choice for program in programs]
+        lowered = lower_all(
+            network, dataset.spec.tensor(), choices, calibration=calibration, name=plan.name
+        )
+        sessions = {program.name: open_lowered(program) for program in lowered}
+        runs = {name: (lambda s=session: s.run(one)) for name, session in sessions.items()}
+        timings = interleave(runs, samples=TIMED_CALLS, time_limit_s=TIMING_S, seed=seed)
+        report(Step(stage=STAGE, done=1, total=1, note=plan.name))
+        return [
+            ProgramCost(
+                runtime=program.runtime,
+                precision=program.precision,
+                p50_ms=quantile(timings[program.name].latencies_ms, 0.5),
+                p99_ms=quantile(timings[program.name].latencies_ms, 0.99),
+                size_bytes=assets_bytes + sum(map(len, program.contents.values())),
+                energy=modelled(timings[program.name].cpu_seconds_per_call),
+                cost_usd_per_million=usd_per_million(timings[program.name].cpu_seconds_per_call),
+            )
+            for program in lowered
+        ]
+
+    return probe
