@@ -23,7 +23,7 @@ RecipeOption = Annotated[
 ]
 TeacherOption = Annotated[
     Path | None,
-    Option(help="A local Hugging Face folder: an encoder that teaches, for texts or pictures."),
+    Option(help="Who teaches: a bundle, or a local Hugging Face folder (texts or pictures)."),
 ]
 StartOption = Annotated[
     Path | None, Option(help="Start from these weights: a bundle, or a .safetensors file.")

@@ -11,7 +11,7 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.machines import for_device
-from diptych.fitting.plans.teacher import with_labels, with_teacher
+from diptych.fitting.plans.teacher import with_bundle, with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
@@ -79,11 +79,14 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
     if settings.recipe is None:
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
         recipe = for_device(recipe, find_device(settings.device))
-        recipe = with_labels(recipe) if settings.teacher else recipe
+        pretrained = settings.teacher is not None and job.start is None
+        recipe = with_labels(recipe) if pretrained else recipe
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
     if settings.teacher is None:
         return recipe
+    if job.start is not None:
+        return with_bundle(recipe, job.start, job.dataset)
     return with_teacher(recipe, settings.teacher, job.dataset, job.machine)
 
 

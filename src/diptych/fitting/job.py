@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from diptych.core.errors import ConfigError
 from diptych.core.manifest import Machine
 from diptych.core.progress import Step
 from diptych.core.values import Dataset
@@ -11,6 +12,7 @@ from diptych.fitting.budget import Budget, check_terms
 from diptych.fitting.settings import Settings
 from diptych.fitting.starting import read_alike
 from diptych.inference import store
+from diptych.inference.store import is_bundle
 from diptych.measure.machine import describe
 from diptych.tasks.goals import kind_of
 from diptych.training.compute import find_device
@@ -23,7 +25,7 @@ from diptych.training.start import Start, read_start
 class Job:
     """Data, limits, where it runs, where the bundle goes, and the folder of a single run.
 
-    `start` is what a training starts from.
+    `start` is what a training starts from, or the bundle that teaches.
     """
 
     dataset: Dataset
@@ -52,11 +54,14 @@ def open_job(
 
     Returns:
         The job.
+
+    Raises:
+        ConfigError: If the bundle would take the place of its own teacher.
     """
     find_device(settings.device)
     if out is not None:
         store.check_destination(Path(out))
-    if settings.teacher is not None:
+    if settings.teacher is not None and not is_bundle(settings.teacher):
         check_folder(settings.teacher)
     source = settings.source_of_weights()
     start = None if source is None else read_start(source)
@@ -64,6 +69,10 @@ def open_job(
     check_terms(budget, kind_of(dataset))
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
+    if settings.teacher is not None and destination.resolve() == settings.teacher.resolve():
+        raise ConfigError(
+            f"the bundle would take the place of its teacher {destination}", "give --out"
+        )
     return Job(
         dataset=dataset,
         budget=budget,

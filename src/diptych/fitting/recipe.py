@@ -29,12 +29,25 @@ UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
 class ModelPlan(Value):
-    """One network and how it is trained, its first weights too; files are called by the name."""
+    """One network and how it is trained, its first weights too; files are called by the name.
+
+    A network that is `kept` has the weights that it starts from, and is not trained.
+    """
 
     name: Name
     network: NetworkConfig | TreesConfig | EncoderConfig
     training: TrainingRecipe
     start: StartPlan | None = None
+    kept: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what concerns more than one field.
+
+        Raises:
+            ConfigError: If there are no weights to keep.
+        """
+        if self.kept and self.start is None:
+            raise ConfigError(f"{self.name} is to be kept, and starts from nothing", "give a start")
 
 
 class ProgramPlan(Value):

@@ -9,6 +9,7 @@ from diptych.core.progress import Reporter, StopRequest, silent
 from diptych.core.values import Goal
 from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe
+from diptych.inference.store import is_bundle
 from diptych.tasks.own import Task
 from diptych.training.meeting import Meeting
 
@@ -22,9 +23,9 @@ class Settings:
     side in pixels that pictures are brought to; `skip_unreadable` leaves damaged items out and
     counts them; `task` is a user's own.
 
-    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a local
-    Hugging Face folder with an encoder that students learn from; `start` is a bundle, or a
-    safetensors file, whose weights a training starts from.
+    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a bundle,
+    or a local Hugging Face folder with an encoder, that students learn from; `start` is a bundle,
+    or a safetensors file, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
@@ -88,8 +89,10 @@ class Settings:
         """Say which weights a training starts from.
 
         Returns:
-            The bundle or file that is given, else that of the recipe, else None.
+            The bundle or file that is given, the bundle that teaches, that of the recipe, or None.
         """
+        if self.teacher is not None and is_bundle(self.teacher):
+            return self.teacher
         recipe = self.recipe
         plans = (recipe.teacher, *recipe.students) if recipe else ()
         starts = [plan.start.source for plan in plans if plan.start is not None]

@@ -3,7 +3,7 @@
 Shapes: N items, K outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -33,6 +33,7 @@ from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 from diptych.training.trees import TreesConfig, train_trees
 
+NAMED = 3
 SCALING_BYTES = 32 << 20
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
@@ -133,6 +134,8 @@ def train_model(
     network = build(plan, dataset, control.seed)
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
+    if plan.kept:
+        return _kept(plan, network, flops, control.fresh)
     objective = objective_of(dataset, plan.training, teacher, control.device)
     trained = train_network(network.to(control.device), dataset, plan.training, objective, control)
     for model in (network, teacher.network if teacher else None):
@@ -150,6 +153,25 @@ def train_model(
         parameters=sum(p.numel() for p in network.parameters()),
         flops=flops,
         training_flops=flops_per_sample * trained.samples,
+    )
+
+
+def _kept(plan: ModelPlan, network: nn.Module, flops: int, fresh: Collection[str]) -> Trainee:
+    """Return a model that was trained before, and is whole."""
+    if fresh:
+        raise ConfigError(
+            f"{plan.name} lacks {', '.join(sorted(fresh)[:NAMED])}, and is not to be trained",
+            "give the bundle that the network is of",
+        )
+    fold_spelling(network)
+    return Trainee(
+        plan=plan,
+        network=network.eval(),
+        seconds=0.0,
+        cpu_seconds=0.0,
+        samples=0,
+        parameters=sum(p.numel() for p in network.parameters()),
+        flops=flops,
     )
 
 

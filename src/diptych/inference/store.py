@@ -43,6 +43,18 @@ def record(path: str, data: bytes) -> FileRecord:
     return FileRecord(path=path, sha256=sha256_of_bytes(data), size_bytes=len(data))
 
 
+def is_bundle(path: Path) -> bool:
+    """Say whether a path is meant to be a bundle; whether it is whole is not looked at.
+
+    Args:
+        path: Any path.
+
+    Returns:
+        True for a folder with a manifest.
+    """
+    return (path / FILE_NAME).is_file()
+
+
 def read_assets(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read the files that preparation needs beside the input's spec.
 

@@ -1,23 +1,27 @@
-"""The plan of a teacher that was given: a local Hugging Face encoder, fine-tuned on texts."""
+"""The plan of a teacher that was given: a bundle as it is, or an encoder that is fine-tuned."""
 
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from diptych.core.errors import ConfigError
 from diptych.core.manifest import Machine
 from diptych.core.specs import ImageSpec
-from diptych.core.values import Dataset
+from diptych.core.values import DataRecord, Dataset
 from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.encoder import EncoderConfig, check_items
 from diptych.training.pretrained import fingerprint
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.start import Start
 
 LEAST_EPOCHS, MOST_EPOCHS = 3, 10
 USUAL_STEPS = 1000
 BATCH_SIZE = 16
 LEARNING_RATE = 5e-5
 LABEL_SHARE = 0.5
+NAMED = 3
+HELD = {"validation", "test"}
 
 
 def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Machine) -> FitRecipe:
@@ -52,6 +56,50 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
     network = EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
     teacher = ModelPlan(name=recipe.teacher.name, network=network, training=training)
     return replace(recipe, teacher=teacher)
+
+
+def with_bundle(recipe: FitRecipe, start: Start, dataset: Dataset) -> FitRecipe:
+    """Put the network of a bundle in the place of the planned teacher; it is not trained further.
+
+    Args:
+        recipe: The plan of the fit.
+        start: What the bundle holds.
+        dataset: The data, prepared as the bundle prepares it.
+
+    Returns:
+        The recipe with that teacher.
+
+    Raises:
+        ConfigError: If it tells something else of an item, or has learned from items that it would
+            be scored on.
+    """
+    network, told = start.network(), start.manifest
+    if network is None or told is None:
+        raise ConfigError(f"{start.name} holds no network", "give a bundle")
+    if (told.labels, told.goal) != (dataset.labels, dataset.goal):
+        raise ConfigError(
+            f"{start.name} tells {_labels(told.goal, told.labels)}, and the data has "
+            f"{_labels(dataset.goal, dataset.labels)}",
+            f"train a teacher of these labels from it: diptych train DATA --start {start.path}",
+        )
+    _check_split(start.name, told.provenance.data, dataset.record)
+    teacher = replace(recipe.teacher, network=network, start=start.plan, kept=True)
+    return replace(recipe, teacher=teacher)
+
+
+def _check_split(name: str, learned: DataRecord, given: DataRecord) -> None:
+    """Check that data which is the same as far as can be seen was split alike."""
+    same = (learned.name, sum(learned.counts.values())) == (given.name, sum(given.counts.values()))
+    if same and learned.seed != given.seed and HELD - set(given.given_splits):
+        raise ConfigError(
+            f"{name} was trained on another split of the same data, by seed {learned.seed}",
+            f"give --seed {learned.seed}, or it is scored on what it has learned",
+        )
+
+
+def _labels(goal: str, labels: tuple[str, ...]) -> str:
+    shown = ", ".join(labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
+    return f"{len(labels)} of {goal} ({shown})"
 
 
 def with_labels(recipe: FitRecipe) -> FitRecipe:
