@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,30 @@ def test_calibration_takes_items_of_the_training_split_only(job: Job, recipe: Fi
     assert seen <= training
     assert not (seen - (training & elsewhere)) & elsewhere
     assert np.array_equal(chosen, calibration_items(job, recipe))
+
+
+@pytest.mark.slow
+def test_the_widest_students_that_can_keep_the_budget_are_trained(
+    job: Job, recipe: FitRecipe
+) -> None:
+    students = [
+        replace(
+            recipe.teacher,
+            name=f"student-{width}",
+            network=ResidualNetConfig(stem=8, widths=(width,), blocks=(0,)),
+        )
+        for width in (256, 128, 64, 32)
+    ]
+    recipe = replace(recipe, students=tuple(students), most_students=2)
+    sizes = {p.name: 4 * 9 * 8 * p.network.widths[0] for p in students}  # of its widest layer
+    budget = Budget.parse(f"size<={sizes['student-64'] + 8000}B")
+    session = FitSession(dataclasses.replace(job, budget=budget), recipe, None, Settings())
+    session.choose_students()
+    assert [plan.name for plan in session.recipe.students] == ["student-64", "student-32"]
+    assert session.recipe.most_students == 0
+    late = FitSession(dataclasses.replace(job, budget=budget), recipe, 0.0, Settings())
+    late.choose_students()
+    assert [plan.name for plan in late.recipe.students] == ["student-256", "student-128"]
 
 
 def test_without_a_deadline_there_is_always_time(job: Job, recipe: FitRecipe) -> None:
