@@ -39,8 +39,17 @@ def test_a_class_counts_as_its_weight_says() -> None:
     objective = learn_labels("classification", targets, label_smoothing=0.0, class_weights=weights)
     losses = -logits.log_softmax(1)[torch.arange(6), targets[CHOSEN]]
     weighed = weights[targets[CHOSEN]]
-    expected = (losses * weighed).sum() / weighed.sum()
-    assert torch.allclose(objective(NOTHING, logits, CHOSEN), expected)
+    assert torch.allclose(objective(NOTHING, logits, CHOSEN), (losses * weighed).mean())
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_the_loss_of_a_batch_is_the_mean_of_those_of_its_halves(goal: Goal) -> None:
+    targets, outputs = some_targets(goal), some_outputs(goal)
+    weights = None if goal == "regression" else torch.tensor([1.0, 5.0, 0.5, 2.0])
+    objective = learn_labels(goal, targets, label_smoothing=0.1, class_weights=weights)
+    halves = [objective(NOTHING, outputs[part], CHOSEN[part]) for part in (slice(3), slice(3, 6))]
+    whole = objective(NOTHING, outputs, CHOSEN)
+    assert torch.allclose(whole, torch.stack(halves).mean())
 
 
 def test_several_labels_are_learned_each_on_its_own() -> None:

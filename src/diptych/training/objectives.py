@@ -108,16 +108,22 @@ def cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -
 
     Args:
         label_smoothing: The share of the probability spread over all classes.
-        class_weights: float32 (K,), what an item of each class weighs.
+        class_weights: float32 (K,), what an item of each class weighs, on average 1.
 
     Returns:
-        The mean cross entropy, in nats.
+        The mean over items of weight times cross entropy, in nats: that of a batch is the mean of
+        those of its halves.
     """
 
     def loss(logits: Tensor, wanted: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits, wanted, weight=class_weights, label_smoothing=label_smoothing
+        total = functional.cross_entropy(
+            logits,
+            wanted,
+            weight=class_weights,
+            label_smoothing=label_smoothing,
+            reduction="sum",
         )
+        return total / len(logits)
 
     return loss
 
