@@ -12,19 +12,21 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
 from diptych.training.encoder import EncoderConfig
-from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig
+from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig, PrunedConfig
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
+ONLY_TEACH = (TreesConfig, EncoderConfig)
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
@@ -32,6 +34,9 @@ class ModelPlan(Value):
     """One network and how it is trained, its first weights too; files are called by the name.
 
     A network that is `kept` has the weights that it starts from, and is not trained.
+
+    With `prune` a student begins as the model of the name `source`, by default the teacher, which
+    is pruned; `network` is then written by the fit that made it.
     """
 
     name: Name
@@ -39,6 +44,8 @@ class ModelPlan(Value):
     training: TrainingRecipe
     start: StartPlan | None = None
     kept: bool = False
+    prune: PruneRecipe | None = None
+    source: Name | None = None
 
     def __post_init__(self) -> None:
         """Check what concerns more than one field.
@@ -85,13 +92,47 @@ class FitRecipe(Value):
         names = [plan.name for plan in (self.teacher, *self.students)]
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
-        only_teach = TreesConfig | EncoderConfig
-        taught = [not isinstance(plan.network, only_teach) for plan in self.students]
-        if not all(taught) or (isinstance(self.teacher.network, only_teach) and not taught):
+        taught = [not isinstance(plan.network, ONLY_TEACH) for plan in self.students]
+        if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not taught):
             raise ConfigError(
                 "trees and pretrained encoders can only teach: students must be networks, "
                 "at least one"
             )
+        for place, plan in enumerate(self.students):
+            _check_source(plan, (self.teacher, *self.students[:place]))
+        _check_source(self.teacher, ())
+
+    def source_of(self, plan: ModelPlan) -> ModelPlan:
+        """Find what a pruned model is made of.
+
+        Args:
+            plan: One of this recipe, with `prune`.
+
+        Returns:
+            The plan of its source.
+        """
+        named = {each.name: each for each in (self.teacher, *self.students)}
+        return named[plan.source or self.teacher.name]
+
+
+def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
+    """Check that what is to be pruned is a network, and there before it."""
+    if plan.prune is None:
+        if plan.source is not None:
+            raise ConfigError(
+                f"{plan.name} has the source {plan.source!r} and is not pruned",
+                "say how with prune, or leave the source out",
+            )
+        return
+    names = [each.name for each in earlier if not isinstance(each.network, ONLY_TEACH)]
+    source = plan.source or (earlier[0].name if earlier else plan.name)
+    if source not in names:
+        raise ConfigError(
+            f"{plan.name} is to be pruned from {source!r}, which is no network before it",
+            f"networks before it: {', '.join(names) or 'none'}",
+        )
+    if plan.start is not None:
+        raise ConfigError(f"{plan.name} cannot both start from weights and be pruned")
 
 
 KINDS = (
@@ -101,6 +142,8 @@ KINDS = (
     TrainingRecipe,
     Replan,
     OwnConfig,
+    PrunedConfig,
+    PruneRecipe,
     TreesConfig,
     EncoderConfig,
     StartPlan,
