@@ -1,6 +1,6 @@
 """Networks to prune, ours and others', with inputs; norms have statistics as after a training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -119,9 +119,9 @@ def make_case(name: str) -> Case:
 
 
 @pytest.fixture(params=MAKERS)
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest) -> Case:
     """Give each network in turn."""
-    yield make_case(request.param)
+    return make_case(request.param)
 
 
 @pytest.fixture(scope="session")

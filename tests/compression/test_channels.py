@@ -26,7 +26,9 @@ def with_silent_inputs(network: nn.Module, group: Group, out: list[int], inputs:
     """Compute outputs while the layers that take some channels are given zeros for them."""
     handles = []
     for use in group.takers:
-        gone = [p for p, c in zip(use.places.tolist(), use.channels.tolist()) if c in out]
+        gone = [
+            p for p, c in zip(use.places.tolist(), use.channels.tolist(), strict=True) if c in out
+        ]
         layer = network.get_submodule(use.layer)
 
         def silence(layer: nn.Module, given: tuple[Tensor], gone: list[int] = gone) -> Tensor:

@@ -6,12 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from diptych.compression.channels import Group
 from diptych.compression.distill import distillation, running
 from diptych.compression.importance import IMPORTANCES
-from diptych.compression.prune import PrunedNetwork, PruneRecipe, Tuning, kept, prune
+from diptych.compression.prune import FineTuning, PrunedNetwork, PruneRecipe, kept, prune
 from diptych.core.errors import ConfigError
 from diptych.core.progress import StopRequest
 from diptych.core.specs import ImageSpec
@@ -23,6 +23,20 @@ from diptych.training.recipe import TrainingRecipe
 
 Cases = Callable[[str], Any]
 PICTURES = ("residual", "plain", "joined")
+
+
+class Pixels(nn.Module):
+    """Mean color of each quarter row: (N, 48)."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.float().mean(1).flatten(1) / 255
+
+
+class Swapped(nn.Module):
+    """Neighbors change places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.unflatten(x, 1, (-1, 2)).flip(2).flatten(1)
 
 
 def split(items: int) -> Split:
@@ -49,9 +63,9 @@ def dataset() -> Dataset:
     )
 
 
-def tuning(dataset: Dataset, network: nn.Module, **control: Any) -> Tuning:
+def tuning(dataset: Dataset, network: nn.Module, **control: Any) -> FineTuning:
     targets = torch.from_numpy(dataset.train.targets)
-    return Tuning(
+    return FineTuning(
         labels=learn_labels("classification", targets, label_smoothing=0.1),
         objective=distillation("classification", running(network), 2.0),
         training=TrainingRecipe(epochs=3.0, batch_size=20, learning_rate=0.01),
@@ -145,6 +159,30 @@ def test_where_nothing_can_be_removed_the_pruning_is_dropped_and_says_so(
     assert (result.parameters, result.widths, result.runs) == (result.parameters_before, {}, ())
 
 
+def test_layers_that_cannot_be_cut_are_named(cases: Cases, dataset: Dataset) -> None:
+    assert pruned(dataset, cases("plain").network, share=0.5).left == ()
+    network = nn.Sequential(Pixels(), nn.Linear(48, 16), Swapped(), nn.Linear(16, 5)).eval()
+    result = pruned(dataset, network, share=0.5)
+    assert result.left == ("1",)
+    assert result.dropped
+
+
+def test_the_recipe_that_was_followed_gives_the_same_weights_without_a_clock(
+    cases: Cases, dataset: Dataset
+) -> None:
+    now = iter(range(10**6))
+    network = cases("plain").network
+    timed = tuning(dataset, network, clock=lambda: float(next(now)), deadline=60.0)
+    recipe = PruneRecipe(share=0.5, steps=3, epochs=50.0)
+    first = prune(network, dataset, recipe, timed)
+    assert all(run.recipe.replans for run in first.runs[:-1])
+    untimed = with_fields(tuning(dataset, network), training=first.runs[-1].recipe)
+    again = prune(network, dataset, first.recipe, untimed)
+    assert [run.samples for run in again.runs] == [run.samples for run in first.runs]
+    weights = first.network.state_dict()
+    assert all(torch.equal(weights[k], v) for k, v in again.network.state_dict().items())
+
+
 def test_the_runs_share_the_time_that_there_is(cases: Cases, dataset: Dataset) -> None:
     now = iter(range(10**6))
     control = {"clock": lambda: float(next(now)), "deadline": 300.0}
@@ -166,8 +204,17 @@ def test_a_stop_leaves_a_whole_network(cases: Cases, dataset: Dataset) -> None:
 
 @pytest.mark.parametrize(
     ("size", "whole", "share", "stay"),
-    [(32, 32, 0.5, 16), (32, 32, 0.4, 16), (24, 24, 0.5, 16), (8, 8, 0.9, 8), (20, 20, 0.1, 16)]
-    + [(16, 32, 0.5, 16), (6, 6, 0.5, 6), (32, 32, 0.01, 32), (40, 40, 0.999, 8)],
+    [
+        (32, 32, 0.5, 16),
+        (32, 32, 0.4, 16),
+        (24, 24, 0.5, 16),
+        (8, 8, 0.9, 8),
+        (20, 20, 0.1, 16),
+        (16, 32, 0.5, 16),
+        (6, 6, 0.5, 6),
+        (32, 32, 0.01, 32),
+        (40, 40, 0.999, 8),
+    ],
 )
 def test_what_stays_is_the_nearest_multiple(size: int, whole: int, share: float, stay: int) -> None:
     group = Group(name="a", size=size, takers=())
@@ -189,7 +236,15 @@ def test_a_share_of_nothing_or_everything_is_refused(share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"steps": 0}, {"importance": "luck"}, {"multiple": 0}, {"epochs": 0.0}, {"hope": 1}]
+    "setting",
+    [
+        {"steps": 0},
+        {"importance": "luck"},
+        {"multiple": 0},
+        {"epochs": 0.0},
+        {"hope": 1},
+        {"steps": 3, "tunings": [{}]},
+    ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):

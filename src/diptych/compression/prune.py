@@ -8,7 +8,7 @@ Shapes: N items, C channels or heads of a group.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from typing import Annotated
@@ -43,7 +43,8 @@ class PruneRecipe(Value):
     `share` of the channels of every layer that can do without, and of the heads of every attention;
     channels stay a multiple of `multiple`, which fills a processor's vectors. `importance` decides
     which: `taylor` by the slope of the loss on labels, `scale` by the weights alone. In `steps`,
-    after each of which but the last it is tuned for `epochs`.
+    after each of which but the last it is tuned for `epochs`; `tunings` are how that was really
+    done, where it was.
     """
 
     share: float
@@ -51,22 +52,26 @@ class PruneRecipe(Value):
     steps: Annotated[int, Meta(ge=1, le=32)] = 1
     epochs: Positive = 1.0
     multiple: Annotated[int, Meta(ge=1, le=256)] = 8
+    tunings: tuple[TrainingRecipe, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the share where it comes from a script too.
+        """Check the share, and what concerns more than one field.
 
         Raises:
-            ConfigError: If it is nothing or everything.
+            ConfigError: If the share is nothing or everything, or there is not a tuning between
+                each two steps where any is told.
         """
         if not 0.0 < self.share < 1.0:
             raise ConfigError(
                 f"the share {self.share:g} of channels cannot be pruned",
                 "give a share between 0 and 1, such as 0.5",
             )
+        if self.tunings and len(self.tunings) != self.steps - 1:
+            raise ConfigError(f"{len(self.tunings)} tunings between {self.steps} steps")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning:
+class FineTuning:
     """How a pruned network learns again.
 
     `labels` is the loss on labels that importance is measured by, on the processor; `objective` is
@@ -81,25 +86,27 @@ class Tuning:
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedNetwork:
-    """A network after pruning, in evaluation mode, and what it was before.
+    """A network after pruning, in evaluation mode, and what it was before; `recipe` as followed.
 
     `widths` are the channels in and out of the layers that were cut. Where nothing could be
-    removed, `dropped` says so, and the network is the one that was given. `runs` are the trainings,
-    the last one at the end.
+    removed, `dropped` says so, and the network is the one that was given. `left` are layers whose
+    channels could not be removed without other effects. `runs` are the trainings, in their order.
     """
 
     network: nn.Module
+    recipe: PruneRecipe
     widths: Mapping[str, tuple[int, int]]
     parameters_before: int
     parameters: int
     flops_before: int
     flops: int
+    left: tuple[str, ...] = ()
     dropped: str = ""
     runs: tuple[TrainedNetwork, ...] = ()
 
 
 def prune(
-    network: nn.Module, dataset: Dataset, recipe: PruneRecipe, tuning: Tuning
+    network: nn.Module, dataset: Dataset, recipe: PruneRecipe, tuning: FineTuning
 ) -> PrunedNetwork:
     """Prune a network and tune it.
 
@@ -117,17 +124,27 @@ def prune(
     """
     lesson = _lesson(dataset, tuning)
     wholes = {group.name: group.size for group in find_groups(network, _checked(lesson))}
-    smaller, runs = network, list[TrainedNetwork]()
+    plans, runs = _plans(recipe, tuning.training), list[TrainedNetwork]()
+    smaller = network
     for step in range(1, recipe.steps + 1):
         partial = replace(recipe, share=recipe.share * step / recipe.steps)
         with compute_threads(tuning.training.threads):
             cut = shrink(smaller, lesson, partial, wholes)
-        last = step == recipe.steps
-        if cut is not smaller or (last and runs):
-            run = _tuned(cut, dataset, tuning, recipe, step)
-            runs.append(run)
-            smaller = run.network
-    return _summary(network, smaller, dataset, recipe, tuple(runs))
+        if cut is not smaller or (runs and step == recipe.steps):
+            runs.append(_tuned(cut, dataset, tuning, plans[step - 1 :]))
+            smaller, plans[step - 1] = runs[-1].network, runs[-1].recipe
+    return PrunedNetwork(
+        network=smaller,
+        recipe=replace(recipe, tunings=tuple(plans[:-1])),
+        widths=_cut_widths(network, smaller),
+        parameters_before=_parameters(network),
+        parameters=_parameters(smaller),
+        flops_before=forward_flops(network, dataset.spec),
+        flops=forward_flops(smaller, dataset.spec),
+        left=_left(smaller, lesson, recipe, wholes),
+        dropped="" if runs else _nothing(recipe),
+        runs=tuple(runs),
+    )
 
 
 def shrink(
@@ -178,7 +195,7 @@ def _least(scores: Tensor, count: int) -> list[int]:
     return sorted(order[len(order) - count :].tolist())
 
 
-def _lesson(dataset: Dataset, tuning: Tuning) -> Lesson:
+def _lesson(dataset: Dataset, tuning: FineTuning) -> Lesson:
     control, split = tuning.control, dataset.train
     order = generator(control.seed, control.name, "pruning").permutation(len(split))
     chosen = np.sort(order[:LESSON_ITEMS])
@@ -193,22 +210,23 @@ def _checked(lesson: Lesson) -> Tensor:
     return lesson.inputs[:CHECKED_ITEMS]
 
 
+def _plans(recipe: PruneRecipe, training: TrainingRecipe) -> list[TrainingRecipe]:
+    """Plan the training after each step: briefly between two, and after the last as it is told."""
+    between = replace(training, epochs=recipe.epochs, replans=())
+    return [*(recipe.tunings or (between,) * (recipe.steps - 1)), training]
+
+
 def _tuned(
-    network: nn.Module, dataset: Dataset, tuning: Tuning, recipe: PruneRecipe, step: int
+    network: nn.Module, dataset: Dataset, tuning: FineTuning, plans: Sequence[TrainingRecipe]
 ) -> TrainedNetwork:
-    """Train after a step: for as long as the recipe says, and after the last as the plan says."""
-    control, training = tuning.control, tuning.training
-    if step < recipe.steps:
-        left = recipe.epochs * (recipe.steps - step) + training.epochs
-        training = replace(training, epochs=recipe.epochs)
-        control = with_fields(
-            control,
-            name=f"{control.name}-step-{step}",
-            deadline=_part(control, recipe.epochs / left),
-            folder=None,
-        )
+    """Train as the first of the plans says, in its part of the time for all of them."""
+    control, after = tuning.control, len(plans) - 1
+    if after:
+        part = plans[0].epochs / sum(plan.epochs for plan in plans)
+        name, deadline = f"{control.name}-{after}-to-go", _part(control, part)
+        control = with_fields(control, name=name, deadline=deadline, folder=None)
     network = network.to(control.device)
-    run = train_network(network, dataset, training, tuning.objective, control)
+    run = train_network(network, dataset, plans[0], tuning.objective, control)
     run.network.cpu()
     return run
 
@@ -221,24 +239,20 @@ def _part(control: RunControl, share: float) -> float | None:
     return now + share * (control.deadline - now)
 
 
-def _summary(
-    network: nn.Module,
-    smaller: nn.Module,
-    dataset: Dataset,
-    recipe: PruneRecipe,
-    runs: tuple[TrainedNetwork, ...],
-) -> PrunedNetwork:
-    before, after = widths_of(network), widths_of(smaller)
-    return PrunedNetwork(
-        network=smaller,
-        widths={name: width for name, width in after.items() if width != before[name]},
-        parameters_before=_parameters(network),
-        parameters=_parameters(smaller),
-        flops_before=forward_flops(network, dataset.spec),
-        flops=forward_flops(smaller, dataset.spec),
-        dropped="" if runs else _nothing(recipe),
-        runs=runs,
+def _left(
+    network: nn.Module, lesson: Lesson, recipe: PruneRecipe, wholes: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Return the groups that still have more channels than they should."""
+    return tuple(
+        group.name
+        for group in find_groups(network, _checked(lesson))
+        if group.size > kept(group, wholes.get(group.name, group.size), recipe)
     )
+
+
+def _cut_widths(network: nn.Module, smaller: nn.Module) -> dict[str, tuple[int, int]]:
+    before, after = widths_of(network), widths_of(smaller)
+    return {name: width for name, width in after.items() if width != before[name]}
 
 
 def _nothing(recipe: PruneRecipe) -> str:

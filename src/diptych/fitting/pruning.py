@@ -1,16 +1,18 @@
 """A planned model that begins as another one: that one is pruned, and learns from the teacher."""
 
+import copy
 from itertools import accumulate
 
 from msgspec.structs import replace
 
-from diptych.compression.prune import PrunedNetwork, Tuning, prune
+from diptych.compression.prune import FineTuning, PrunedNetwork, prune
 from diptych.core.errors import ConfigError
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
 from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.encoder import EncoderConfig
+from diptych.training.flops import forward_flops
 from diptych.training.models import PrunedConfig
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.transfer import WRAPPER
@@ -37,36 +39,35 @@ def train_pruned(
     """
     if plan.prune is None:
         raise ConfigError(f"{plan.name} is not to be pruned", "say how with prune")
-    tuning = Tuning(
+    whole = copy.deepcopy(network_of(source)).cpu()  # the teacher itself may go to a device
+    tuning = FineTuning(
         labels=objective_of(dataset, plan.training, None),
         objective=objective_of(dataset, plan.training, teacher, control.device),
         training=plan.training,
         control=control,
     )
-    pruned = prune(network_of(source).cpu(), dataset, plan.prune, tuning)
+    pruned = prune(whole, dataset, plan.prune, tuning)
     if teacher.network is not None:
         teacher.network.cpu()
     if pruned.dropped:
         control.warn(f"{source.name} is not pruned: {pruned.dropped}")
         return None
-    smaller = f"{pruned.parameters:,} of {pruned.parameters_before:,} parameters"
-    control.warn(f"{source.name} pruned: {smaller} left")
-    return _trainee(plan, pruned, source, teacher)
-
-
-def _trainee(plan: ModelPlan, pruned: PrunedNetwork, source: Trainee, teacher: Trainee) -> Trainee:
-    last, samples = pruned.runs[-1], sum(run.samples for run in pruned.runs)
+    control.warn(f"{source.name} is pruned: {_told(pruned)}")
+    work = [
+        run.samples * (PASSES_PER_STEP * forward_flops(run.network, dataset.spec) + teacher.flops)
+        for run in pruned.runs
+    ]
     config = pruned_config(source, pruned)
     return Trainee(
-        plan=replace(plan, network=config, training=last.recipe),
+        plan=replace(plan, network=config, training=pruned.runs[-1].recipe, prune=pruned.recipe),
         network=pruned.network,
         seconds=sum(run.seconds for run in pruned.runs),
         cpu_seconds=sum(run.cpu_seconds for run in pruned.runs),
-        samples=samples,
+        samples=sum(run.samples for run in pruned.runs),
         curve=_curve(plan.name, pruned.runs),
         parameters=pruned.parameters,
         flops=pruned.flops,
-        training_flops=samples * (PASSES_PER_STEP * pruned.flops + teacher.flops),
+        training_flops=sum(work),
     )
 
 
@@ -93,6 +94,14 @@ def pruned_config(source: Trainee, pruned: PrunedNetwork) -> PrunedConfig:
             raise TypeError(f"{source.name} is no network")
         case _:
             return PrunedConfig(network=config, widths=cut)
+
+
+def _told(pruned: PrunedNetwork) -> str:
+    """Say how much smaller it is, and what could not be."""
+    told = f"{pruned.parameters:,} of {pruned.parameters_before:,} parameters left"
+    if not pruned.left:
+        return told
+    return f"{told}; whole, for more hangs on them: {', '.join(pruned.left)}"
 
 
 def _curve(name: str, runs: tuple[TrainedNetwork, ...]) -> tuple[CurvePoint, ...]:

@@ -35,8 +35,8 @@ class ModelPlan(Value):
 
     A network that is `kept` has the weights that it starts from, and is not trained.
 
-    With `prune` a student begins as the model of the name `source`, by default the teacher, which
-    is pruned; `network` is then written by the fit that made it.
+    With `prune` a student begins as the model of the name `source`, by default the teacher, and is
+    pruned; its `network` is that of the source, and in the recipe of a bundle what is left of it.
     """
 
     name: Name
@@ -116,7 +116,7 @@ class FitRecipe(Value):
 
 
 def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
-    """Check that what is to be pruned is a network, and there before it."""
+    """Check that what is to be pruned is a network before it, of the shape that the plan tells."""
     if plan.prune is None:
         if plan.source is not None:
             raise ConfigError(
@@ -124,15 +124,23 @@ def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
                 "say how with prune, or leave the source out",
             )
         return
-    names = [each.name for each in earlier if not isinstance(each.network, ONLY_TEACH)]
-    source = plan.source or (earlier[0].name if earlier else plan.name)
-    if source not in names:
+    networks = {each.name: each for each in earlier if not isinstance(each.network, ONLY_TEACH)}
+    name = plan.source or (earlier[0].name if earlier else plan.name)
+    if name not in networks:
         raise ConfigError(
-            f"{plan.name} is to be pruned from {source!r}, which is no network before it",
-            f"networks before it: {', '.join(names) or 'none'}",
+            f"{plan.name} is to be pruned from {name!r}, which is no network before it",
+            f"networks before it: {', '.join(networks) or 'none'}",
         )
-    if plan.start is not None:
-        raise ConfigError(f"{plan.name} cannot both start from weights and be pruned")
+    if _whole(plan) != _whole(networks[name]) or plan.start is not None:
+        raise ConfigError(
+            f"{plan.name} is to be pruned from {name!r} and has another network or start",
+            f"give it the network of {name!r}, and no start",
+        )
+
+
+def _whole(plan: ModelPlan) -> NetworkConfig | TreesConfig | EncoderConfig:
+    """Return the shape that a network was built in."""
+    return plan.network.network if isinstance(plan.network, PrunedConfig) else plan.network
 
 
 KINDS = (
