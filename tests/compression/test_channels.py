@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.compression.channels import Group, find_groups, masked, removed, trainable
+from diptych.compression.channels import Group, find_groups, masked, removed, size_of, trainable
 from diptych.core.errors import TrainingError
 from diptych.training.models.pruned import widths_of
 
@@ -169,10 +169,23 @@ class Shuffled(nn.Module):
         return self.head(self.first(x).unflatten(1, (2, 4)).transpose(1, 2).flatten(1))
 
 
+class Tied(nn.Module):
+    """Two layers with the same weights would need their own if one was cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(torch.relu(self.first(x))))
+
+
 @pytest.mark.parametrize(
     ("network", "inputs"),
     [
         (Normed(), torch.randn(5, 4)),
+        (Tied(), torch.randn(5, 8)),
         (OnItsInputs(), torch.randn(5, 8, 3, 3)),
         (Shuffled(), torch.randn(5, 4)),
     ],
@@ -185,6 +198,10 @@ def test_what_cannot_be_removed_without_other_effects_stays(
     for group in find_groups(network, inputs):
         assert removed(network, group, [0, 1], inputs) is None
     assert torch.equal(outputs(network, inputs), before)
+
+
+def test_shared_weights_are_counted_once() -> None:
+    assert size_of(Tied()) == 64 + 8 + 8 + 24 + 3
 
 
 def test_a_network_that_cannot_be_followed_is_refused() -> None:

@@ -219,6 +219,18 @@ def test_what_a_student_cannot_be_made_of_is_refused(
         replace(RECIPE, students=(replace(PRUNED, **changes),))
 
 
+def test_students_that_are_pruned_from_one_that_is_left_out_are_too() -> None:
+    wide, narrow = (replace(RECIPE.students[0], name=name) for name in ("wide", "narrow"))
+    from_wide = replace(wide, name="from-wide", prune=HALF, source="wide")
+    from_that = replace(from_wide, name="from-that", source="from-wide")
+    from_narrow = replace(from_wide, name="from-narrow", source="narrow")
+    students = (wide, narrow, from_wide, from_that, from_narrow, PRUNED)
+    recipe = replace(RECIPE, students=students, most_students=1)
+    assert recipe.left_with((wide,)) == replace(
+        RECIPE, students=(wide, from_wide, from_that, PRUNED)
+    )
+
+
 def test_a_teacher_is_not_pruned_and_trees_have_no_channels() -> None:
     with pytest.raises(ConfigError, match="no network before it"):
         FitRecipe(teacher=PRUNED)

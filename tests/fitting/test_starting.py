@@ -99,7 +99,20 @@ def test_what_was_pruned_goes_on_as_it_is(start: Start) -> None:
         provenance=structs.replace(start.manifest.provenance, recipe=to_builtins(recipe)),
     )
     plan = with_start([TABLE, PLAN], replace(start, manifest=manifest))
+    assert not plan.kept
     assert (plan.name, plan.network, plan.prune) == ("half", shape, None)
+
+
+def test_a_teacher_that_was_kept_as_it_is_learns_where_training_starts_from_it(
+    start: Start,
+) -> None:
+    assert start.manifest is not None
+    kept = structs.replace(PLAN, network=NETWORK, start=start.plan, kept=True)
+    recipe = to_builtins(FitRecipe(teacher=kept))
+    provenance = structs.replace(start.manifest.provenance, recipe=recipe)
+    manifest = structs.replace(start.manifest, provenance=provenance)
+    plan = with_start([TABLE], replace(start, manifest=manifest))
+    assert (plan.network, plan.start, plan.kept) == (NETWORK, start.plan, False)
 
 
 def test_a_file_keeps_the_planned_network(saved: Start) -> None:

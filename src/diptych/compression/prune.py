@@ -19,7 +19,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 from torch import Tensor, nn
 
-from diptych.compression.channels import Group, find_groups, removed
+from diptych.compression.channels import Group, find_groups, removed, size_of
 from diptych.compression.importance import IMPORTANCES, ImportanceName, Lesson
 from diptych.core.errors import ConfigError
 from diptych.core.seeds import generator
@@ -137,8 +137,8 @@ def prune(
         network=smaller,
         recipe=replace(recipe, tunings=tuple(plans[:-1])),
         widths=_cut_widths(network, smaller),
-        parameters_before=_parameters(network),
-        parameters=_parameters(smaller),
+        parameters_before=size_of(network),
+        parameters=size_of(smaller),
         flops_before=forward_flops(network, dataset.spec),
         flops=forward_flops(smaller, dataset.spec),
         left=_left(smaller, lesson, recipe, wholes),
@@ -260,7 +260,3 @@ def _nothing(recipe: PruneRecipe) -> str:
         f"a share of {recipe.share:g} of its channels in multiples of {recipe.multiple} is nothing "
         "that can be removed"
     )
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

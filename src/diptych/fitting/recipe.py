@@ -6,6 +6,7 @@ recipe does the same again.
 
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,8 @@ class FitRecipe(Value):
     """Everything a fit decides; students learn from the teacher, in this order.
 
     With `most_students` only so many are trained: the first that can keep the budget, by what they
-    cost before they are trained. A bundle's recipe has those that were.
+    cost before they are trained, and what is pruned from these. A bundle's recipe has those that
+    were.
     """
 
     teacher: ModelPlan
@@ -113,6 +115,23 @@ class FitRecipe(Value):
         """
         named = {each.name: each for each in (self.teacher, *self.students)}
         return named[plan.source or self.teacher.name]
+
+    def left_with(self, chosen: Sequence[ModelPlan]) -> "FitRecipe":
+        """Leave only some of the students that are trained from their first weights.
+
+        Args:
+            chosen: Those.
+
+        Returns:
+            The recipe with them, and with the students that are pruned from what is left.
+        """
+        kept: dict[str, ModelPlan] = {}
+        for plan in self.students:
+            source = plan.source or self.teacher.name
+            pruned = plan.prune is not None and source in {self.teacher.name, *kept}
+            if pruned or plan in chosen:
+                kept[plan.name] = plan
+        return structs.replace(self, students=tuple(kept.values()), most_students=0)
 
 
 def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:

@@ -66,19 +66,20 @@ class FitSession:
     def choose_students(self) -> None:
         """Leave only those students in the recipe that are to be trained."""
         recipe = self.recipe
-        if not 0 < recipe.most_students < len(recipe.students):
+        plans = tuple(plan for plan in recipe.students if plan.prune is None)
+        if not 0 < recipe.most_students < len(plans):
             return
         until = self.settings.clock() + PROBING_SHARE * self.limit_s - PROBE_S
         report = self.settings.report
         probe = prober(self.job.dataset, recipe.programs, self.calibration, recipe.seed, report)
         students = affordable(
-            recipe.students,
+            plans,
             recipe.most_students,
             self.job.budget,
             probe,
             lambda: self.settings.clock() < until and not self.settings.stop,
         )
-        self.recipe = replace_value(recipe, students=students, most_students=0)
+        self.recipe = recipe.left_with(students)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""

@@ -52,7 +52,8 @@ def with_start(plans: Sequence[ModelPlan], start: Start) -> ModelPlan:
     alike = [each for each in plans if type(each.network) is type(network)]
     chosen = (alike or _plans_of(start) or plans)[0]
     shape = network or chosen.network
-    return replace(chosen, network=shape, start=start.plan, prune=None, source=None)
+    trained = replace(chosen, network=shape, start=start.plan, kept=False)
+    return replace(trained, prune=None, source=None)
 
 
 def begin_plan(
