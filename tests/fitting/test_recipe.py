@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
 from diptych.training.encoder import EncoderConfig
-from diptych.training.models import ResidualNetConfig
+from diptych.training.models import PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import Replan, TrainingRecipe
+from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
 
 TOML = """
@@ -184,3 +186,62 @@ def test_what_cannot_be_lowered_teaches_networks_and_is_nothing_else(
     for wrong in ({"teacher": wise}, {"teacher": network, "students": (wise,)}):
         with pytest.raises(ConfigError, match="can only teach"):
             FitRecipe(**wrong)  # type: ignore[arg-type]
+
+
+HALF = PruneRecipe(share=0.5)
+PRUNED = ModelPlan(name="half", network=NETWORK, training=TRAINING, prune=HALF)
+LEFT = PrunedConfig(network=NETWORK, widths={"head": (32, 10)})
+
+
+def test_a_pruned_student_says_of_what_it_is_made() -> None:
+    smallest = replace(PRUNED, name="smallest", source="half")
+    recipe = replace(RECIPE, students=(PRUNED, smallest))
+    assert recipe.source_of(PRUNED) == RECIPE.teacher
+    assert recipe.source_of(smallest) == PRUNED
+    done = replace(recipe, students=(replace(PRUNED, network=LEFT), smallest))
+    assert msgspec.json.decode(msgspec.json.encode(done), type=FitRecipe) == done
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"source": "half"}, "pruned from 'half', which is no network before it"),
+        ({"source": "nobody"}, "pruned from 'nobody', which is no network before it"),
+        ({"network": RECIPE.students[0].network}, "has another network or start"),
+        ({"start": StartPlan(path="a.dip", sha256="0" * 64)}, "has another network or start"),
+        ({"prune": None, "source": "teacher"}, "has the source 'teacher' and is not pruned"),
+    ],
+)
+def test_what_a_student_cannot_be_made_of_is_refused(
+    changes: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        replace(RECIPE, students=(replace(PRUNED, **changes),))
+
+
+def test_students_that_are_pruned_from_one_that_is_left_out_are_too() -> None:
+    wide, narrow = (replace(RECIPE.students[0], name=name) for name in ("wide", "narrow"))
+    from_wide = replace(wide, name="from-wide", prune=HALF, source="wide")
+    from_that = replace(from_wide, name="from-that", source="from-wide")
+    from_narrow = replace(from_wide, name="from-narrow", source="narrow")
+    students = (wide, narrow, from_wide, from_that, from_narrow, PRUNED)
+    recipe = replace(RECIPE, students=students, most_students=1)
+    assert recipe.left_with((wide,)) == replace(
+        RECIPE, students=(wide, from_wide, from_that, PRUNED)
+    )
+
+
+def test_a_teacher_is_not_pruned_and_trees_have_no_channels() -> None:
+    with pytest.raises(ConfigError, match="no network before it"):
+        FitRecipe(teacher=PRUNED)
+    with pytest.raises(ConfigError, match="no network before it"):
+        FitRecipe(
+            teacher=replace(PRUNED, name="t", network=TreesConfig(), prune=None), students=(PRUNED,)
+        )
+
+
+def test_the_recipe_of_the_page_on_pruning_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pruning.md").read_text()
+    (tmp_path / "a.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    recipe = read_recipe(tmp_path / "a.toml")
+    assert [student.prune is not None for student in recipe.students] == [True, True]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from diptych.compression.prune import PruneRecipe
 from diptych.core.progress import StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
@@ -13,6 +14,7 @@ from diptych.fitting.job import Job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.session import FitSession, calibration_items
 from diptych.fitting.settings import Settings
+from diptych.fitting.trainee import Trainee
 from diptych.measure.machine import describe
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -130,6 +132,19 @@ def test_where_time_is_too_short_for_all_students_the_first_has_it(
         given[limit] = session.trainees[-1]
     assert given[40.0] > 10.0
     assert given[400.0] < 200.0
+
+
+def test_what_is_to_be_pruned_and_was_not_trained_is_told(job: Job, recipe: FitRecipe) -> None:
+    told: list[str] = []
+    smaller = replace(recipe.teacher, name="smaller", prune=PruneRecipe(share=0.5))
+    planned = replace(recipe, students=(smaller, replace(smaller, name="less", source="smaller")))
+    session = Planning(job, planned, None, Settings(report=lambda step: told.append(step.note)))
+    session.trainees.append(
+        Trainee(plan=planned.teacher, network=None, seconds=0.0, cpu_seconds=0.0, samples=0)
+    )
+    session.train_student(planned.students[1])
+    assert len(session.trainees) == 1
+    assert "smaller is not there to be pruned" in told
 
 
 @pytest.mark.slow

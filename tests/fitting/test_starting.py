@@ -10,6 +10,7 @@ import pytest
 import torch
 from msgspec import structs, to_builtins
 
+from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.core.files import sha256_of_file
 from diptych.core.progress import Step, StopRequest
@@ -24,7 +25,7 @@ from diptych.fitting.train import resume, train
 from diptych.fitting.trainee import build, train_model
 from diptych.training import weights
 from diptych.training.control import RunControl
-from diptych.training.models import ResidualNetConfig, TabularConfig
+from diptych.training.models import PrunedConfig, ResidualNetConfig, TabularConfig
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.start import Start, StartPlan, read_start
 
@@ -84,6 +85,34 @@ def test_without_a_plan_for_its_kind_it_is_trained_as_it_was(start: Start) -> No
     assert plan.network == NETWORK
     assert plan.training.learning_rate == 0.5
     assert not plan.training.replans
+
+
+def test_what_was_pruned_goes_on_as_it_is(start: Start) -> None:
+    assert start.manifest is not None
+    shape = PrunedConfig(network=NETWORK, widths={"head": (8, 4)})
+    whole = structs.replace(PLAN, network=NETWORK)
+    half = structs.replace(whole, name="half", network=shape, prune=PruneRecipe(share=0.5))
+    recipe = FitRecipe(teacher=whole, students=(half,))
+    manifest = structs.replace(
+        start.manifest,
+        architecture=to_builtins(shape) | {"diptych": "0.1.0"},
+        provenance=structs.replace(start.manifest.provenance, recipe=to_builtins(recipe)),
+    )
+    plan = with_start([TABLE, PLAN], replace(start, manifest=manifest))
+    assert not plan.kept
+    assert (plan.name, plan.network, plan.prune) == ("half", shape, None)
+
+
+def test_a_teacher_that_was_kept_as_it_is_learns_where_training_starts_from_it(
+    start: Start,
+) -> None:
+    assert start.manifest is not None
+    kept = structs.replace(PLAN, network=NETWORK, start=start.plan, kept=True)
+    recipe = to_builtins(FitRecipe(teacher=kept))
+    provenance = structs.replace(start.manifest.provenance, recipe=recipe)
+    manifest = structs.replace(start.manifest, provenance=provenance)
+    plan = with_start([TABLE], replace(start, manifest=manifest))
+    assert (plan.network, plan.start, plan.kept) == (NETWORK, start.plan, False)
 
 
 def test_a_file_keeps_the_planned_network(saved: Start) -> None:

@@ -6,25 +6,28 @@ recipe does the same again.
 
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
 from diptych.training.encoder import EncoderConfig
-from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig
+from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig, PrunedConfig
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
+ONLY_TEACH = (TreesConfig, EncoderConfig)
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
@@ -32,6 +35,9 @@ class ModelPlan(Value):
     """One network and how it is trained, its first weights too; files are called by the name.
 
     A network that is `kept` has the weights that it starts from, and is not trained.
+
+    With `prune` a student begins as the model of the name `source`, by default the teacher, and is
+    pruned; its `network` is that of the source, and in the recipe of a bundle what is left of it.
     """
 
     name: Name
@@ -39,6 +45,8 @@ class ModelPlan(Value):
     training: TrainingRecipe
     start: StartPlan | None = None
     kept: bool = False
+    prune: PruneRecipe | None = None
+    source: Name | None = None
 
     def __post_init__(self) -> None:
         """Check what concerns more than one field.
@@ -66,7 +74,8 @@ class FitRecipe(Value):
     """Everything a fit decides; students learn from the teacher, in this order.
 
     With `most_students` only so many are trained: the first that can keep the budget, by what they
-    cost before they are trained. A bundle's recipe has those that were.
+    cost before they are trained, and what is pruned from these. A bundle's recipe has those that
+    were.
     """
 
     teacher: ModelPlan
@@ -85,13 +94,72 @@ class FitRecipe(Value):
         names = [plan.name for plan in (self.teacher, *self.students)]
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
-        only_teach = TreesConfig | EncoderConfig
-        taught = [not isinstance(plan.network, only_teach) for plan in self.students]
-        if not all(taught) or (isinstance(self.teacher.network, only_teach) and not taught):
+        taught = [not isinstance(plan.network, ONLY_TEACH) for plan in self.students]
+        if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not taught):
             raise ConfigError(
                 "trees and pretrained encoders can only teach: students must be networks, "
                 "at least one"
             )
+        for place, plan in enumerate(self.students):
+            _check_source(plan, (self.teacher, *self.students[:place]))
+        _check_source(self.teacher, ())
+
+    def source_of(self, plan: ModelPlan) -> ModelPlan:
+        """Find what a pruned model is made of.
+
+        Args:
+            plan: One of this recipe, with `prune`.
+
+        Returns:
+            The plan of its source.
+        """
+        named = {each.name: each for each in (self.teacher, *self.students)}
+        return named[plan.source or self.teacher.name]
+
+    def left_with(self, chosen: Sequence[ModelPlan]) -> "FitRecipe":
+        """Leave only some of the students that are trained from their first weights.
+
+        Args:
+            chosen: Those.
+
+        Returns:
+            The recipe with them, and with the students that are pruned from what is left.
+        """
+        kept: dict[str, ModelPlan] = {}
+        for plan in self.students:
+            source = plan.source or self.teacher.name
+            pruned = plan.prune is not None and source in {self.teacher.name, *kept}
+            if pruned or plan in chosen:
+                kept[plan.name] = plan
+        return structs.replace(self, students=tuple(kept.values()), most_students=0)
+
+
+def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
+    """Check that what is to be pruned is a network before it, of the shape that the plan tells."""
+    if plan.prune is None:
+        if plan.source is not None:
+            raise ConfigError(
+                f"{plan.name} has the source {plan.source!r} and is not pruned",
+                "say how with prune, or leave the source out",
+            )
+        return
+    networks = {each.name: each for each in earlier if not isinstance(each.network, ONLY_TEACH)}
+    name = plan.source or (earlier[0].name if earlier else plan.name)
+    if name not in networks:
+        raise ConfigError(
+            f"{plan.name} is to be pruned from {name!r}, which is no network before it",
+            f"networks before it: {', '.join(networks) or 'none'}",
+        )
+    if _whole(plan) != _whole(networks[name]) or plan.start is not None:
+        raise ConfigError(
+            f"{plan.name} is to be pruned from {name!r} and has another network or start",
+            f"give it the network of {name!r}, and no start",
+        )
+
+
+def _whole(plan: ModelPlan) -> NetworkConfig | TreesConfig | EncoderConfig:
+    """Return the shape that a network was built in."""
+    return plan.network.network if isinstance(plan.network, PrunedConfig) else plan.network
 
 
 KINDS = (
@@ -101,6 +169,8 @@ KINDS = (
     TrainingRecipe,
     Replan,
     OwnConfig,
+    PrunedConfig,
+    PruneRecipe,
     TreesConfig,
     EncoderConfig,
     StartPlan,

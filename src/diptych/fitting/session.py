@@ -13,6 +13,7 @@ from diptych.fitting.job import Job
 from diptych.fitting.launched import lead
 from diptych.fitting.probing import affordable, prober
 from diptych.fitting.processes import train_in_processes
+from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, network_of, train_model
@@ -65,19 +66,20 @@ class FitSession:
     def choose_students(self) -> None:
         """Leave only those students in the recipe that are to be trained."""
         recipe = self.recipe
-        if not 0 < recipe.most_students < len(recipe.students):
+        plans = tuple(plan for plan in recipe.students if plan.prune is None)
+        if not 0 < recipe.most_students < len(plans):
             return
         until = self.settings.clock() + PROBING_SHARE * self.limit_s - PROBE_S
         report = self.settings.report
         probe = prober(self.job.dataset, recipe.programs, self.calibration, recipe.seed, report)
         students = affordable(
-            recipe.students,
+            plans,
             recipe.most_students,
             self.job.budget,
             probe,
             lambda: self.settings.clock() < until and not self.settings.stop,
         )
-        self.recipe = replace_value(recipe, students=students, most_students=0)
+        self.recipe = recipe.left_with(students)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
@@ -97,13 +99,16 @@ class FitSession:
         """Train a student of the teacher, try its programs and write the best bundle so far.
 
         Args:
-            plan: The student.
+            plan: The student; where it cannot be pruned as planned, there is none.
         """
         left = 1 + len(self.recipe.students) - len(self.trainees)
         seconds = self._training_seconds(left) / left
         if seconds < LEAST_TRAINING_S:
             seconds = self._training_seconds(1)
-        self._try(self._train(plan, seconds, self.trainees[0]))
+        if plan.prune is None:
+            self._try(self._train(plan, seconds, self.trainees[0]))
+        elif pruned := self._prune(plan, seconds):
+            self._try(pruned)
 
     def has_time(self) -> bool:
         """Say whether another model can be trained, lowered and tried.
@@ -134,8 +139,29 @@ class FitSession:
             write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
 
     def _train(self, plan: ModelPlan, seconds: float, teacher: Trainee | None) -> Trainee:
+        control = self._control(plan, seconds)
+        if self.settings.meeting is not None:
+            lead(self.job, control, self.settings.meeting)
+        elif self.settings.devices > 1:
+            train_in_processes(self.job, control, self.settings)
+        trainee = train_model(plan, self.job.dataset, control, teacher)
+        self.trainees.append(trainee)
+        return trainee
+
+    def _prune(self, plan: ModelPlan, seconds: float) -> Trainee | None:
+        name = self.recipe.source_of(plan).name
+        source = next((trainee for trainee in self.trainees if trainee.name == name), None)
+        control, teacher = self._control(plan, seconds), self.trainees[0]
+        if source is None:
+            control.warn(f"{name} is not there to be pruned")
+            return None
+        pruned = train_pruned(plan, self.job.dataset, control, teacher, source)
+        self.trainees += [pruned] if pruned else []
+        return pruned
+
+    def _control(self, plan: ModelPlan, seconds: float) -> RunControl:
         clock = self.settings.clock
-        control = RunControl(
+        return RunControl(
             name=plan.name,
             seed=self.recipe.seed,
             deadline=None if self.deadline is None else clock() + seconds,
@@ -147,13 +173,6 @@ class FitSession:
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,
         )
-        if self.settings.meeting is not None:
-            lead(self.job, control, self.settings.meeting)
-        elif self.settings.devices > 1:
-            train_in_processes(self.job, control, self.settings)
-        trainee = train_model(plan, self.job.dataset, control, teacher)
-        self.trainees.append(trainee)
-        return trainee
 
     def _training_seconds(self, models: int) -> float:
         """Return what is left for training, with all that so many models need after it aside."""

@@ -51,7 +51,9 @@ def with_start(plans: Sequence[ModelPlan], start: Start) -> ModelPlan:
     network = start.network()
     alike = [each for each in plans if type(each.network) is type(network)]
     chosen = (alike or _plans_of(start) or plans)[0]
-    return replace(chosen, network=network or chosen.network, start=start.plan)
+    shape = network or chosen.network
+    trained = replace(chosen, network=shape, start=start.plan, kept=False)
+    return replace(trained, prune=None, source=None)
 
 
 def begin_plan(

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.compression.distill import distillation, recorded, running
 from diptych.core.arrays import sample
 from diptych.core.errors import ConfigError
-from diptych.core.specs import InputSpec
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.starting import begin_plan
@@ -24,8 +22,10 @@ from diptych.tasks.own import task_of
 from diptych.training.compute import compute_outputs, initialize, tensor_of
 from diptych.training.control import CPU, RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
+from diptych.training.flops import forward_flops
 from diptych.training.loop import train_network
-from diptych.training.models import NETWORKS, OwnConfig
+from diptych.training.models import NETWORKS, OwnConfig, PrunedConfig
+from diptych.training.models.pruned import cut
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.models.spelling import fold_spelling, teach_spelling
 from diptych.training.objectives import Objective, learn, learn_labels, mixed
@@ -281,30 +281,12 @@ def network_maker(plan: ModelPlan, dataset: Dataset) -> Callable[[], nn.Module]:
         ConfigError: If the plan is of a user's own task, and the data is not.
     """
     config, spec, outputs = plan.network, dataset.spec, len(dataset.labels)
+    if isinstance(config, PrunedConfig):
+        make = network_maker(replace(plan, network=config.network), dataset)
+        return lambda: cut(make(), config.widths)
     if not isinstance(config, OwnConfig):
         return lambda: NETWORKS[type(config)](config, spec, outputs)
     own = task_of(dataset)
     if own is None:
         raise ConfigError(f"{plan.name} is of a task of its own", "hand the task over")
     return lambda: own.network(own.spec, outputs, config.width)
-
-
-def forward_flops(network: nn.Module, spec: InputSpec) -> int:
-    """Count the floating-point operations of one prediction.
-
-    Args:
-        network: Any network.
-        spec: What it takes.
-
-    Returns:
-        FLOPs, a multiply-add counted as two.
-    """
-    was_training = network.training
-    network.eval()
-    counter = FlopCounterMode(display=False)
-    tensor = spec.tensor()
-    sides = [side or 1 for side in tensor.shape]
-    with counter, torch.no_grad():
-        network(torch.zeros(sides, dtype=getattr(torch, tensor.dtype)))
-    network.train(was_training)
-    return int(counter.get_total_flops())

@@ -6,6 +6,7 @@ from diptych.training.models.conformer import Conformer, ConformerConfig
 from diptych.training.models.dscnn import DepthwiseNet, DepthwiseNetConfig
 from diptych.training.models.ngrams import Ngrams, NgramsConfig
 from diptych.training.models.own import OwnConfig
+from diptych.training.models.pruned import PrunedConfig, WholeConfig
 from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 from diptych.training.models.tabular import Tabular, TabularConfig
 from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
@@ -19,6 +20,7 @@ __all__ = [
     "NetworkConfig",
     "NgramsConfig",
     "OwnConfig",
+    "PrunedConfig",
     "ResidualNet",
     "ResidualNetConfig",
     "TabularConfig",
@@ -27,17 +29,7 @@ __all__ = [
     "TransformerConfig",
 ]
 
-NetworkConfig = (
-    ResidualNetConfig
-    | DepthwiseNetConfig
-    | ConformerConfig
-    | NgramsConfig
-    | TextConvolutionConfig
-    | TextMixtureConfig
-    | TransformerConfig
-    | TabularConfig
-    | OwnConfig
-)
+NetworkConfig = WholeConfig | PrunedConfig
 NETWORKS: dict[type, Any] = {
     ResidualNetConfig: ResidualNet,
     DepthwiseNetConfig: DepthwiseNet,
@@ -50,5 +42,5 @@ NETWORKS: dict[type, Any] = {
 }
 """The class of each config, made from the config, an input's spec and the number of outputs.
 
-The networks of a user's own task are built by the task.
+The networks of a user's own task are built by the task; pruned ones as whole, and then cut.
 """

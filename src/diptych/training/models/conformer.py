@@ -1,6 +1,7 @@
 """A small conformer for sound: attention sees the whole of it, convolutions what lies near.
 
-Shapes: N batch, T samples, M mel bands, F frames, L = F / 4 steps, D width, H heads, K outputs.
+Shapes: N batch, T samples, M mel bands, F frames, L = F / 4 steps, D width, H heads, S numbers
+per head, K outputs.
 
 Source: A. Gulati et al., "Conformer: Convolution-augmented Transformer for Speech Recognition",
 2020. Changed: no positions in the attention, for the convolutions know them; ReLU for Swish; a
@@ -10,6 +11,7 @@ global maximum at the end.
 import math
 from typing import Annotated
 
+import torch
 from msgspec import Meta, field
 from msgspec.structs import replace
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from torch.nn import functional
 
 from diptych.core.errors import ConfigError
 from diptych.core.specs import AudioSpec, Value
+from diptych.training.models.heads import Projections
 from diptych.training.models.logmel import LogMel, LogMelConfig
 from diptych.training.models.masking import mask
 
@@ -160,13 +163,16 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, L, D) to the same shape."""
-        n, steps, width = x.shape
-        split = self.inward(self.norm(x)).reshape(n, steps, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)  # (N, H, L, D / H) each
-        scores = query @ key.transpose(2, 3) * (width // self.heads) ** -0.5
+        split = torch.unflatten(self.inward(self.norm(x)), 2, (3, self.heads, -1))
+        query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)  # (N, H, L, S) each
+        scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5
         taken = scores.softmax(3) @ value
-        dropped: Tensor = self.dropout(self.outward(taken.transpose(1, 2).reshape(n, steps, width)))
+        dropped: Tensor = self.dropout(self.outward(taken.transpose(1, 2).flatten(2)))
         return dropped
+
+    def projections(self) -> Projections:
+        """Give the layers before and after the heads."""
+        return Projections((self.inward,), self.outward)
 
 
 class TimeConvolution(nn.Module):

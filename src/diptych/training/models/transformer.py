@@ -3,7 +3,7 @@
 Norms come first in each block. Padding is left out of attention after the softmax, by shares that
 sum to 1 again, and not by huge negative scores before it, whose range 8 bits could not hold.
 
-Shapes: N texts, L tokens, H heads, W numbers per token, K outputs.
+Shapes: N texts, L tokens, H heads, S numbers per head, W per token, K outputs.
 
 Source: A. Vaswani et al., "Attention is all you need", 2017; norms first from R. Xiong et al., "On
 layer normalization in the transformer architecture", 2020.
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diptych.core.specs import TextSpec, Value
+from diptych.training.models.heads import Projections
 from diptych.training.models.lengths import by_length
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
@@ -118,6 +119,10 @@ class Block(nn.Module):
         added: Tensor = x + self.dropout(self.narrow(self.dropout(widened)))
         return added
 
+    def projections(self) -> Projections:
+        """Give the layers before and after the heads."""
+        return Projections((self.query, self.key, self.value), self.output)
+
     def _attend(self, x: Tensor, present: Tensor) -> Tensor:
         query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
         scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5)
@@ -127,5 +132,5 @@ class Block(nn.Module):
         return attended
 
     def _split(self, x: Tensor) -> Tensor:
-        """Map (N, L, W) to (N, H, L, W / H)."""
+        """Map (N, L, H S) to (N, H, L, S)."""
         return torch.unflatten(x, 2, (self.heads, -1)).transpose(1, 2)
