@@ -75,6 +75,8 @@ def command(
             started=context.obj,
         )
         bundle = fit(data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings)
+    if stop:
+        note("the fit is not over; the same command goes on with it")
     with bundle:
         manifest = bundle.manifest
         if as_json:

@@ -1,5 +1,7 @@
 """The main job: data and a budget in, a measured bundle out, usable at any moment on the way."""
 
+import dataclasses
+from contextlib import closing
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -8,6 +10,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.text import nearest, parse_duration
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
+from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.machines import for_device
@@ -34,6 +37,8 @@ def fit(
 ) -> Bundle:
     """Make the cheapest model that keeps a budget, and measure it.
 
+    A fit that was interrupted goes on when it is called again, from a folder beside the bundle.
+
     Args:
         data: A built-in name, a path, or data that was read before.
         budget: Such as ``"drop<=1%, p99<=2ms, size<=500KB"``.
@@ -58,10 +63,29 @@ def fit(
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     programs = available_programs(settings.target)
     job = open_job(data, limits, out, settings.seed(seed), settings)
-    recipe = recipe_of(job, seed, settings, timed=seconds is not None)
-    if not recipe.programs:
-        recipe = replace(recipe, programs=programs)
-    return run_job(job, recipe, None if seconds is None else started + seconds, settings)
+    request = _request(job, settings, seed, timed=seconds is not None)
+    with closing(FitFolder(folder_of(job.destination), request, settings.report)) as folder:
+        recipe = folder.recipe or recipe_of(job, seed, settings, timed=seconds is not None)
+        if not recipe.programs:
+            recipe = replace(recipe, programs=programs)
+        deadline = None if seconds is None else started + seconds - folder.spent_s()
+        bundle = run_job(dataclasses.replace(job, fit=folder), recipe, deadline, settings)
+        if not settings.stop:
+            folder.remove()
+    return bundle
+
+
+def _request(job: Job, settings: Settings, seed: int | None, *, timed: bool) -> FitRequest:
+    return FitRequest(
+        data_sha256=job.dataset.record.sha256,
+        budget=job.budget.text,
+        seed=settings.seed(seed),
+        target=settings.target,
+        timed=timed,
+        given=settings.recipe,
+        teacher=None if settings.teacher is None else str(settings.teacher.resolve()),
+        device=settings.device,
+    )
 
 
 def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) -> FitRecipe:
@@ -109,6 +133,8 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
         raise KeyboardInterrupt
     session = FitSession(job, recipe, deadline, settings)
     session.choose_students()
+    if job.fit:
+        job.fit.keep(session.recipe)
     session.train_teacher()
     for plan in session.recipe.students:
         if session.has_time():

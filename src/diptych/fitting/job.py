@@ -9,6 +9,7 @@ from diptych.core.progress import Step
 from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.fitting.budget import Budget, check_terms
+from diptych.fitting.fit_folder import FitFolder
 from diptych.fitting.settings import Settings
 from diptych.fitting.starting import read_alike
 from diptych.inference import store
@@ -23,7 +24,7 @@ from diptych.training.start import Start, read_start
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Data, limits, where it runs, where the bundle goes, and the folder of a single run.
+    """Data, limits, where it runs, where the bundle goes, and the folder of a run or of a fit.
 
     `start` is what a training starts from, or the bundle that teaches.
     """
@@ -33,6 +34,7 @@ class Job:
     machine: Machine
     destination: Path
     run: RunFolder | None = None
+    fit: FitFolder | None = None
     start: Start | None = None
 
 

@@ -21,6 +21,8 @@ from diptych.fitting.trials import Trial, as_candidate, time_trials, try_program
 from diptych.targets.lower import lower_all
 from diptych.training.compute import find_device
 from diptych.training.control import RunControl
+from diptych.training.run_folder import RunFolder
+from diptych.training.trees import TreesConfig
 
 PROBING_SHARE = 0.05
 PROBE_S = 8.0
@@ -169,10 +171,17 @@ class FitSession:
             report=self.settings.report,
             stop=self.settings.stop,
             device=find_device(self.settings.device),
-            folder=self.job.run,
+            folder=self._folder(plan),
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,
         )
+
+    def _folder(self, plan: ModelPlan) -> RunFolder | None:
+        """Open the folder of a model's training, where it has one."""
+        if self.job.fit is None or isinstance(plan.network, TreesConfig) or plan.kept:
+            return self.job.run
+        teacher = None if plan == self.recipe.teacher else self.recipe.teacher
+        return self.job.fit.run(plan, teacher)
 
     def _training_seconds(self, models: int) -> float:
         """Return what is left for training, with all that so many models need after it aside."""

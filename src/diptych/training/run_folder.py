@@ -60,7 +60,7 @@ class RunFolder:
             os.close(self._lock)
             raise ConfigError(
                 f"{self.path} belongs to a run that is going on",
-                "wait for it, or choose another --run",
+                "wait for it, or choose another --run or --out",
             ) from error
 
     def checkpoints(self) -> list[Path]:
