@@ -1,16 +1,23 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from diptych.compression.channels import Group, find_groups, masked, removed, size_of, trainable
 from diptych.core.errors import TrainingError
+from diptych.core.specs import AudioSpec, TextSpec
+from diptych.inference.runtimes import open_session
+from diptych.targets.lower import lower
 from diptych.training.models.pruned import widths_of
 
 Cases = Callable[[str], Any]
 EVERY_THIRD = slice(0, None, 3)
+SOUNDS = AudioSpec(sample_rate=8000, samples=4096)
+TEXTS = TextSpec(tokens=12, vocabulary=50)
 
 
 def outputs(network: nn.Module, inputs: Tensor) -> Tensor:
@@ -232,3 +239,26 @@ def test_a_copy_for_gradients_leaves_the_network_alone(cases: Cases) -> None:
     assert network.training
     assert all(parameter.requires_grad for parameter in copy.parameters())
     assert not network.get_parameter("body.1.norm.weight").requires_grad
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformer", "conformer"])
+def test_a_network_with_fewer_heads_is_lowered_to_a_smaller_program(
+    cases: Cases, name: str, tmp_path: Path
+) -> None:
+    case, spec = cases(name), (TEXTS if name == "transformer" else SOUNDS)
+    smaller = case.network
+    for group in find_groups(case.network, case.inputs):
+        if group.of_heads:
+            smaller = removed(smaller, group, [0, 2, 3], case.inputs) or smaller
+    programs = [
+        lower(each, spec.tensor(), runtime="onnxruntime", precision="fp32", name=part)
+        for part, each in (("whole", case.network), ("fewer", smaller))
+    ]
+    whole, fewer = (next(iter(program.contents.values())) for program in programs)
+    gone = size_of(case.network) - size_of(smaller)
+    assert len(whole) - len(fewer) == pytest.approx(4 * gone, rel=0.05)
+    (tmp_path / "fewer.onnx").write_bytes(fewer)
+    session = open_session("onnxruntime", [tmp_path / "fewer.onnx"])
+    expected = outputs(smaller, case.inputs).numpy()
+    assert np.allclose(session.run(case.inputs.numpy()), expected, atol=1e-4)
