@@ -128,7 +128,7 @@ def main() -> None:
     print_conditions()
     dataset = read(data_folder("fashion-mnist"), Options(seed=0))
     recipe = plan_fit(dataset, Budget(), describe(), 0, timed=False)
-    plan, kept = recipe.students[-1], Kept(folder / "optimizers.json")
+    plan, kept = recipe.students[0], Kept(folder / "optimizers.json")
     print(f"\n{plan.network}\n{len(dataset.train)} pictures, {EPOCHS:g} epochs")
     for name, seconds in kept.get("seconds per step", lambda: step_times(plan, dataset)).items():
         print(f"{name}: {1000 * seconds:.1f} ms per step of {plan.training.batch_size}")

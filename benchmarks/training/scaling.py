@@ -98,7 +98,7 @@ def task_of(chosen: Namespace) -> Callable[[Worker], object]:
             items=(),
         )
         dataset = dataclasses.replace(whole, validation=nothing)
-        plan = plan_fit(whole, Budget(), describe(), 0, timed=False).students[-1]
+        plan = plan_fit(whole, Budget(), describe(), 0, timed=False).students[0]
         rounds = kept(chosen.work)
         with join(worker.meeting, "cpu") as team:
             one_round(plan, dataset, chosen.steps, team)

@@ -23,7 +23,7 @@ RecipeOption = Annotated[
 ]
 TeacherOption = Annotated[
     Path | None,
-    Option(help="Who teaches: a bundle, or a local Hugging Face folder (texts or pictures)."),
+    Option(help="Who teaches: a bundle, an .onnx file (pictures), or a Hugging Face folder."),
 ]
 StartOption = Annotated[
     Path | None, Option(help="Start from these weights: a bundle, or a .safetensors file.")

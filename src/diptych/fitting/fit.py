@@ -11,6 +11,7 @@ from diptych.core.text import nearest, parse_duration
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
+from diptych.fitting.foreign import find_config, is_foreign
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.machines import for_device
@@ -20,6 +21,7 @@ from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import available
+from diptych.inference.store import is_bundle
 from diptych.targets import TARGETS
 from diptych.training.compute import find_device
 
@@ -103,15 +105,22 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
     if settings.recipe is None:
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
         recipe = for_device(recipe, find_device(settings.device))
-        pretrained = settings.teacher is not None and job.start is None
-        recipe = with_labels(recipe) if pretrained else recipe
+        recipe = with_labels(recipe) if _is_pretrained(settings.teacher) else recipe
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
     if settings.teacher is None:
         return recipe
     if job.start is not None:
         return with_bundle(recipe, job.start, job.dataset)
+    if is_foreign(settings.teacher):
+        config = find_config(settings.teacher, job.dataset, settings.report)
+        return replace(recipe, teacher=replace(recipe.teacher, network=config))
     return with_teacher(recipe, settings.teacher, job.dataset, job.machine)
+
+
+def _is_pretrained(teacher: Path | None) -> bool:
+    """Say whether a teacher has yet to learn what is asked for."""
+    return teacher is not None and not is_bundle(teacher) and not is_foreign(teacher)
 
 
 def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings) -> Bundle:

@@ -10,6 +10,7 @@ from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.fitting.budget import Budget, check_terms
 from diptych.fitting.fit_folder import FitFolder
+from diptych.fitting.foreign import is_foreign
 from diptych.fitting.settings import Settings
 from diptych.fitting.starting import read_alike
 from diptych.inference import store
@@ -63,8 +64,9 @@ def open_job(
     find_device(settings.device)
     if out is not None:
         store.check_destination(Path(out))
-    if settings.teacher is not None and not is_bundle(settings.teacher):
-        check_folder(settings.teacher)
+    given = settings.teacher
+    if given is not None and not is_bundle(given) and not is_foreign(given):
+        check_folder(given)
     source = settings.source_of_weights()
     start = None if source is None else read_start(source)
     dataset = data if isinstance(data, Dataset) else read_data(data, seed, settings, start)

@@ -10,6 +10,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
+from diptych.targets.adopted import ForeignConfig
 from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.encoder import EncoderConfig
 from diptych.training.flops import forward_flops
@@ -90,7 +91,7 @@ def pruned_config(source: Trainee, pruned: PrunedNetwork) -> PrunedConfig:
     match config:
         case PrunedConfig():
             return replace(config, widths=config.widths | cut)
-        case TreesConfig() | EncoderConfig():
+        case TreesConfig() | EncoderConfig() | ForeignConfig():
             raise TypeError(f"{source.name} is no network")
         case _:
             return PrunedConfig(network=config, widths=cut)

@@ -19,6 +19,8 @@ from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Runtime
+from diptych.targets.adopted import ForeignConfig
+from diptych.targets.foreign import Scaling
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig, PrunedConfig
 from diptych.training.recipe import Replan, TrainingRecipe
@@ -28,6 +30,7 @@ from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
 ONLY_TEACH = (TreesConfig, EncoderConfig)
+UNTRAINED = (*ONLY_TEACH, ForeignConfig)
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
@@ -41,7 +44,7 @@ class ModelPlan(Value):
     """
 
     name: Name
-    network: NetworkConfig | TreesConfig | EncoderConfig
+    network: NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig
     training: TrainingRecipe
     start: StartPlan | None = None
     kept: bool = False
@@ -94,11 +97,11 @@ class FitRecipe(Value):
         names = [plan.name for plan in (self.teacher, *self.students)]
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
-        taught = [not isinstance(plan.network, ONLY_TEACH) for plan in self.students]
+        taught = [not isinstance(plan.network, UNTRAINED) for plan in self.students]
         if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not taught):
             raise ConfigError(
-                "trees and pretrained encoders can only teach: students must be networks, "
-                "at least one"
+                "trees, pretrained encoders and ONNX files can only teach: students must be "
+                "networks, at least one"
             )
         for place, plan in enumerate(self.students):
             _check_source(plan, (self.teacher, *self.students[:place]))
@@ -143,7 +146,7 @@ def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
                 "say how with prune, or leave the source out",
             )
         return
-    networks = {each.name: each for each in earlier if not isinstance(each.network, ONLY_TEACH)}
+    networks = {each.name: each for each in earlier if not isinstance(each.network, UNTRAINED)}
     name = plan.source or (earlier[0].name if earlier else plan.name)
     if name not in networks:
         raise ConfigError(
@@ -157,7 +160,7 @@ def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
         )
 
 
-def _whole(plan: ModelPlan) -> NetworkConfig | TreesConfig | EncoderConfig:
+def _whole(plan: ModelPlan) -> NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig:
     """Return the shape that a network was built in."""
     return plan.network.network if isinstance(plan.network, PrunedConfig) else plan.network
 
@@ -173,6 +176,8 @@ KINDS = (
     PruneRecipe,
     TreesConfig,
     EncoderConfig,
+    ForeignConfig,
+    Scaling,
     StartPlan,
     *NETWORKS,
     *BATCHES,

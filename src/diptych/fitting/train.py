@@ -17,15 +17,13 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.processes import check_shareable
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.recipe import UNTRAINED, FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import with_start
 from diptych.inference.bundle import Bundle
 from diptych.training.checkpoint import Checkpoint
-from diptych.training.encoder import EncoderConfig
 from diptych.training.run_folder import RunFolder
-from diptych.training.trees import TreesConfig
 
 NO_BUDGET = Budget()
 AS_TRAINED = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
@@ -184,4 +182,4 @@ def _warn(settings: Settings) -> Callable[[str], None]:
 
 
 def _is_network(plan: ModelPlan) -> bool:
-    return not isinstance(plan.network, TreesConfig | EncoderConfig)
+    return not isinstance(plan.network, UNTRAINED)

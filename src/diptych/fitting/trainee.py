@@ -18,6 +18,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.starting import begin_plan
+from diptych.targets.adopted import ForeignConfig, open_adopted
 from diptych.tasks.own import task_of
 from diptych.training.compute import compute_outputs, initialize, tensor_of
 from diptych.training.control import CPU, RunControl
@@ -131,6 +132,8 @@ def train_model(
         encoder = train_encoder(dataset, config, training, objective, control)
         done = replace(config, answered=encoder.answered)
         return _recorded_trainee(replace(plan, network=done), encoder)
+    if isinstance(config, ForeignConfig):
+        return _adopted(plan, config, dataset)
     network = build(plan, dataset, control.seed)
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
@@ -153,6 +156,20 @@ def train_model(
         parameters=sum(p.numel() for p in network.parameters()),
         flops=flops,
         training_flops=flops_per_sample * trained.samples,
+    )
+
+
+def _adopted(plan: ModelPlan, config: ForeignConfig, dataset: Dataset) -> Trainee:
+    """Return a model that was made elsewhere."""
+    network = open_adopted(config, dataset.spec, plan.training.threads)
+    return Trainee(
+        plan=plan,
+        network=network,
+        seconds=0.0,
+        cpu_seconds=0.0,
+        samples=0,
+        parameters=network.parameter_count,
+        flops=network.flops,
     )
 
 

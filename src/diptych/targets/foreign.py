@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from diptych.core.errors import BundleError, TargetError
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import ImageSpec, Value
 from diptych.core.text import size
 from diptych.inference.runtimes.onnx_wire import refuse_external_data
 from diptych.targets.compact import compact
@@ -31,8 +31,7 @@ TYPES = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
 EXPORT = "export it with one input of pictures and one output of scores"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scaling:
+class Scaling(Value):
     """How pixels from 0 to 255 are scaled: less `mean`, by `deviation`, of each channel."""
 
     name: str

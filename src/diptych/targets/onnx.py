@@ -12,6 +12,7 @@ from torch import nn
 from diptych.core.errors import TargetError
 from diptych.core.extras import require
 from diptych.core.specs import TensorSpec
+from diptych.targets.adopted import AdoptedNetwork
 from diptych.targets.compact import compact
 from diptych.targets.folding import fold
 from diptych.targets.quiet import quiet
@@ -35,6 +36,8 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
     Raises:
         TargetError: If the network is in training mode, or has an operation that ONNX lacks.
     """
+    if isinstance(network, AdoptedNetwork):
+        return network.program
     if network.training:
         raise TargetError("the network is in training mode", "call eval() before it is exported")
     require("onnxscript", "train")
