@@ -1,6 +1,7 @@
 """Teachers that were made elsewhere: a perceptron by scikit-learn, written as ONNX."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from diptych.core.errors import ConfigError, TargetError
@@ -51,9 +53,10 @@ def digits() -> Dataset:
 
 
 def learned(digits: Dataset, mean: float, deviation: float) -> MLPClassifier:
-    return MLPClassifier((24,), max_iter=120, learning_rate_init=0.01, random_state=0).fit(
-        scaled(digits.train.inputs, mean, deviation), digits.train.targets
-    )
+    learner = MLPClassifier((24,), max_iter=120, learning_rate_init=0.01, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return learner.fit(scaled(digits.train.inputs, mean, deviation), digits.train.targets)
 
 
 def scaled(pixels: np.ndarray, mean: float, deviation: float) -> np.ndarray:
