@@ -32,6 +32,7 @@ from diptych.fitting.choice import measured, nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.reporting.damage import line
 from diptych.tasks.goals import unit_of
 
 STOPPING = "stopping: writing the best bundle so far (Ctrl-C again to leave at once)"
@@ -114,6 +115,7 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
             "cost_usd": training.cost_usd,
         },
         "breakeven_predictions": manifest.breakeven_predictions,
+        "damage": msgspec.to_builtins(manifest.damage),
         "interrupted": manifest.provenance.interrupted,
         "warnings": list(manifest.provenance.data.warnings),
     }
@@ -135,6 +137,8 @@ def summary(path: Path, manifest: Manifest) -> str:
         f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
         f"{_made_of(teacher)}; trained in {duration(manifest.training.seconds)}"
     )
+    if manifest.damage is not None:
+        lines.append(f"damage: {line(manifest.damage)}")
     if manifest.verdict != "PASS":
         lines += ["", *_unmet_lines(manifest)]
     lines += [f"warning: {warning}" for warning in manifest.provenance.data.warnings]
