@@ -4,12 +4,12 @@ from msgspec.structs import replace
 from diptych.core.damage import Damage, ErrorChange
 from diptych.core.values import Estimate
 from diptych.reporting.damage import (
-    CALIBRATION_HEADER,
     CLASS_HEADER,
     QUANTILE_HEADER,
     line,
     section,
 )
+from diptych.reporting.honesty import CALIBRATION_HEADER
 
 
 def of(manifest) -> Damage:
@@ -101,18 +101,6 @@ def test_of_many_that_pay_three_are_named(manifest, hurt) -> None:
     many = replace(damage, classes=rows + damage.classes[5:])
     assert "and 2 more pay more than chance" in line(many)
     assert "and 2 more; all others together" in section(replace(manifest, damage=many)).warning
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "words"), [(1.2, 1.4, "too sure"), (0.6, 0.9, "surer"), (0.9, 1.1, "neither")]
-)
-def test_trust_is_judged_by_the_whole_interval(manifest, hurt, low, high, words: str) -> None:
-    damaged = hurt(manifest)
-    needed = Estimate(value=(low + high) / 2, low=low, high=high, n=9, method="by hand")
-    change = of(damaged).calibration
-    change = replace(change, model=replace(change.model, temperature=needed))
-    found = section(replace(damaged, damage=replace(of(damaged), calibration=change)))
-    assert words in found.trust
 
 
 def test_a_bundle_without_a_report_has_no_section(manifest) -> None:

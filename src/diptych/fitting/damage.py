@@ -93,15 +93,15 @@ def _flips(answered: Answered) -> Flips:
 def _wrong(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Count what is told wrong of each item: of classes 0 or 1, of labels up to K; int (N,)."""
     if targets.ndim == 1:
-        return (outputs.argmax(axis=1) != targets).astype(np.int64)
-    return np.count_nonzero((outputs >= 0) != (targets > 0), axis=1)
+        return np.asarray(outputs.argmax(axis=1) != targets, np.int64)
+    return np.asarray(np.count_nonzero((outputs >= 0) != (targets > 0), axis=1))
 
 
 def _differing(answered: Answered) -> np.ndarray:
     reference, model = answered.reference, answered.model
     if answered.targets.ndim == 1:
         return np.asarray(reference.argmax(axis=1) != model.argmax(axis=1))
-    return ((reference >= 0) != (model >= 0)).any(axis=1)
+    return np.asarray(((reference >= 0) != (model >= 0)).any(axis=1))
 
 
 def _found(answered: Answered) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -169,27 +169,21 @@ def _calibration(outputs: np.ndarray, targets: np.ndarray) -> Calibration:
 
 def _error_change(answered: Answered) -> ErrorChange | None:
     """Compare how far off the answers are: numbers in their unit, ordered classes in steps."""
+    reference, model = answered.reference, answered.model
     match answered.goal:
         case "regression":
-            return _change(*(_distances(answered, out[:, 0]) for out in _both(answered)))
+            before, after = reference[:, 0], model[:, 0]
+            quantiles: tuple[float, ...] = QUANTILES
         case "ordinal":
-            steps = (_distances(answered, out.argmax(axis=1)) for out in _both(answered))
-            return _change(*steps, quantiles=())
+            before, after = reference.argmax(axis=1), model.argmax(axis=1)
+            quantiles = ()
         case _:
             return None
+    targets = answered.targets.astype(np.float64)
+    return _change(np.abs(before - targets), np.abs(after - targets), quantiles)
 
 
-def _both(answered: Answered) -> tuple[np.ndarray, np.ndarray]:
-    return answered.reference, answered.model
-
-
-def _distances(answered: Answered, values: np.ndarray) -> np.ndarray:
-    return np.abs(values.astype(np.float64) - answered.targets)
-
-
-def _change(
-    before: np.ndarray, after: np.ndarray, quantiles: tuple[float, ...] = QUANTILES
-) -> ErrorChange:
+def _change(before: np.ndarray, after: np.ndarray, quantiles: tuple[float, ...]) -> ErrorChange:
     known = bool(np.isfinite(before).all() and np.isfinite(after).all())
     least = NO_CHANGE * float(before.mean())
     grew = int(np.count_nonzero(after - before > least))

@@ -150,9 +150,9 @@ def _temperature(
     if derivatives(high)[0].sum() <= 0:
         return unknown("undefined: no wrong answer holds the trust in the model back")
     for _ in range(NEWTON_STEPS):
-        first, second = (float(part.sum()) for part in derivatives(inverse))
-        low, high = (inverse, high) if first < 0 else (low, inverse)
-        step = inverse - first / second if second > 0 else 0.0
+        slope, bend = (float(part.sum()) for part in derivatives(inverse))
+        low, high = (inverse, high) if slope < 0 else (low, inverse)
+        step = inverse - slope / bend if bend > 0 else 0.0
         following = step if low < step < high else math.sqrt(low * high)
         if abs(following - inverse) < 1e-9 * inverse:
             break

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from diptych.core.damage import Calibration, ClassDamage, Damage, ErrorChange, Flips
+from diptych.core.damage import ClassDamage, Damage, ErrorChange, Flips
 from diptych.core.manifest import Manifest
 from diptych.core.values import Estimate
+from diptych.reporting.honesty import calibration_rows, trust
 from diptych.reporting.numbers import count, interval, measured, plural, significant
 
 NAMED = 3
@@ -12,7 +13,6 @@ CLASS_HEADER = (
     "Items", "Recall before", "Now", "Lost", "Gained", "Loss of recall", "Interval",
     "p, corrected",
 )  # fmt: skip
-CALIBRATION_HEADER = ("", "Calibration error", "Interval", "By chance alone", "Temperature")
 QUANTILE_HEADER = ("Absolute error", "Before", "Interval", "Now", "Interval")
 LEVEL = 0.05
 
@@ -140,42 +140,6 @@ def class_rows(damage: Damage) -> tuple[ClassRow, ...]:
     return tuple(ClassRow(cells=_class_cells(one), pays=one.pays) for one in ordered)
 
 
-def calibration_rows(damage: Damage) -> tuple[tuple[str, ...], ...]:
-    """Write how honest the probabilities are, before and after.
-
-    Args:
-        damage: The damage.
-
-    Returns:
-        Two rows in the order of `CALIBRATION_HEADER`; none where it is not known.
-    """
-    change = damage.calibration
-    if change is None:
-        return ()
-    pairs = ((damage.reference, change.reference), (damage.model, change.model))
-    return tuple((name, *_calibration_cells(one)) for name, one in pairs)
-
-
-def trust(damage: Damage) -> str:
-    """Say whether the model is too sure of itself.
-
-    Args:
-        damage: The damage.
-
-    Returns:
-        A sentence; empty where it is not known.
-    """
-    change = damage.calibration
-    if change is None or not change.model.temperature.n:
-        return ""
-    needed = change.model.temperature
-    if needed.low > 1:
-        return f"The model is too sure: its logits want dividing by {_short(needed.value)}."
-    if needed.high < 1:
-        return f"The model could be surer: its logits want dividing by {_short(needed.value)}."
-    return "The model is neither too sure nor too unsure, as far as these items can tell."
-
-
 def quantile_rows(damage: Damage) -> tuple[tuple[str, ...], ...]:
     """Write the distribution of the errors, before and after.
 
@@ -252,18 +216,6 @@ def _class_cells(one: ClassDamage) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _calibration_cells(one: Calibration) -> tuple[str, ...]:
-    error, needed = one.error, one.temperature
-    return (
-        measured(error.value, error.low, error.high, "fraction"),
-        interval(error.low, error.high, "fraction"),
-        f"{significant(100 * one.floor, 2)} %",
-        f"{_short(needed.value)} ({_short(needed.low)} to {_short(needed.high)})"
-        if needed.n
-        else "none",
-    )
-
-
 def _target_cells(one: Estimate) -> tuple[str, str]:
     return measured(one.value, one.low, one.high, "target"), interval(one.low, one.high, "target")
 
@@ -296,10 +248,6 @@ def _signed(mean: Estimate) -> str:
 
 def _percent(share: float) -> str:
     return f"{significant(100 * share, 2)} %"
-
-
-def _short(value: float) -> str:
-    return significant(value, 3)
 
 
 def _p(p_value: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from diptych.core.manifest import Manifest
 from diptych.reporting import damage, leaderboard, sides, verdicts
+from diptych.reporting.honesty import CALIBRATION_HEADER
 
 MOST_CLASSES = 24
 SPECIAL = re.compile(r"([\\`*_{}\[\]|#~$])")
@@ -86,7 +87,8 @@ def damage_parts(manifest: Manifest) -> list[str]:
         manifest: The bundle.
 
     Returns:
-        A heading, sentences, and tables with the classes that lost most; none where the bundle has no damage report.
+        A heading, sentences, and tables with the classes that lost most; none where the bundle
+        has no damage report.
     """
     section = damage.section(manifest)
     if section is None:
@@ -98,7 +100,7 @@ def damage_parts(manifest: Manifest) -> list[str]:
         f"**Uneven:** {escape(section.warning)}" if section.warning else "",
         table(section.class_header, classes) if classes else "",
         table(damage.QUANTILE_HEADER, section.quantiles) if section.quantiles else "",
-        table(damage.CALIBRATION_HEADER, section.calibration) if section.calibration else "",
+        table(CALIBRATION_HEADER, section.calibration) if section.calibration else "",
         escape(section.trust),
     ]
 

@@ -37,6 +37,7 @@ from diptych.reporting.card import usage
 from diptych.reporting.drawing import EXTRA, PAGE, Chart, Palette, theme, to_svg
 from diptych.reporting.examples import Example, kind_of, pick
 from diptych.reporting.fallen import Fallen, fallen
+from diptych.reporting.honesty import CALIBRATION_HEADER
 from diptych.reporting.numbers import count, plural
 from diptych.reporting.passages import Run
 
@@ -183,7 +184,7 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "entries": leaderboard.entries(manifest),
         "nearest": leaderboard.nearest(manifest),
         "damage": damage.section(manifest),
-        "calibration_header": damage.CALIBRATION_HEADER,
+        "calibration_header": CALIBRATION_HEADER,
         "quantile_header": damage.QUANTILE_HEADER,
         "losses_chart": _drawings(losses.losses, manifest),
         "usage": usage(manifest),
