@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from diptych.cli.fit import document, summary, verdict_table
+from diptych.cli.fit import document, summary
 from diptych.cli.main import run
+from diptych.cli.output import verdict_table
 from diptych.inference import store
 
 KEYS = {"bundle", "task", "verdict", "terms", "teacher", "model", "training"}
@@ -42,7 +43,7 @@ def test_the_summary_shows_every_term_and_where_the_bundle_is(digits_bundle: Pat
     assert str(digits_bundle) in text
     assert "report.html" in text
     assert re.search(r"^damage: \d+ items? lost, \d+ gained of [\d,]+", text, re.MULTILINE)
-    lines = verdict_table(manifest).splitlines()
+    lines = verdict_table(manifest.terms).splitlines()
     assert len(lines) == 2 + len(manifest.terms)
     assert all("PASS" in line for line in lines[2:])
 

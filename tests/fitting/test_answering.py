@@ -11,7 +11,8 @@ import diptych
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
-from diptych.fitting.answering import Answers, Reading, answer, compare
+from diptych.fitting.answering import Answers, Reading, answer, pair
+from diptych.fitting.damage import assess
 from diptych.fitting.evaluate import evaluate
 from diptych.inference.bundle import Bundle
 
@@ -111,7 +112,7 @@ def test_items_in_another_order_are_paired_by_name(make: Make) -> None:
         items=there.items,
         own=False,
     )
-    first, second = (compare(old, model, each, Reading(data=data)) for each in (there, mixed))
+    first, second = (assess(pair(old, model, each, Reading(data=data))) for each in (there, mixed))
     assert first.flips == second.flips
     assert first.classes == second.classes
 

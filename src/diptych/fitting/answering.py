@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.core.damage import Damage
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.text import nearest
 from diptych.core.values import Dataset, Split
 from diptych.data import read
 from diptych.data.reading import Options
-from diptych.fitting.damage import Answered, assess
+from diptych.fitting.damage import Answered
 from diptych.inference.bundle import Bundle
 
 BATCH = 64
@@ -69,8 +68,8 @@ def answer(model: Bundle, reading: Reading) -> Answers:
     )
 
 
-def compare(reference: Bundle, model: Bundle, answers: Answers, reading: Reading) -> Damage:
-    """Tell what a bundle lost against another one on the same items.
+def pair(reference: Bundle, model: Bundle, answers: Answers, reading: Reading) -> Answered:
+    """Let another bundle answer the items that a bundle has answered.
 
     Args:
         reference: The other one.
@@ -79,36 +78,30 @@ def compare(reference: Bundle, model: Bundle, answers: Answers, reading: Reading
         reading: The data that they are of; the other one reads it in its own way.
 
     Returns:
-        The damage.
+        The outputs of both, in the order of the bundle's items and labels.
 
     Raises:
         ConfigError: If the two do not tell the same things, or hold back different items.
     """
     _check_alike(reference, model)
-    theirs = answer(reference, reading)
+    theirs, names = answer(reference, reading), answers.split.items
     rows = {name: row for row, name in enumerate(theirs.split.items)}
-    names = answers.split.items
-    if (
-        theirs.items != answers.items
-        or len(theirs.split) != len(names)
-        or not rows.keys() >= {*names}
-    ):
+    same = theirs.items == answers.items and len(theirs.split) == len(names)
+    if not (same and rows.keys() >= {*names}):
         raise ConfigError(
             f"{reference.path.name} may be scored on {theirs.items} ({len(theirs.split):,}), "
-            f"{model.path.name} on {answers.items} ({len(answers.split):,}), and these differ",
+            f"{model.path.name} on {answers.items} ({len(names):,}), and these differ",
             "give data that neither has learned, or make both with one --seed",
         )
     order = [reference.labels.index(label) for label in model.labels]
-    return assess(
-        Answered(
-            goal=model.manifest.goal,
-            labels=model.labels,
-            names=(reference.path.name, model.path.name),
-            items=names,
-            targets=answers.split.targets,
-            reference=theirs.outputs[[rows[name] for name in names]][:, order],
-            model=answers.outputs,
-        )
+    return Answered(
+        goal=model.manifest.goal,
+        labels=model.labels,
+        names=(reference.path.name, model.path.name),
+        items=names,
+        targets=answers.split.targets,
+        reference=theirs.outputs[[rows[name] for name in names]][:, order],
+        model=answers.outputs,
     )
 
 

@@ -8,7 +8,8 @@ from diptych.core.damage import Damage
 from diptych.core.progress import Reporter, silent
 from diptych.core.specs import Value
 from diptych.core.values import Dataset, Estimate
-from diptych.fitting.answering import Answers, Reading, answer, compare
+from diptych.fitting.answering import Answers, Reading, answer, pair
+from diptych.fitting.damage import assess
 from diptych.fitting.streaming import StreamEvaluation, stream_evaluation
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
@@ -91,7 +92,7 @@ def _damage(
 ) -> Damage | None:
     if against is not None:
         other = against if isinstance(against, Bundle) else load(against, task=model.task)
-        return compare(other, model, answers, reading)
+        return assess(pair(other, model, answers, reading))
     return model.manifest.damage if answers.own else None
 
 
