@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from diptych.core.damage import Damage
+from diptych.fitting import damage
 from diptych.fitting.damage import MOST_CLASSES, Answered, assess
 from diptych.measure.proportions import paired_drop
 from diptych.measure.quantiles import quantile
@@ -122,6 +123,19 @@ def test_a_model_made_too_sure_needs_a_higher_temperature() -> None:
     needed = found.reference.temperature.value
     assert found.model.temperature.value == pytest.approx(4 * needed, rel=1e-6)
     assert found.model.temperature.low > 1
+
+
+@pytest.mark.parametrize("make", [classes, label_sets])
+def test_of_very_many_outputs_some_items_tell_the_calibration(make, monkeypatch) -> None:
+    one = make(6, n=100)
+    monkeypatch.setattr(damage, "MOST_VALUES", 102)
+    found = assess(one)
+    assert found.flips is not None
+    assert found.calibration is not None
+    assert found.flips.n == 100
+    assert found.calibration.model.error.n == found.calibration.model.temperature.n == 34
+    third = answered(one.goal, *(part[::3] for part in (one.targets, one.reference, one.model)))
+    assert assess(third).calibration == found.calibration
 
 
 def test_of_very_many_classes_those_that_lost_most_are_kept() -> None:
