@@ -40,6 +40,16 @@ def test_of_many_classes_those_that_lost_most_are_drawn(manifest, hurt) -> None:
     assert len(json.dumps(drawn)) < 10_000
 
 
+@pytest.mark.parametrize("width", [285, 900])
+def test_long_names_take_their_room_from_the_plot(manifest, hurt, width: int) -> None:
+    labels = (f"{'w' * 300}", *manifest.labels[1:])
+    short, long = (
+        losses(hurt(replace(manifest, labels=each)), PAGE, width).to_dict()["width"]
+        for each in (manifest.labels, labels)
+    )
+    assert 0.5 * width < long < short <= width
+
+
 def test_without_a_change_there_is_no_chart(manifest, tabled, hurt) -> None:
     assert losses(manifest, PAGE, 900) is None
     assert losses(hurt(tabled.manifest), PAGE, 900) is None

@@ -11,6 +11,7 @@ MOST_SHOWN = 24
 ROW_HEIGHT = 21
 LABEL_LIMIT = {"wide": 200, "narrow": 105}
 LETTER_WIDTH = 7
+USUAL_ROOM = 40  # what an axis of numbers takes beside a plot
 NARROW = 500
 
 
@@ -50,7 +51,7 @@ def losses(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
             y=y, x="low:Q", x2="high:Q", color=color
         ),
         base.mark_point(filled=True, size=60, opacity=1).encode(y=y, x=x, color=color),
-    ).properties(width=width, height=ROW_HEIGHT * len(rows))
+    ).properties(width=width - max(0, room - USUAL_ROOM), height=ROW_HEIGHT * len(rows))
 
 
 def _row(one: ClassDamage, place: int) -> dict[str, object]:
