@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from diptych.cli.evaluate import document, summary
 from diptych.cli.main import run
+from diptych.core.damage import Damage, Flips
 from diptych.core.values import Estimate
 from diptych.fitting.evaluate import ClassScore, Evaluation
 
@@ -65,6 +67,19 @@ def test_people_see_every_score_in_its_unit_and_the_classes() -> None:
     assert ["ant", "8", "50.00", "%", "±", "25.0", "75.00", "%", "±", "25.0"] in shown
     assert ["bee", "0", "none", "none"] in shown
     assert ["ant", "4", "4"] in shown
+
+
+def test_the_damage_is_one_line_and_in_the_document() -> None:
+    flips = Flips(
+        n=8, lost=3, gained=1, differing=5, lost_share=number(0.375), gained_share=number(0.125),
+        p_value=0.6,
+    )  # fmt: skip
+    damage = Damage(goal="classification", reference="old.dip", model="new.dip", flips=flips)
+    result = structs.replace(CLASSES, damage=damage)
+    shown = "damage against old.dip: 3 items lost, 1 gained of 8; no class pays more than chance"
+    assert shown in summary(result).splitlines()
+    assert document(result)["damage"]["flips"]["lost"] == 3  # type: ignore[index]
+    assert "damage" not in summary(CLASSES)
 
 
 def test_numbers_have_no_classes_and_are_shown_in_their_own_unit() -> None:

@@ -1,12 +1,14 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from diptych.cli.fit import document, summary, verdict_table
+from diptych.cli.fit import document, summary
 from diptych.cli.main import run
+from diptych.cli.output import verdict_table
 from diptych.inference import store
 
 KEYS = {"bundle", "task", "verdict", "terms", "teacher", "model", "training"}
@@ -31,6 +33,7 @@ def test_the_document_has_the_keys_of_the_design(digits_bundle: Path) -> None:
     assert set(result["model"]) >= MODEL_KEYS
     assert {"name", "limit", "value", "low", "high", "verdict", "n"} <= set(result["terms"][0])
     assert {"seconds", "samples", "energy_j", "flops", "cost_usd"} <= set(result["training"])
+    assert result["damage"]["flips"]["n"] == result["model"]["n"]
 
 
 @pytest.mark.slow
@@ -39,7 +42,8 @@ def test_the_summary_shows_every_term_and_where_the_bundle_is(digits_bundle: Pat
     text = summary(folder, manifest)
     assert str(digits_bundle) in text
     assert "report.html" in text
-    lines = verdict_table(manifest).splitlines()
+    assert re.search(r"^damage: \d+ items? lost, \d+ gained of [\d,]+", text, re.MULTILINE)
+    lines = verdict_table(manifest.terms).splitlines()
     assert len(lines) == 2 + len(manifest.terms)
     assert all("PASS" in line for line in lines[2:])
 

@@ -6,7 +6,10 @@ import pytest
 
 import diptych
 from diptych.core.files import sha256_of_file
+from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.assembly import hash_items
+from diptych.inference import worst
 from diptych.training import weights
 
 
@@ -40,3 +43,25 @@ def test_the_weights_are_those_of_the_chosen_model(digits_bundle: Path) -> None:
     learned = [n for n in learned if n not in {"mean", "deviation"}]
     with diptych.load(digits_bundle) as bundle:
         assert sum(state[n].numel() for n in learned) == bundle.manifest.model.parameters
+
+
+@pytest.mark.slow
+def test_the_damage_is_that_of_the_scores_and_its_worst_items_are_kept(digits_bundle: Path) -> None:
+    with diptych.load(digits_bundle) as bundle:
+        manifest = bundle.manifest
+    damage, n = manifest.damage, manifest.model.score.n
+    assert damage is not None
+    assert damage.flips is not None
+    lost = damage.flips.lost - damage.flips.gained
+    before, after = manifest.teacher.score.value, manifest.model.score.value
+    assert lost / n == pytest.approx(before - after)
+    assert sum(row.n for row in damage.classes) == n
+    kept = worst.read(digits_bundle, manifest)
+    assert len(kept) == len(damage.items) == min(12, damage.flips.lost)
+    test = read("digits", Options(seed=manifest.provenance.data.seed)).test
+    for item, pixels in zip(damage.items, kept, strict=True):
+        np.testing.assert_array_equal(pixels, test.inputs[item.index])
+        assert (item.item, item.truth[0]) == (
+            test.items[item.index],
+            manifest.labels[test.targets[item.index]],
+        )

@@ -30,6 +30,15 @@ def test_what_is_written_is_read_back_unchanged_with_infinite_bounds(tiny):
     assert parse(encode(tiny.manifest)) == tiny.manifest
 
 
+def test_a_bundle_from_before_the_damage_report_is_read_without_one(tiny):
+    tree = json.loads(encode(tiny.manifest))
+    assert tree.pop("damage") is None
+    del tree["sha256"]
+    old = parse(seal(json.dumps(tree, indent=1).encode()))
+    assert old == tiny.manifest
+    assert old.damage is None
+
+
 def test_the_text_is_plain_json(tiny):
     def refuse(word):
         raise AssertionError(word)

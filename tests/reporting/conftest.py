@@ -36,6 +36,7 @@ from diptych.core.values import (
 from diptych.data import texts
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Options
+from diptych.fitting.damage import Answered, assess
 from diptych.tasks.text import preparer, speller
 
 LABELS = (
@@ -364,6 +365,39 @@ def tagged(scored, pictures) -> Case:
         outputs=rng.normal(size=(40, 3)).astype(np.float32),
         assets={},
     )
+
+
+@pytest.fixture(scope="session")
+def hurt() -> Callable[..., Manifest]:
+    """Give what adds a damage report to a manifest: made-up answers, and the second class pays."""
+
+    def add(manifest: Manifest, n: int = 1200, share: float = 0.4) -> Manifest:
+        rng, size = np.random.default_rng(3), len(manifest.labels)
+        classes = np.arange(n) % size
+        fallen = (classes == min(1, size - 1)) & (rng.random(n) < share)
+        if manifest.goal == "regression":
+            targets = rng.normal(3e5, 1e5, n).astype(np.float32)
+            before = (targets + rng.normal(0, 3e4, n))[:, None]
+            after = before + rng.normal(0, 5e3, (n, 1)) + 9e4 * fallen[:, None]
+        else:
+            sure = 4.0 * np.eye(size)[classes]
+            several = manifest.goal == "multi-label"
+            targets = (sure > 0).astype(np.float32) if several else classes
+            before = sure + rng.normal(size=(n, size)) - 2.0 * several
+            after = before + rng.normal(0, 0.3, (n, size))
+            after[fallen, classes[fallen]] -= 7.0
+        answered = Answered(
+            goal=manifest.goal,
+            labels=manifest.labels,
+            names=(manifest.teacher.name, manifest.model.name),
+            items=tuple(f"test/{place}.png" for place in range(n)),
+            targets=targets,
+            reference=before.astype(np.float32),
+            model=after.astype(np.float32),
+        )
+        return replace(manifest, damage=assess(answered))
+
+    return add
 
 
 @pytest.fixture(params=["sound", "written", "tabled", "tagged"])

@@ -118,3 +118,12 @@ def test_a_users_own_task_and_score_keep_their_names(manifest) -> None:
     assert matter["metrics"] == ["hit rate"]
     assert "reaches a hit rate of 92.9 %" in card
     assert "Hit rate holds for data like the training data" in card
+
+
+def test_the_damage_is_in_the_card_and_hostile_classes_are_no_markup(manifest, hurt) -> None:
+    hostile = hurt(replace(manifest, labels=("a", EVIL, *manifest.labels[2:])))
+    body = render_card(hostile).split("---\n", 2)[2]
+    assert "## What compression changed" in body
+    assert "<script" not in body
+    assert not re.search(r"(?<!\\)\](?=\()", body)
+    assert body.count("```") == 2

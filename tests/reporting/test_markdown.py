@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from diptych.reporting.leaderboard import header
-from diptych.reporting.markdown import escape, one_line, render, side_by_side, table, terms
+from diptych.reporting.markdown import (
+    MOST_CLASSES,
+    damage_parts,
+    escape,
+    one_line,
+    render,
+    side_by_side,
+    table,
+    terms,
+)
 from diptych.reporting.sides import rows
 
 MARKUP = re.compile(r"(?<!\\)[`*_\[\]|~$]")
@@ -56,3 +65,16 @@ def test_the_candidates_of_every_kind_are_a_table_with_the_scores_name(case) -> 
     text = render(case.manifest)
     heads = [line for line in text.splitlines() if line.startswith("| Candidate |")]
     assert heads == ["| " + " | ".join(escape(name) for name in header(case.manifest)) + " |"]
+
+
+def test_what_compression_changed_is_told_with_the_classes_that_lost_most(case, hurt) -> None:
+    text = render(hurt(case.manifest))
+    assert "## What compression changed" in text
+    assert ("**Uneven:**" in text) == (case.manifest.goal != "regression")
+    assert "What compression changed" not in render(case.manifest)
+
+
+def test_of_many_classes_only_some_are_listed(manifest, hurt) -> None:
+    labels = tuple(f"class {k}" for k in range(60))
+    text = "\n".join(damage_parts(hurt(replace(manifest, labels=labels), 3000)))
+    assert text.count("| class ") == MOST_CLASSES

@@ -264,3 +264,39 @@ def test_the_words_of_a_bundle_on_disk_are_marked_by_its_program(text_bundle: Pa
     assert '<mark class="for s4">good</mark>' in page
     assert '<mark class="against s4">bad</mark>' in page
     store.read(text_bundle)
+
+
+def hurt_page(case, hurt) -> str:
+    manifest = hurt(case.manifest)
+    shown = case.inputs[np.arange(len(manifest.damage.items)) % len(case.inputs)]
+    return render_page(manifest, case.inputs, case.outputs, assets=case.assets, worst=shown)
+
+
+def test_the_damage_is_told_in_every_kind_and_asks_for_nothing_outside(case, hurt) -> None:
+    page = hurt_page(case, hurt)
+    reader, text = read(page), " ".join(read(page).text)
+    addresses = [v for k, v in reader.attributes if k in {"src", "href", "xlink:href", "action"}]
+    assert all(re.match(r"data:(image/png|audio/wav);base64,", address) for address in addresses)
+    assert not re.search(r"@import|url\(|<script", page)
+    assert "What compression changed" in text
+    if case.manifest.goal == "regression":
+        assert "Where the error grew most" in text
+    else:
+        assert {"UNEVEN", "What it lost though the teacher was sure"} <= {
+            *map(str.strip, reader.text)
+        }
+        assert "Temperature" in text
+
+
+def test_without_a_damage_report_the_page_has_no_such_section(page: str) -> None:
+    assert "What compression changed" not in page
+
+
+def test_hostile_names_of_items_and_classes_are_text(sound, hurt) -> None:
+    manifest = hurt(replace(sound.manifest, labels=("one", EVIL, "three")))
+    items = tuple(replace(one, item=EVIL) for one in manifest.damage.items)
+    manifest = replace(manifest, damage=replace(manifest.damage, items=items))
+    reader = read(render_page(manifest, sound.inputs, sound.outputs))
+    assert "script" not in reader.tags
+    assert not [name for name, _ in reader.attributes if name.startswith("on")]
+    assert EVIL in "".join(reader.text)

@@ -17,7 +17,6 @@ from sklearn.metrics import (
 from diptych.tasks.classification import (
     accuracy,
     answer,
-    calibration_error,
     confusion,
     log_odds,
     macro_f1,
@@ -52,31 +51,6 @@ def test_counts_and_shares_equal_scikit_learns(called: np.ndarray, targets: np.n
     np.testing.assert_allclose(precision(matrix), precision_score(targets, called, **arguments))
     outputs = np.eye(NUM_CLASSES, dtype=np.float32)[called]
     assert accuracy(outputs, targets).value == pytest.approx(np.trace(matrix) / matrix.sum())
-
-
-def test_a_perfectly_calibrated_model_has_no_calibration_error() -> None:
-    probabilities = np.tile([0.75, 0.25], (8, 1))
-    targets = np.array([0, 0, 0, 1] * 2)
-    assert calibration_error(probabilities, targets) == pytest.approx(0)
-
-
-def test_certain_and_always_wrong_is_the_worst_calibration() -> None:
-    probabilities = np.tile([1.0, 0.0], (5, 1))
-    assert calibration_error(probabilities, np.ones(5, np.int64)) == pytest.approx(1)
-
-
-def test_calibration_error_equals_a_loop_over_bins() -> None:
-    random = np.random.default_rng(0)
-    probabilities = softmax(2 * random.normal(size=(200, NUM_CLASSES)))
-    targets = random.integers(0, NUM_CLASSES, 200)
-    confidence, called = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    expected = 0.0
-    for low in np.arange(10) / 10:
-        inside = (confidence >= low) & (confidence < low + 0.1)
-        if inside.any():
-            gap = abs((called == targets)[inside].mean() - confidence[inside].mean())
-            expected += inside.mean() * gap
-    assert calibration_error(probabilities, targets, num_bins=10) == pytest.approx(expected)
 
 
 def draw(

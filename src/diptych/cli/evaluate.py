@@ -3,6 +3,7 @@
 import msgspec
 
 from diptych.cli.options import (
+    AgainstOption,
     BundleArgument,
     DataArgument,
     JsonOption,
@@ -17,6 +18,7 @@ from diptych.core.values import Estimate
 from diptych.fitting.evaluate import Evaluation, evaluate
 from diptych.fitting.streaming import StreamEvaluation
 from diptych.inference.bundle import load
+from diptych.reporting.damage import line
 from diptych.tasks.goals import unit_of
 
 SHOWN_CLASSES = 12
@@ -25,6 +27,7 @@ SHOWN_CLASSES = 12
 def command(
     bundle: BundleArgument,
     data: DataArgument,
+    against: AgainstOption = None,
     label: LabelOption = None,
     task: TaskOption = None,
     skip_unreadable: SkipOption = False,
@@ -33,7 +36,14 @@ def command(
     """Score a bundle: scores with their intervals, classes, and what is taken for what."""
     with progress() as report:
         model = load(bundle, task=task_of(task)[1])
-        result = evaluate(model, data, label=label, skip_unreadable=skip_unreadable, report=report)
+        result = evaluate(
+            model,
+            data,
+            against=against,
+            label=label,
+            skip_unreadable=skip_unreadable,
+            report=report,
+        )
     if as_json:
         print_json(document(result))
     else:
@@ -61,9 +71,12 @@ def summary(result: Evaluation) -> str:
         result: The evaluation.
 
     Returns:
-        The scores, the classes, and the confusion matrix where it is small.
+        The scores, the damage, the classes, and the confusion matrix where it is small.
     """
     lines = [f"{result.n:,} items ({result.items})", "", _scores(result)]
+    if result.damage is not None:
+        against = f"damage against {result.damage.reference}"
+        lines += ["", f"{against}: {line(result.damage)}"]
     if result.stream is not None:
         lines += ["", _stream(result.stream)]
     if result.per_class:

@@ -22,7 +22,7 @@ from diptych.cli.options import (
     order_of,
     task_of,
 )
-from diptych.cli.output import note, print_json, progress, table
+from diptych.cli.output import note, print_json, progress, verdict_table
 from diptych.core.manifest import Manifest
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
@@ -32,6 +32,7 @@ from diptych.fitting.choice import measured, nearest
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.reporting.damage import line
 from diptych.tasks.goals import unit_of
 
 STOPPING = "stopping: writing the best bundle so far (Ctrl-C again to leave at once)"
@@ -114,6 +115,7 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
             "cost_usd": training.cost_usd,
         },
         "breakeven_predictions": manifest.breakeven_predictions,
+        "damage": msgspec.to_builtins(manifest.damage),
         "interrupted": manifest.provenance.interrupted,
         "warnings": list(manifest.provenance.data.warnings),
     }
@@ -130,11 +132,13 @@ def summary(path: Path, manifest: Manifest) -> str:
         The verdict table, the model, and where the bundle and its page are.
     """
     teacher = manifest.teacher
-    lines = [verdict_table(manifest), "", f"{manifest.verdict}: {_model_line(manifest)}"]
+    lines = [verdict_table(manifest.terms), "", f"{manifest.verdict}: {_model_line(manifest)}"]
     lines.append(
         f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
         f"{_made_of(teacher)}; trained in {duration(manifest.training.seconds)}"
     )
+    if manifest.damage is not None:
+        lines.append(f"damage: {line(manifest.damage)}")
     if manifest.verdict != "PASS":
         lines += ["", *_unmet_lines(manifest)]
     lines += [f"warning: {warning}" for warning in manifest.provenance.data.warnings]
@@ -142,29 +146,6 @@ def summary(path: Path, manifest: Manifest) -> str:
     page = path / "report.html"
     lines.append(f"report: {page}" if page.exists() else "report: pip install 'diptych[report]'")
     return "\n".join(lines)
-
-
-def verdict_table(manifest: Manifest) -> str:
-    """Lay out the verdicts.
-
-    Args:
-        manifest: What is in the bundle.
-
-    Returns:
-        One line per term.
-    """
-    header = ("term", "limit", "measured", "95 % interval", "n", "verdict")
-    rows = []
-    for term in manifest.terms:
-        low, high = quantity(term.low, term.unit), quantity(term.high, term.unit)
-        verdict = str(term.verdict)
-        if term.samples_needed:
-            verdict += f" (about {term.samples_needed:,} samples would)"
-        limit = f"{term.relation} {quantity(term.limit, term.unit)}"
-        value = quantity(term.value, term.unit)
-        name = f"{term.name} ({term.label})" if term.label else term.name
-        rows.append((name, limit, value, f"{low} to {high}", f"{term.n:,}", verdict))
-    return table(header, rows)
 
 
 def _model_line(manifest: Manifest) -> str:

@@ -22,6 +22,7 @@ VERBS = {
     "fit": "Data and a budget in, a measured bundle out.",
     "train": "Train one model.",
     "evaluate": "Accuracy of a bundle on labelled data, with its interval.",
+    "diff": "What a bundle loses and gains against another one.",
     "predict": "Predict files, folders, texts, rows or streams.",
     "bench": "The latency lab: cold start, single stream, offline, server.",
     "serve": "Serve bundles over HTTP.",

@@ -15,6 +15,9 @@ OptionalDataArgument = Annotated[
     str | None, Argument(help="A built-in name (digits) or a path.", metavar="DATA")
 ]
 BundleArgument = Annotated[Path, Argument(help="The bundle's folder.", metavar="BUNDLE")]
+AgainstOption = Annotated[
+    Path | None, Option(help="Another bundle: tell what is lost against it on the same items.")
+]
 OutOption = Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")]
 TimeLimitOption = Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")]
 SeedOption = Annotated[int | None, Option(help="Of everything random [the recipe's, or 0].")]

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from diptych.core.progress import Reporter, Step, silent
-from diptych.core.text import duration
+from diptych.core.text import duration, quantity
+from diptych.core.values import Verdict
 
 PLAIN_LINE_EVERY_S = 5.0
 ROOMY_COLUMNS = 100
@@ -45,6 +46,29 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def verdict_table(terms: Sequence[Verdict]) -> str:
+    """Lay out the verdicts on a budget.
+
+    Args:
+        terms: The terms, decided.
+
+    Returns:
+        One line per term.
+    """
+    header = ("term", "limit", "measured", "95 % interval", "n", "verdict")
+    rows = []
+    for term in terms:
+        low, high = quantity(term.low, term.unit), quantity(term.high, term.unit)
+        verdict = str(term.verdict)
+        if term.samples_needed:
+            verdict += f" (about {term.samples_needed:,} samples would)"
+        limit = f"{term.relation} {quantity(term.limit, term.unit)}"
+        value = quantity(term.value, term.unit)
+        name = f"{term.name} ({term.label})" if term.label else term.name
+        rows.append((name, limit, value, f"{low} to {high}", f"{term.n:,}", verdict))
+    return table(header, rows)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from msgspec import field
 
+from diptych.core.damage import Damage
 from diptych.core.specs import InputSpec, Value
 from diptych.core.values import (
     Candidate,
@@ -68,6 +69,7 @@ class Manifest(Value):
     provenance: Provenance
     architecture: dict[str, object] = field(default_factory=dict)
     assets: tuple[str, ...] = ()
+    damage: Damage | None = None
 
     @property
     def task(self) -> str:

@@ -9,19 +9,23 @@ import numpy as np
 from msgspec.structs import replace
 
 from diptych import __version__
+from diptych.core.damage import Damage, WorstItem
 from diptych.core.extras import installed
 from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import FORMAT_VERSION, Manifest, Provenance
 from diptych.core.seeds import generator
+from diptych.core.specs import OwnSpec
 from diptych.core.values import Candidate, ModelSummary, Program, Relaxation, Verdict
 from diptych.fitting.choice import relaxation_of_choice, relaxations
+from diptych.fitting.damage import Answered, assess
 from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.trials import Trial, run_singly
 from diptych.fitting.verdicts import Evidence, cold, give_verdicts, memory, overall, scores
-from diptych.inference import golden, store
+from diptych.fitting.worst import inputs_of
+from diptych.inference import golden, store, worst
 from diptych.measure.quantiles import quantile
 from diptych.measure.scores import drop
 from diptych.reporting.card import render_card
@@ -70,6 +74,9 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
     contents["golden.npz"] = golden.build(examples, expected)
     programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
     manifest = _manifest(job, outcome, chosen, programs)
+    shown = inputs_of(_worst(manifest), job.dataset.test.inputs)
+    if len(shown):
+        contents[worst.FILE_NAME] = worst.build(shown)
     contents["README.md"] = render_card(manifest).encode()
     if with_page and installed("altair", "vl_convert", "jinja2"):
         page = render_page(
@@ -78,6 +85,7 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
             expected[chosen.program.name],
             assets=job.dataset.assets,
             run=chosen.session.run,
+            worst=shown,
         )
         contents["report.html"] = page.encode()
     unlisted = {file.path for program in programs for file in program.files} | FOR_PEOPLE
@@ -152,6 +160,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
             calibration_sha256=outcome.calibration_sha256,
         ),
         assets=tuple(job.dataset.assets),
+        damage=_damage(job, outcome, chosen),
         architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
     )
 
@@ -163,6 +172,29 @@ def _relaxations(
     tested = relaxation_of_choice(verdicts, chosen)
     named = {offer.term for offer in tested}
     return tested + tuple(r for r in relaxations(rows, job.budget) if r.term not in named)
+
+
+def _damage(job: Job, outcome: Outcome, chosen: Trial) -> Damage:
+    """Tell what the chosen program lost against the teacher, on the test split."""
+    dataset, evidence = job.dataset, outcome.evidence
+    return assess(
+        Answered(
+            goal=dataset.goal,
+            labels=dataset.labels,
+            names=(outcome.trainees[0].name, chosen.name),
+            items=dataset.test.items,
+            targets=evidence.targets,
+            reference=evidence.teacher_outputs,
+            model=evidence.outputs,
+        )
+    )
+
+
+def _worst(manifest: Manifest) -> tuple[WorstItem, ...]:
+    """Give the worst items, which can be shown where the kind of input is known."""
+    if manifest.damage is None or isinstance(manifest.input, OwnSpec):
+        return ()
+    return manifest.damage.items
 
 
 def _teacher_summary(outcome: Outcome) -> ModelSummary:

@@ -1,24 +1,20 @@
 """Evaluation: how right a bundle is on labelled data, with intervals."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from diptych.core.errors import DataError
-from diptych.core.progress import Reporter, Step, silent
+from diptych.core.damage import Damage
+from diptych.core.progress import Reporter, silent
 from diptych.core.specs import Value
-from diptych.core.text import nearest
-from diptych.core.values import Dataset, Estimate, Split
-from diptych.data import read
-from diptych.data.reading import Options
+from diptych.core.values import Dataset, Estimate
+from diptych.fitting.answering import Answers, Reading, answer, pair
+from diptych.fitting.damage import assess
 from diptych.fitting.streaming import StreamEvaluation, stream_evaluation
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
 from diptych.tasks.classification import confusion
 from diptych.tasks.goals import goal_kind
-
-BATCH = 64
 
 
 class ClassScore(Value):
@@ -35,6 +31,8 @@ class Evaluation(Value):
 
     `per_class` is there where there are classes; `confusion[i][j]` counts items of class i that
     were called j. `stream` is what a bundle of sounds hears when the items follow one another.
+    `damage` is what it lost: against the other bundle that was given, else against its teacher if
+    that was recorded for the same items.
     """
 
     n: int
@@ -44,12 +42,14 @@ class Evaluation(Value):
     per_class: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     stream: StreamEvaluation | None = None
+    damage: Damage | None = None
 
 
 def evaluate(
     bundle: str | Path | Bundle,
     data: str | Path | Dataset,
     *,
+    against: str | Path | Bundle | None = None,
     label: str | None = None,
     skip_unreadable: bool = False,
     report: Reporter = silent,
@@ -60,6 +60,8 @@ def evaluate(
         bundle: The bundle, or its folder.
         data: A built-in name, a path, or data that was read before. Where it is what the bundle
             was made of, its test split is used; else its own test split, else every item.
+        against: Another bundle, or its folder, that answers the same items; the damage is told
+            against it.
         label: The label's column, for tables; by default that of the bundle's own data.
         skip_unreadable: Leave damaged items out and count them.
         report: Told how far it is.
@@ -67,85 +69,37 @@ def evaluate(
     Returns:
         The scores with their intervals, recall and precision per class, and the confusion matrix.
     """
+    reading = Reading(data=data, label=label, skip_unreadable=skip_unreadable, report=report)
     model = bundle if isinstance(bundle, Bundle) else load(bundle)
-    dataset = (
-        data if isinstance(data, Dataset) else _read(model, data, label, skip_unreadable, report)
-    )
-    split, items = _items(model, dataset)
-    targets = split.targets
-    if model.manifest.goal != "regression":
-        targets = _translate(targets, dataset.labels, model.labels)
-    outputs = _run(model, split.inputs, report)
+    answers = answer(model, reading)
+    outputs, targets = answers.outputs, answers.split.targets
     matrix = _matrix(model, outputs, targets)
     metrics = goal_kind(model.manifest.goal, model.task).metrics
     return Evaluation(
         n=len(targets),
         score=model.manifest.score_name,
         scores={name: metric(outputs, targets) for name, metric in metrics.items()},
-        items=items,
+        items=answers.items,
         per_class=() if matrix is None else _class_scores(matrix, model.labels),
         confusion=() if matrix is None else tuple(tuple(row) for row in matrix.tolist()),
-        stream=stream_evaluation(model, replace(split, targets=targets), report=report),
+        stream=stream_evaluation(model, answers.split, report=report),
+        damage=_damage(model, answers, against, reading),
     )
+
+
+def _damage(
+    model: Bundle, answers: Answers, against: str | Path | Bundle | None, reading: Reading
+) -> Damage | None:
+    if against is not None:
+        other = against if isinstance(against, Bundle) else load(against, task=model.task)
+        return assess(pair(other, model, answers, reading))
+    return model.manifest.damage if answers.own else None
 
 
 def _matrix(model: Bundle, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
     if model.manifest.goal not in {"classification", "ordinal"}:
         return None
     return confusion(outputs.argmax(1), targets, len(model.labels))
-
-
-def _read(
-    model: Bundle, data: str | Path, label: str | None, skip_unreadable: bool, report: Reporter
-) -> Dataset:
-    manifest = model.manifest
-    options = Options(
-        seed=manifest.provenance.data.seed,
-        target=label or manifest.provenance.data.target,
-        goal=manifest.goal,
-        order=manifest.labels if manifest.goal == "ordinal" else None,
-        spec=manifest.input,
-        assets=model.assets(),
-        skip_unreadable=skip_unreadable,
-        task=model.task,
-    )
-    return read(data, options, report)
-
-
-def _items(model: Bundle, dataset: Dataset) -> tuple[Split, str]:
-    """Choose what may be scored: never what the bundle was trained on."""
-    same = dataset.record.sha256 == model.manifest.provenance.data.sha256
-    if same or "test" in dataset.record.given_splits:
-        return dataset.test, "test split"
-    parts = (dataset.train, dataset.validation, dataset.test)
-    joined = Split(
-        inputs=np.concatenate([part.inputs for part in parts]),
-        targets=np.concatenate([part.targets for part in parts]),
-        items=tuple(item for part in parts for item in part.items),
-    )
-    return joined, "all items"
-
-
-def _translate(targets: np.ndarray, theirs: tuple[str, ...], ours: tuple[str, ...]) -> np.ndarray:
-    """Number the data's labels as the bundle does."""
-    for name in theirs:
-        if name not in ours:
-            raise DataError(f"the bundle does not know the label {name!r}", nearest(name, ours))
-    numbers = np.array([ours.index(name) for name in theirs])
-    if targets.ndim == 1:
-        found: np.ndarray = numbers[targets]
-        return found
-    spread = np.zeros((len(targets), len(ours)), dtype=targets.dtype)
-    spread[:, numbers] = targets
-    return spread
-
-
-def _run(model: Bundle, inputs: np.ndarray, report: Reporter) -> np.ndarray:
-    parts = []
-    for start in range(0, len(inputs), BATCH):
-        parts.append(model.run(inputs[start : start + BATCH]))
-        report(Step(stage="evaluate", done=start + len(parts[-1]), total=len(inputs)))
-    return np.concatenate(parts)
 
 
 def _class_scores(matrix: np.ndarray, labels: tuple[str, ...]) -> tuple[ClassScore, ...]:

@@ -40,6 +40,7 @@ def render_card(manifest: Manifest) -> str:
         "## Training and inference, side by side",
         markdown.side_by_side(manifest),
         markdown.escape(sides.breakeven(manifest)),
+        *markdown.damage_parts(manifest),
         "## Use",
         f"```python\n{usage(manifest)}\n```",
         "## Limits",

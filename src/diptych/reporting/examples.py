@@ -49,11 +49,14 @@ class Row:
     more: int
 
 
+Shown = Picture | Sound | Passage | Row
+
+
 @dataclass(frozen=True, kw_only=True)
 class Example:
     """An input as people know it, and what the model says of it."""
 
-    shown: Picture | Sound | Passage | Row
+    shown: Shown
     answer: Answer
 
 
@@ -77,7 +80,7 @@ def pick(
         At most as many as `MOST` says: the first of every predicted class, then the second, and so
         on; numbers from the lowest to the highest. None where a kind of input cannot be shown.
     """
-    show = _shower(manifest, assets, run)
+    show = shower(manifest, assets, run)
     if show is None or not len(inputs):
         return ()
     chosen = _chosen(outputs, manifest)
@@ -88,9 +91,19 @@ def pick(
     )
 
 
-def _shower(
-    manifest: Manifest, assets: Assets, run: passages.Run | None
-) -> Callable[[np.ndarray], Picture | Sound | Passage | Row] | None:
+def shower(
+    manifest: Manifest, assets: Assets, run: passages.Run | None = None
+) -> Callable[[np.ndarray], Shown] | None:
+    """Give what turns an input into what people know it as.
+
+    Args:
+        manifest: The bundle.
+        assets: The files that preparation needs; without a tokenizer no texts are shown.
+        run: The program; without it no words are marked.
+
+    Returns:
+        A function of one prepared input; None where a kind of input cannot be shown.
+    """
     match manifest.input:
         case ImageSpec():
             return lambda pixels: Picture(address=pictures.data_address(pixels))

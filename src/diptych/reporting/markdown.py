@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 
 from diptych.core.manifest import Manifest
-from diptych.reporting import leaderboard, sides, verdicts
+from diptych.reporting import damage, leaderboard, sides, verdicts
+from diptych.reporting.honesty import CALIBRATION_HEADER
 
+MOST_CLASSES = 24
 SPECIAL = re.compile(r"([\\`*_{}\[\]|#~$])")
 
 
@@ -78,6 +80,31 @@ def terms(manifest: Manifest) -> str:
     return table(verdicts.TERMS_HEADER, [row.cells() for row in verdicts.term_rows(manifest)])
 
 
+def damage_parts(manifest: Manifest) -> list[str]:
+    """Write what compression changed.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        A heading, sentences, and tables with the classes that lost most; none where the bundle
+        has no damage report.
+    """
+    section = damage.section(manifest)
+    if section is None:
+        return []
+    classes = [row.cells for row in section.classes[:MOST_CLASSES]]
+    return [
+        "## What compression changed",
+        escape(section.lead),
+        f"**Uneven:** {escape(section.warning)}" if section.warning else "",
+        table(section.class_header, classes) if classes else "",
+        table(damage.QUANTILE_HEADER, section.quantiles) if section.quantiles else "",
+        table(CALIBRATION_HEADER, section.calibration) if section.calibration else "",
+        escape(section.trust),
+    ]
+
+
 def render(manifest: Manifest) -> str:
     """Write the whole report.
 
@@ -97,6 +124,7 @@ def render(manifest: Manifest) -> str:
         "## Training and inference, side by side",
         side_by_side(manifest),
         escape(sides.breakeven(manifest)),
+        *damage_parts(manifest),
         "## Candidates, measured on the validation split; the first was chosen",
         table(leaderboard.header(manifest), [entry.cells for entry in entries]),
     ]

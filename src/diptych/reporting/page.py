@@ -20,12 +20,24 @@ from diptych.core.manifest import Manifest
 from diptych.core.specs import TextSpec
 from diptych.core.values import Assets
 from diptych.inference import bundle as bundles
-from diptych.inference import golden, store
+from diptych.inference import golden, store, worst
 from diptych.inference.manifest import FILE_NAME, listed_files
-from diptych.reporting import charts, curves, leaderboard, scatter, scores, sides, verdicts
+from diptych.reporting import (
+    charts,
+    curves,
+    damage,
+    leaderboard,
+    losses,
+    scatter,
+    scores,
+    sides,
+    verdicts,
+)
 from diptych.reporting.card import usage
 from diptych.reporting.drawing import EXTRA, PAGE, Chart, Palette, theme, to_svg
 from diptych.reporting.examples import Example, kind_of, pick
+from diptych.reporting.fallen import Fallen, fallen
+from diptych.reporting.honesty import CALIBRATION_HEADER
 from diptych.reporting.numbers import count, plural
 from diptych.reporting.passages import Run
 
@@ -40,6 +52,7 @@ def render_page(
     *,
     assets: Assets | None = None,
     run: Run | None = None,
+    worst: np.ndarray | None = None,
 ) -> str:
     """Write the page of a bundle.
 
@@ -49,6 +62,7 @@ def render_page(
         outputs: What the chosen program gives for them, float32 (N, K).
         assets: The files that preparation needs beside the spec; texts are shown with their help.
         run: The chosen program; with it the words of texts are marked.
+        worst: The inputs of the worst items (W, ...), to be shown in the damage report.
 
     Returns:
         The HTML text.
@@ -57,15 +71,23 @@ def render_page(
         MissingExtraError: If the ``report`` extra is not installed.
     """
     examples = pick(manifest, inputs, outputs, assets or {}, run)
-    return render(manifest, examples, marked=run is not None)
+    lost = fallen(manifest, inputs[:0] if worst is None else worst, assets or {})
+    return render(manifest, examples, lost, marked=run is not None)
 
 
-def render(manifest: Manifest, examples: tuple[Example, ...], *, marked: bool = False) -> str:
+def render(
+    manifest: Manifest,
+    examples: tuple[Example, ...],
+    lost: tuple[Fallen, ...] = (),
+    *,
+    marked: bool = False,
+) -> str:
     """Write the page of a bundle with the examples that were picked.
 
     Args:
         manifest: The bundle.
         examples: Inputs with answers; may be empty.
+        lost: The worst items of the damage report; may be empty.
         marked: Whether the words of texts are marked.
 
     Returns:
@@ -80,7 +102,8 @@ def render(manifest: Manifest, examples: tuple[Example, ...], *, marked: bool = 
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html")
-    return str(page.render(**_content(manifest), examples=examples, marked=marked))
+    content = _content(manifest) | {"examples": examples, "lost": lost, "marked": marked}
+    return str(page.render(**content))
 
 
 def write_report(bundle: Path, out: Path) -> Path:
@@ -105,7 +128,14 @@ def write_report(bundle: Path, out: Path) -> Path:
     assets = {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
     with ExitStack() as stack:
         run = _opened(folder, manifest, stack)
-        page = render_page(manifest, found.inputs, outputs, assets=assets, run=run)
+        page = render_page(
+            manifest,
+            found.inputs,
+            outputs,
+            assets=assets,
+            run=run,
+            worst=worst.read(folder, manifest),
+        )
     write_atomic(out, page.encode())
     return out
 
@@ -153,6 +183,10 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "header": leaderboard.header(manifest),
         "entries": leaderboard.entries(manifest),
         "nearest": leaderboard.nearest(manifest),
+        "damage": damage.section(manifest),
+        "calibration_header": CALIBRATION_HEADER,
+        "quantile_header": damage.QUANTILE_HEADER,
+        "losses_chart": _drawings(losses.losses, manifest),
         "usage": usage(manifest),
         "facts": _facts(manifest),
         "recipe": json.dumps(manifest.provenance.recipe, indent=2, default=str),

@@ -1,4 +1,4 @@
-"""Classification: from logits to probabilities and answers, and how good and honest they are.
+"""Classification: from logits to probabilities and answers, and how good they are.
 
 Shapes: N items, K classes.
 """
@@ -12,8 +12,6 @@ from diptych.core.values import Estimate
 from diptych.measure import auroc, scores
 from diptych.measure.means import mean, unknown
 from diptych.tasks.prediction import Prediction
-
-CALIBRATION_BINS = 15
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -179,28 +177,6 @@ def precision(matrix: np.ndarray) -> np.ndarray:
         (K,) shares; NaN for a class that was never predicted.
     """
     return _share(np.diagonal(matrix), matrix.sum(axis=0))
-
-
-def calibration_error(
-    probabilities: np.ndarray, targets: np.ndarray, num_bins: int = CALIBRATION_BINS
-) -> float:
-    """Compute the expected calibration error: how far confidence is from being right as often.
-
-    Args:
-        probabilities: (N, K) rows summing to 1; N >= 1.
-        targets: (N,) class numbers.
-        num_bins: Bins of equal width over the confidence of the predicted class.
-
-    Returns:
-        The mean over items of |accuracy - mean confidence| in the item's bin, from 0 to 1.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
-    bins = np.minimum((confidence * num_bins).astype(np.int64), num_bins - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(targets))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -1,0 +1,143 @@
+"""The difference between two bundles: what the second lost, and whether it may take its place.
+
+Scores and losses are measured afresh, on the same items; times, sizes, energies and costs are those
+that the bundles recorded where they were made.
+"""
+
+from collections.abc import Mapping
+
+from diptych.core.damage import Damage
+from diptych.core.specs import Value
+from diptych.core.values import Estimate, ModelSummary, Outcome, Verdict
+from diptych.fitting.answering import Reading, answer, pair
+from diptych.fitting.budget import MAIN_SCORE, Budget, Term, check_terms
+from diptych.fitting.damage import Answered, assess
+from diptych.fitting.verdicts import millijoules, overall
+from diptych.inference.bundle import Bundle
+from diptych.measure.decisions import decide, exact
+from diptych.measure.means import unknown
+from diptych.measure.scores import drop
+from diptych.tasks.goals import GoalKind, goal_kind, unit_of
+
+RECORDED_UNITS = {
+    "p50": "ms",
+    "p99": "ms",
+    "size": "bytes",
+    "memory": "bytes",
+    "energy": "mJ",
+    "cost": "usd_per_million",
+    "cold": "ms",
+}
+
+
+class Figure(Value):
+    """A figure of both bundles; None where a bundle did not record it."""
+
+    name: str
+    unit: str
+    first: Estimate | None
+    second: Estimate | None
+
+
+class Difference(Value):
+    """How the second bundle differs from the first.
+
+    `scores` are measured on these items, `recorded` is what the bundles hold; `one_machine` says
+    whether that was measured on processors of one kind. `drop` is the loss of the main score.
+    """
+
+    first: str
+    second: str
+    n: int
+    items: str
+    verdict: Outcome
+    terms: tuple[Verdict, ...]
+    scores: tuple[Figure, ...]
+    recorded: tuple[Figure, ...]
+    one_machine: bool
+    drop: Estimate
+    damage: Damage
+
+
+def difference(first: Bundle, second: Bundle, reading: Reading, budget: Budget) -> Difference:
+    """Compare two bundles on labelled data.
+
+    Args:
+        first: The one that is there.
+        second: The one that may take its place.
+        reading: The data; see :func:`diptych.fitting.answering.answer` for which of its items.
+        budget: The limits that the second must keep; ``drop`` is against the first.
+
+    Returns:
+        The difference.
+    """
+    kind = goal_kind(second.manifest.goal, second.task)
+    check_terms(budget, kind)
+    answers = answer(second, reading)
+    both = pair(first, second, answers, reading)
+    scores = tuple(_score(name, both, kind) for name in kind.metrics)
+    old, new = _recorded(first.manifest.model), _recorded(second.manifest.model)
+    lost = drop(
+        kind.item_scores(both.reference, both.targets), kind.item_scores(both.model, both.targets)
+    )
+    known = {one.name: one.second for one in scores} | {MAIN_SCORE: scores[0].second} | new
+    verdicts = tuple(_verdict(term, known | {"drop": lost}) for term in budget.terms)
+    return Difference(
+        first=both.names[0],
+        second=both.names[1],
+        n=len(both.targets),
+        items=answers.items,
+        verdict=overall(verdicts),
+        terms=verdicts,
+        scores=scores,
+        recorded=tuple(
+            Figure(name=name, unit=unit, first=old.get(name), second=new.get(name))
+            for name, unit in RECORDED_UNITS.items()
+            if name in old or name in new
+        ),
+        one_machine=first.manifest.machine.cpu == second.manifest.machine.cpu,
+        drop=lost,
+        damage=assess(both),
+    )
+
+
+def _score(name: str, both: Answered, kind: GoalKind) -> Figure:
+    metric = kind.metrics[name]
+    return Figure(
+        name=name,
+        unit=unit_of(name),
+        first=metric(both.reference, both.targets),
+        second=metric(both.model, both.targets),
+    )
+
+
+def _recorded(model: ModelSummary) -> dict[str, Estimate]:
+    """Gather what a bundle recorded of its model, by the names of the budget's terms."""
+    energy, n = model.energy, model.p50_ms.n if model.p50_ms else 0
+    size, cost, memory = model.size_bytes, model.cost_usd_per_million, model.memory_bytes
+    figures = {
+        "p50": model.p50_ms,
+        "p99": model.p99_ms,
+        "size": None if size is None else exact(size, "size of the program's files"),
+        "memory": None if memory is None else exact(memory, "peak memory, as recorded"),
+        "energy": None if energy is None else millijoules(energy, n),
+        "cost": None if cost is None else exact(cost, "CPU time at a declared price"),
+        "cold": model.cold_ms,
+    }
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _verdict(term: Term, known: Mapping[str, Estimate | None]) -> Verdict:
+    estimate = known.get(term.name) or unknown("not recorded")
+    return Verdict(
+        name=term.name,
+        relation=term.relation,
+        limit=term.limit,
+        unit=term.unit,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        n=estimate.n,
+        verdict=decide(estimate, term.relation, term.limit),
+        method=estimate.method,
+    )
