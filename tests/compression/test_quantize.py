@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from diptych.compression.grids import ActivationGrid, SameGrid, WeightGrid
-from diptych.compression.quantize import QuantizedNetwork, quantization_aware
+from diptych.compression.quantize import QuantizedNetwork, moved, quantization_aware
 from diptych.core.errors import TargetError
 from diptych.core.specs import ImageSpec, TextSpec
 from diptych.training.models import ResidualNetConfig
@@ -150,3 +150,24 @@ def test_tables_masks_and_maxima_are_rounded_and_whole_numbers_are_not() -> None
     with torch.no_grad():
         difference = (quantized(items) - network(items)).abs().max()
     assert 0 < difference < 0.05
+
+
+def test_what_a_graph_makes_on_the_way_is_made_where_the_network_is() -> None:
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            places = torch.arange(8, device=inputs.device, dtype=torch.float32)
+            return self.head(inputs.float().mean((1, 3)) + places)
+
+    def devices(network: QuantizedNetwork) -> set[torch.device]:
+        nodes = network.graph.graph.nodes
+        return {node.kwargs["device"] for node in nodes if "device" in node.kwargs}
+
+    network = quantization_aware(Placed().eval(), SPEC, pixels(16))
+    assert devices(network) == {torch.device("cpu")}
+    elsewhere = moved(network, torch.device("meta"))
+    assert devices(elsewhere) == {torch.device("meta")}
+    assert {p.device for p in elsewhere.parameters()} == {torch.device("meta")}

@@ -8,9 +8,9 @@ import numpy as np
 from msgspec.structs import replace
 from torch import nn
 
-from diptych.compression.quantize import quantization_aware
+from diptych.compression.quantize import moved, quantization_aware
 from diptych.core.values import Dataset
-from diptych.training.control import RunControl, TrainedNetwork
+from diptych.training.control import CPU, RunControl, TrainedNetwork
 from diptych.training.loop import train_network
 from diptych.training.objectives import Objective
 from diptych.training.recipe import TrainingRecipe
@@ -48,8 +48,9 @@ def train_quantized(
         TrainingError: If the loss is not finite or explodes.
     """
     quantized = quantization_aware(network, dataset.spec.tensor(), calibration)
-    trained = train_network(quantized.to(control.device), dataset, recipe, objective, control)
-    trained.network.cpu()
+    there = moved(quantized, control.device)
+    trained = train_network(there, dataset, recipe, objective, control)
+    moved(there, CPU)
     return trained
 
 

@@ -101,6 +101,23 @@ def quantization_aware(
     return quantized
 
 
+def moved(network: QuantizedNetwork, device: torch.device) -> QuantizedNetwork:
+    """Move a network to a device, with what its graph makes on the way.
+
+    Args:
+        network: Anywhere.
+        device: Where to.
+
+    Returns:
+        The same network.
+    """
+    for node in network.graph.graph.nodes:
+        if "device" in node.kwargs:
+            node.update_kwarg("device", device)
+    network.graph.recompile()
+    return network.to(device)
+
+
 def _is_layer(network: GraphModule, node: Node) -> bool:
     if node.target not in LAYERS:
         return False
