@@ -166,6 +166,16 @@ def test_a_folder_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> None
     assert (tmp_path / "holiday.jpg").read_bytes() == b"precious"
 
 
+def test_what_saves_too_great_a_loss_is_planned_after_what_is_always_tried() -> None:
+    programs = [(p.runtime, p.precision, p.method) for p in available_programs("cpu-portable")]
+    assert programs == [
+        ("onnxruntime", "fp32", "calibrated"),
+        ("onnxruntime", "int8", "calibrated"),
+        ("onnxruntime", "int8", "guarded"),
+        ("onnxruntime", "int8", "trained"),
+    ]
+
+
 def test_an_unknown_target_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="gpu"):
         available_programs("gpu")

@@ -245,3 +245,27 @@ def test_the_recipe_of_the_page_on_pruning_is_one(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(page.split("```toml\n")[1].split("```")[0])
     recipe = read_recipe(tmp_path / "a.toml")
     assert [student.prune is not None for student in recipe.students] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision", "method", "message"),
+    [
+        ("onnxruntime", "fp32", "trained", "fp32 is not trained"),
+        ("openvino", "fp32", "guarded", "fp32 is not guarded"),
+        ("openvino", "int8", "guarded", "openvino is not guarded"),
+    ],
+)
+def test_a_way_of_quantizing_is_of_the_precision_and_the_runtime_that_have_it(
+    runtime: str, precision: str, method: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ProgramPlan(runtime=runtime, precision=precision, method=method)
+    ProgramPlan(runtime="onnxruntime", precision="int8", method=method)
+
+
+def test_training_in_8_bits_is_part_of_a_plan(tmp_path: Path) -> None:
+    text = TOML + 'method = "trained"\n[teacher.quantized]\nepochs = 2\noptimizer = "adamw"\n'
+    (tmp_path / "recipe.toml").write_text(text)
+    recipe = read_recipe(tmp_path / "recipe.toml")
+    assert recipe.teacher.quantized == TrainingRecipe(epochs=2.0, optimizer="adamw")
+    assert recipe.programs[0].method == "trained"

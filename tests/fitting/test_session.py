@@ -1,7 +1,6 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -11,8 +10,8 @@ from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
-from diptych.fitting.session import FitSession, calibration_items
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.session import FitSession
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee
 from diptych.measure.machine import describe
@@ -42,17 +41,6 @@ def recipe() -> FitRecipe:
     return FitRecipe(
         teacher=teacher, students=(replace(teacher, name="student"),), programs=portable
     )
-
-
-def test_calibration_takes_items_of_the_training_split_only(job: Job, recipe: FitRecipe) -> None:
-    chosen = calibration_items(job, recipe)
-    training = {item.tobytes() for item in job.dataset.train.inputs}
-    elsewhere = {i.tobytes() for s in (job.dataset.test, job.dataset.validation) for i in s.inputs}
-    seen = {item.tobytes() for item in chosen}
-    assert len(chosen) == recipe.calibration_items
-    assert seen <= training
-    assert not (seen - (training & elsewhere)) & elsewhere
-    assert np.array_equal(chosen, calibration_items(job, recipe))
 
 
 @pytest.mark.slow
@@ -162,6 +150,51 @@ def test_a_valid_bundle_is_there_after_each_model(job: Job, recipe: FitRecipe) -
         assert last.manifest.model.cold_ms is not None
 
 
+INT8 = tuple(
+    ProgramPlan(runtime="onnxruntime", precision="int8", method=method)
+    for method in ("calibrated", "trained")
+)
+
+
+@pytest.mark.slow
+def test_a_model_that_loses_too_much_in_8_bits_is_trained_on(job: Job, recipe: FitRecipe) -> None:
+    """Ranges of dark pictures are too small, and lose more than the budget allows."""
+    from diptych.inference.bundle import load
+
+    strict = dataclasses.replace(job, budget=Budget.parse("drop<=10%"))
+    session = FitSession(
+        strict, replace(recipe, programs=(*recipe.programs, *INT8)), None, Settings()
+    )
+    session.calibration = session.calibration // 4
+    session.train_teacher()
+    session.train_student(recipe.students[0])
+    session.finish()
+    with load(job.destination) as bundle:
+        manifest = bundle.manifest
+    scores = {c.name: c.score.value for c in manifest.candidates}
+    assert set(scores) == {
+        *(f"{model} onnxruntime {p}" for model in ("teacher", "student") for p in ("fp32", "int8")),
+        "student onnxruntime int8 (trained)",
+    }
+    assert scores["student onnxruntime int8 (trained)"] > scores["student onnxruntime int8"]
+    written = read_recipe(job.destination)
+    assert written.teacher.quantized is None
+    assert written.students[0].quantized is not None
+    assert written.students[0].quantized.epochs == 1.0
+    assert {point.model for point in manifest.curves} == {"teacher", "student", "student int8"}
+    assert manifest.training.samples > sum(t.samples for t in session.trainees)
+
+
+def test_what_training_in_8_bits_may_take_is_put_aside(job: Job, recipe: FitRecipe) -> None:
+    settings = Settings(clock=lambda: 100.0)
+    with_int8 = replace(recipe, programs=(*recipe.programs, *INT8))
+    assert FitSession(job, with_int8, 1100.0, settings).refining_s == 100.0
+    assert FitSession(job, recipe, 1100.0, settings).refining_s == 0.0
+    assert FitSession(job, with_int8, 130.0, settings).refining_s == 0.0
+    aside = FitSession(job, with_int8, 1100.0, settings)._training_seconds(1)
+    assert FitSession(job, recipe, 1100.0, settings)._training_seconds(1) - aside == 100.0
+
+
 @pytest.mark.slow
 def test_a_deadline_that_passed_while_data_was_read_still_leaves_a_bundle(
     job: Job, recipe: FitRecipe
@@ -171,3 +204,19 @@ def test_a_deadline_that_passed_while_data_was_read_still_leaves_a_bundle(
     session.train_teacher()
     session.finish()
     assert (job.destination / "bundle.json").is_file()
+
+
+def test_with_too_few_items_to_calibrate_every_model_is_tried_in_fp32(
+    job: Job, recipe: FitRecipe
+) -> None:
+    """The test split is the training split over again, so no item may be taken."""
+    same = dataclasses.replace(
+        job, dataset=dataclasses.replace(job.dataset, test=job.dataset.train)
+    )
+    both = replace(recipe, programs=(*recipe.programs, *INT8))
+    session = FitSession(same, both, None, Settings())
+    assert session._first_programs() == list(recipe.programs)
+    assert session._programs("guarded", "trained") == []
+    rounded = FitSession(same, replace(recipe, programs=INT8), None, Settings())
+    assert rounded._first_programs() == recipe.programs
+    assert len(FitSession(job, both, None, Settings())._first_programs()) == 2

@@ -143,6 +143,9 @@ def test_programs_are_tried_on_the_whole_split_and_reported(
     (tried,) = try_programs(trainee(MeanColor()), iter([program]), data, steps.append)
     assert tried.outputs == pytest.approx(naive(PIXELS), abs=1e-4)
     assert tried.name == "tiny onnxruntime fp32"
+    guarded = dataclasses.replace(program, precision="int8", method="guarded", in_float=("a",))
+    named = dataclasses.replace(tried, program=guarded)
+    assert named.name == "tiny onnxruntime int8 (guarded)"
     assert tried.size_bytes == len(program.contents["tiny.onnx"]) + 3
     assert [(s.stage, s.done, s.total, s.note) for s in steps] == [
         ("try tiny", 1, 1, "tiny-onnxruntime-fp32")

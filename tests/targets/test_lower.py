@@ -3,10 +3,12 @@ import pytest
 import torch
 from torch import nn
 
+from diptych.compression.quantize import quantization_aware
 from diptych.core.errors import TargetError
 from diptych.targets import TARGETS
-from diptych.targets.lower import lower, lower_all
-from diptych.targets.parity import check, tolerance
+from diptych.targets.guarding import Guard
+from diptych.targets.lower import lower, lower_all, lower_guarded, lower_trained
+from diptych.targets.parity import check, is_faithful, tolerance
 
 pytest.importorskip("nncf")
 pytestmark = pytest.mark.slow
@@ -101,3 +103,34 @@ def test_what_gives_no_logits_is_refused(trained, axes):
 
     with pytest.raises(TargetError, match="not logits"):
         lower(Mean().eval(), trained.spec, runtime="onnxruntime", precision="fp32")
+
+
+def test_a_network_trained_in_8_bits_becomes_a_program_for_each_runtime(trained, run_files):
+    network = quantization_aware(trained.network, trained.spec, trained.train)
+    told = []
+    runtimes = ("openvino", "onnxruntime")
+    programs = lower_trained(network, trained.spec, runtimes, told.append, "net")
+    assert [list(program.contents) for program in programs] == [
+        ["net-openvino-int8-trained.xml", "net-openvino-int8-trained.bin"],
+        ["net-onnxruntime-int8-trained.onnx"],
+    ]
+    with torch.no_grad():
+        reference = network(torch.from_numpy(trained.test)).numpy()
+    for program, runtime in zip(programs, runtimes, strict=True):
+        assert (program.runtime, program.precision, program.method) == (runtime, "int8", "trained")
+        assert program.output.shape == (None, 10)
+        assert is_faithful(reference, run_files(runtime, program.contents, trained.test))
+    assert (told[0].done, told[-1].done, told[-1].total) == (0, 2, 2)
+
+
+def test_a_guarded_program_says_what_stayed_in_float_and_there_may_be_none(trained):
+    reference = trained.logits(trained.test)
+    guard = Guard(
+        inputs=trained.test, excess=lambda outputs: np.abs(outputs - reference).max() - 0.5
+    )
+    program = lower_guarded(trained.network, trained.spec, trained.train, guard, "net")
+    assert list(program.contents) == ["net-onnxruntime-int8-guarded.onnx"]
+    assert (program.precision, program.method) == ("int8", "guarded")
+    assert all(layer.startswith("layer ") for layer in program.in_float)
+    never = Guard(inputs=trained.test, excess=lambda outputs: 1.0)
+    assert lower_guarded(trained.network, trained.spec, trained.train, never) is None

@@ -25,11 +25,13 @@ def refuse(*arguments, **named):
 attempts = []
 socket.socket.connect = socket.getaddrinfo = refuse
 import numpy as np
-from diptych.targets.openvino import from_onnx, quantize
+from diptych.targets.openvino import from_onnx, from_qdq, quantize
+from diptych.targets.quantization import quantize_onnx
 from diptych.inference.runtimes import open_session
 model = pathlib.Path(sys.argv[1]).read_bytes()
 from_onnx(model)
 pixels = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), dtype=np.uint8)
+from_qdq(quantize_onnx(model, pixels))
 files = quantize(model, pixels)
 for name, content in files.items():
     pathlib.Path(name).write_bytes(content)

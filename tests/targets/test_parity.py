@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.core.errors import TargetError
-from diptych.targets.parity import check, compare, tolerance
+from diptych.targets.parity import check, compare, is_faithful, tolerance
 
 LOGITS = np.float32([[0, 10, -10], [3, 2, 1]])
 
@@ -54,3 +54,9 @@ def test_the_tolerance_is_a_share_of_the_range_and_larger_for_int8():
     assert tolerance(LOGITS, "fp32") == pytest.approx(0.02)
     assert tolerance(LOGITS, "int8") == pytest.approx(0.4)
     assert tolerance(100 * LOGITS + 7, "int8") == pytest.approx(40)
+
+
+def test_a_program_is_faithful_up_to_a_tenth_of_the_range_in_every_logit():
+    assert is_faithful(LOGITS, LOGITS + 1.9)
+    assert not is_faithful(LOGITS, LOGITS + 2.1)
+    assert not is_faithful(LOGITS, LOGITS * [1, 1, 0.7])

@@ -166,6 +166,7 @@ class Candidate(Value):
     """One row of the leaderboard: a model, lowered, measured on the validation split.
 
     `scores` begin with the main one of the goal, whose loss against the teacher is `drop`.
+    `in_float` are the layers that a guarded int8 program did not quantize.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Candidate(Value):
     flops: int
     chosen: bool = False
     meets_budget: bool = False
+    in_float: tuple[str, ...] = ()
 
     @property
     def score(self) -> Estimate:

@@ -41,20 +41,27 @@ def count_shared(splits: Mapping[str, Split]) -> dict[tuple[str, str], int]:
         For each pair of names, in order: how many items of the later one are in the earlier one
         too; pairs that share nothing are left out.
     """
-    digests = {name: _digests(split.inputs) for name, split in splits.items()}
+    found = {name: digests(split.inputs) for name, split in splits.items()}
     names = list(splits)
     shared = {}
     for place, later in enumerate(names):
         for earlier in names[:place]:
-            if count := int(np.isin(digests[later], digests[earlier]).sum()):
+            if count := int(np.isin(found[later], found[earlier]).sum()):
                 shared[earlier, later] = count
     return shared
 
 
-def _digests(inputs: np.ndarray) -> np.ndarray:
-    """Return uint64 (N,): of ten million items, two that differ agree once in 400,000 sets."""
-    digests = bytearray()
+def digests(inputs: np.ndarray) -> np.ndarray:
+    """Hash items.
+
+    Args:
+        inputs: Prepared items (N, ...).
+
+    Returns:
+        uint64 (N,): of ten million items, two that differ agree once in 400,000 sets.
+    """
+    found = bytearray()
     for part in arrays.parts(inputs):
         for row in np.ascontiguousarray(part):
-            digests += hashlib.blake2b(row.data, digest_size=8).digest()
-    return np.frombuffer(digests, np.uint64)
+            found += hashlib.blake2b(row.data, digest_size=8).digest()
+    return np.frombuffer(found, np.uint64)

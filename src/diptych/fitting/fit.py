@@ -159,15 +159,19 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         target: A kind of hardware.
 
     Returns:
-        At least one program.
+        At least one program; those for what loses too much in 8 bits come last.
 
     Raises:
         ConfigError: If there is no such target.
     """
     if target not in TARGETS:
         raise ConfigError(f"there is no target {target!r}", nearest(target, TARGETS))
-    return tuple(
-        ProgramPlan(runtime=runtime, precision=precision)
-        for runtime, precision in TARGETS[target]
-        if available(runtime)
+    choices = [choice for choice in TARGETS[target] if available(choice[0])]
+    calibrated = [ProgramPlan(runtime=runtime, precision=p) for runtime, p in choices]
+    rounded = [plan for plan in calibrated if plan.precision == "int8"]
+    guarded = [plan for plan in rounded if plan.runtime == "onnxruntime"]
+    return (
+        *calibrated,
+        *(replace(plan, method="guarded") for plan in guarded),
+        *(replace(plan, method="trained") for plan in rounded),
     )

@@ -18,7 +18,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
-from diptych.targets import Choice, Runtime
+from diptych.targets import Choice, Method, Runtime
 from diptych.targets.adopted import ForeignConfig
 from diptych.targets.foreign import Scaling
 from diptych.training.encoder import EncoderConfig
@@ -41,6 +41,9 @@ class ModelPlan(Value):
 
     With `prune` a student begins as the model of the name `source`, by default the teacher, and is
     pruned; its `network` is that of the source, and in the recipe of a bundle what is left of it.
+
+    `quantized` is how it is then trained on in 8 bits; without it this is done, as far as
+    `programs` ask for it, where an int8 program loses more than the budget allows.
     """
 
     name: Name
@@ -50,6 +53,7 @@ class ModelPlan(Value):
     kept: bool = False
     prune: PruneRecipe | None = None
     source: Name | None = None
+    quantized: TrainingRecipe | None = None
 
     def __post_init__(self) -> None:
         """Check what concerns more than one field.
@@ -62,10 +66,24 @@ class ModelPlan(Value):
 
 
 class ProgramPlan(Value):
-    """One way to lower a network."""
+    """One way to lower a network; `method` is about int8."""
 
     runtime: Runtime
     precision: Precision
+    method: Method = "calibrated"
+
+    def __post_init__(self) -> None:
+        """Check what concerns more than one field.
+
+        Raises:
+            ConfigError: If the method is not one of this precision or runtime.
+        """
+        if self.method != "calibrated" and self.precision != "int8":
+            raise ConfigError(f"a program in {self.precision} is not {self.method}", "ask for int8")
+        if self.method == "guarded" and self.runtime != "onnxruntime":
+            raise ConfigError(
+                f"a program for {self.runtime} is not guarded", 'ask for runtime = "onnxruntime"'
+            )
 
     @property
     def choice(self) -> Choice:

@@ -1,12 +1,14 @@
 """One fit while it runs: models trained so far, programs tried, time left."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from msgspec.structs import replace as replace_value
 
-from diptych.core.seeds import generator
+from diptych.fitting.allowance import Allowance
 from diptych.fitting.assembly import Outcome, hash_items, write_bundle
+from diptych.fitting.calibration import calibration_items
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
@@ -15,9 +17,12 @@ from diptych.fitting.probing import affordable, prober
 from diptych.fitting.processes import train_in_processes
 from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.refining import Refining, refine
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
+from diptych.targets import Method
+from diptych.targets.calibration import MIN_ITEMS
 from diptych.targets.lower import lower_all
 from diptych.training.compute import find_device
 from diptych.training.control import RunControl
@@ -28,6 +33,7 @@ PROBING_SHARE = 0.05
 PROBE_S = 8.0
 TEACHER_SHARE = 0.45
 LEAST_TEACHER_SHARE = 0.15
+REFINING_SHARE = 0.1
 FIRST_GUESS_S = 30.0
 FIRST_GUESS_SHARE = 0.2
 SAFETY = 1.25
@@ -57,13 +63,16 @@ class FitSession:
     ) -> None:
         self.job, self.recipe, self.deadline, self.settings = job, recipe, deadline, settings
         self.trainees: list[Trainee] = []
+        self.refined: list[Trainee] = []
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
         self.limit_s = float("inf") if deadline is None else deadline - settings.clock()
         timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
         self.final_timing_s = max(LEAST_TIMING_S, timing_s)
         self.lowering_s = min(FIRST_GUESS_S, max(0.0, FIRST_GUESS_SHARE * self.limit_s))
-        self.calibration = calibration_items(job, recipe)
+        self.calibration = calibration_items(
+            job.dataset, recipe.calibration_items, recipe.seed, settings.report
+        )
 
     def choose_students(self) -> None:
         """Leave only those students in the recipe that are to be trained."""
@@ -73,7 +82,9 @@ class FitSession:
             return
         until = self.settings.clock() + PROBING_SHARE * self.limit_s - PROBE_S
         report = self.settings.report
-        probe = prober(self.job.dataset, recipe.programs, self.calibration, recipe.seed, report)
+        probe = prober(
+            self.job.dataset, self._first_programs(), self.calibration, recipe.seed, report
+        )
         students = affordable(
             plans,
             recipe.most_students,
@@ -96,6 +107,8 @@ class FitSession:
         }
         if teacher.network is not None:
             self._try(teacher)
+            if not students:
+                self._refine(teacher, None)
 
     def train_student(self, plan: ModelPlan) -> None:
         """Train a student of the teacher, try its programs and write the best bundle so far.
@@ -107,10 +120,12 @@ class FitSession:
         seconds = self._training_seconds(left) / left
         if seconds < LEAST_TRAINING_S:
             seconds = self._training_seconds(1)
-        if plan.prune is None:
-            self._try(self._train(plan, seconds, self.trainees[0]))
-        elif pruned := self._prune(plan, seconds):
-            self._try(pruned)
+        teacher = self.trainees[0]
+        prune = plan.prune is not None
+        student = self._prune(plan, seconds) if prune else self._train(plan, seconds, teacher)
+        if student is not None:
+            self._try(student)
+            self._refine(student, teacher)
 
     def has_time(self) -> bool:
         """Say whether another model can be trained, lowered and tried.
@@ -141,7 +156,7 @@ class FitSession:
             write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
 
     def _train(self, plan: ModelPlan, seconds: float, teacher: Trainee | None) -> Trainee:
-        control = self._control(plan, seconds)
+        control = self._control(plan.name, seconds, self._folder(plan))
         if self.settings.meeting is not None:
             lead(self.job, control, self.settings.meeting)
         elif self.settings.devices > 1:
@@ -153,7 +168,8 @@ class FitSession:
     def _prune(self, plan: ModelPlan, seconds: float) -> Trainee | None:
         name = self.recipe.source_of(plan).name
         source = next((trainee for trainee in self.trainees if trainee.name == name), None)
-        control, teacher = self._control(plan, seconds), self.trainees[0]
+        teacher = self.trainees[0]
+        control = self._control(plan.name, seconds, self._folder(plan))
         if source is None:
             control.warn(f"{name} is not there to be pruned")
             return None
@@ -161,17 +177,17 @@ class FitSession:
         self.trainees += [pruned] if pruned else []
         return pruned
 
-    def _control(self, plan: ModelPlan, seconds: float) -> RunControl:
+    def _control(self, name: str, seconds: float, folder: RunFolder | None) -> RunControl:
         clock = self.settings.clock
         return RunControl(
-            name=plan.name,
+            name=name,
             seed=self.recipe.seed,
             deadline=None if self.deadline is None else clock() + seconds,
             clock=clock,
             report=self.settings.report,
             stop=self.settings.stop,
             device=find_device(self.settings.device),
-            folder=self._folder(plan),
+            folder=folder,
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,
         )
@@ -187,12 +203,14 @@ class FitSession:
         """Return what is left for training, with all that so many models need after it aside."""
         if self.deadline is None:
             return float("inf")
-        aside = SAFETY * self.lowering_s * models + 2 * self.final_timing_s + FINISHING_S
+        refined = models if self.trainees else max(1, models - 1)  # the teacher of students is not
+        after = SAFETY * self.lowering_s * models + self.refining_s * refined
+        aside = after + 2 * self.final_timing_s + FINISHING_S
         return max(1.0, self.deadline - self.settings.clock() - aside)
 
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
-        plans = QUICK if self.settings.stop else self.recipe.programs
+        plans = QUICK if self.settings.stop else self._first_programs()
         programs = lower_all(
             network_of(model),
             self.job.dataset.spec.tensor(),
@@ -204,6 +222,49 @@ class FitSession:
         self.trials += try_programs(model, programs, self.job.dataset, self.settings.report)
         write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
         self.lowering_s = self.settings.clock() - started
+
+    def _refine(self, model: Trainee, teacher: Trainee | None) -> None:
+        """Save what a model lost in 8 bits, where that is too much and there is time for it."""
+        programs = self._programs("guarded", "trained")
+        late = self.deadline is not None and not self.refining_s
+        if self.settings.stop or not programs or late:
+            return
+        refining = Refining(
+            programs=programs,
+            allowance=Allowance(
+                budget=self.job.budget,
+                dataset=self.job.dataset,
+                teacher_outputs=self.teacher_outputs["validation"],
+            ),
+            calibration=self.calibration,
+            control=replace(self._control(f"{model.name} int8", self.refining_s, None), tune=False),
+        )
+        trials = [trial for trial in self.trials if trial.model is model]
+        refined = refine(model, teacher, trials, refining)
+        if refined.trials:
+            self.refined += refined.trainees
+            self.trials += refined.trials
+            write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+
+    @property
+    def refining_s(self) -> float:
+        """What is put aside for each model to save what it loses in 8 bits, if it has to be."""
+        if self.deadline is None or not self._programs("guarded", "trained"):
+            return 0.0
+        students = self.recipe.most_students or len(self.recipe.students)
+        seconds = REFINING_SHARE * self.limit_s / max(1, students)
+        return seconds if seconds >= LEAST_TRAINING_S else 0.0
+
+    def _programs(self, *methods: Method) -> list[ProgramPlan]:
+        """List the planned programs of some kinds, without int8 if there is too little for it."""
+        planned = [plan for plan in self.recipe.programs if plan.method in methods]
+        if len(self.calibration) >= MIN_ITEMS:
+            return planned
+        return [plan for plan in planned if plan.precision == "fp32"]
+
+    def _first_programs(self) -> Sequence[ProgramPlan]:
+        """List the programs that every model is tried in, at least one."""
+        return self._programs("calibrated") or QUICK
 
     def _outcome(self, seconds: float, calls: int) -> Outcome:
         """Time all programs side by side, choose one, and measure it on the test split."""
@@ -220,7 +281,7 @@ class FitSession:
         tested = self.teacher_outputs["test"]
         return Outcome(
             recipe=self._recipe_so_far(),
-            trainees=tuple(self.trainees),
+            trainees=(*self.trainees, *self.refined),
             trials=tuple(self.trials),
             candidates=candidates,
             chosen=chosen,
@@ -231,12 +292,6 @@ class FitSession:
 
     def _recipe_so_far(self) -> FitRecipe:
         """The recipe with each run as it really was."""
-        teacher, *students = [trainee.plan for trainee in self.trainees]
+        plans = {trainee.name: trainee.plan for trainee in (*self.trainees, *self.refined)}
+        teacher, *students = plans.values()
         return replace_value(self.recipe, teacher=teacher, students=tuple(students))
-
-
-def calibration_items(job: Job, recipe: FitRecipe) -> np.ndarray:
-    """Choose the items that set the ranges of 8-bit numbers: of the training split only."""
-    split = job.dataset.train
-    order = generator(recipe.seed, "calibration").permutation(len(split))
-    return np.ascontiguousarray(split.inputs[np.sort(order[: recipe.calibration_items])])

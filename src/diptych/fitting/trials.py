@@ -46,8 +46,10 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """A name such as ``student-96 openvino int8``."""
-        return f"{self.model.name} {self.program.runtime} {self.program.precision}"
+        """A name such as ``student-96 openvino int8`` or ``student-96 openvino int8 (trained)``."""
+        name = f"{self.model.name} {self.program.runtime} {self.program.precision}"
+        method = self.program.method
+        return name if method == "calibrated" else f"{name} ({method})"
 
     @property
     def size_bytes(self) -> int:
@@ -183,4 +185,5 @@ def as_candidate(
         cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
         parameters=trial.model.parameters,
         flops=trial.model.flops,
+        in_float=trial.program.in_float,
     )

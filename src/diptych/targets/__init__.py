@@ -3,6 +3,9 @@
 from typing import Literal
 
 Runtime = Literal["onnxruntime", "openvino"]
+Method = Literal["calibrated", "guarded", "trained"]
+"""How int8 is had: scales from calibration items, the same with the most harmful layers left in
+float, or scales learned in training."""
 Choice = tuple[Runtime, Literal["fp32", "int8"]]
 
 TARGETS: dict[str, tuple[Choice, ...]] = {

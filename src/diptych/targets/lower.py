@@ -4,20 +4,23 @@ Shapes: N batch, K classes, M calibration items.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from torch import nn
 
+from diptych.compression.quantize import QuantizedNetwork
 from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.specs import TensorSpec
 from diptych.core.values import Precision
-from diptych.targets import TARGETS, Choice, Runtime
+from diptych.targets import TARGETS, Choice, Method, Runtime
+from diptych.targets.guarding import Guard, quantize_guarded
 from diptych.targets.onnx import export
-from diptych.targets.openvino import from_onnx, quantize
+from diptych.targets.openvino import from_onnx, from_qdq, quantize
+from diptych.targets.qdq import export_quantized
 from diptych.targets.quantization import quantize_onnx
 
 STAGE = "lowering"
@@ -26,6 +29,8 @@ STAGE = "lowering"
 @dataclass(frozen=True, kw_only=True)
 class LoweredProgram:
     """A program's files by name, in order; the first is the one to open.
+
+    `in_float` are the layers that a guarded int8 program did not quantize.
 
     Input and output have a free batch axis; the output is logits, float32 (N, K).
     """
@@ -36,6 +41,8 @@ class LoweredProgram:
     contents: dict[str, bytes]
     input: TensorSpec
     output: TensorSpec
+    method: Method = "calibrated"
+    in_float: tuple[str, ...] = ()
 
 
 def lower(
@@ -97,18 +104,84 @@ def lower_all(
     return programs
 
 
+def lower_trained(
+    network: QuantizedNetwork,
+    spec: TensorSpec,
+    runtimes: Sequence[Runtime],
+    report: Reporter = silent,
+    name: str = "model",
+) -> list[LoweredProgram]:
+    """Lower a quantization-aware network to int8 programs with the scales that it learned.
+
+    Args:
+        network: In eval mode, on the CPU; takes what `spec` says, gives logits (N, K).
+        spec: The input.
+        runtimes: What is to run it.
+        report: Told of each program.
+        name: How every program's name begins.
+
+    Returns:
+        The programs, named ``NAME-RUNTIME-int8-trained``, in the order of `runtimes`.
+    """
+    programs = []
+    for done, runtime in enumerate(runtimes):
+        report(Step(stage=STAGE, done=done, total=len(runtimes), note=f"{runtime} int8 trained"))
+        model = export_quantized(network, spec, runtime)
+        files = {"model.onnx": model} if runtime == "onnxruntime" else from_qdq(model)
+        full_name = f"{name}-{runtime}-int8-trained"
+        program = _named(files, (runtime, "int8"), spec, _output(model), full_name)
+        programs.append(replace(program, method="trained"))
+    report(Step(stage=STAGE, done=len(runtimes), total=len(runtimes)))
+    return programs
+
+
+def lower_guarded(
+    network: nn.Module,
+    spec: TensorSpec,
+    calibration: np.ndarray,
+    guard: Guard,
+    name: str = "model",
+) -> LoweredProgram | None:
+    """Lower a network to an int8 program for ONNX Runtime that keeps what a guard asks for.
+
+    Args:
+        network: In eval mode, on the CPU; takes what `spec` says, gives logits (N, K).
+        spec: The input.
+        calibration: Raw inputs (M, ...) of the training split, M at least 16.
+        guard: What to keep.
+        name: How the program's name begins.
+
+    Returns:
+        The program, named ``NAME-onnxruntime-int8-guarded``; None if there is none to be had.
+    """
+    model = export(network, spec)
+    found = quantize_guarded(model, calibration, guard)
+    if found is None:
+        return None
+    files, full_name = {"model.onnx": found.content}, f"{name}-onnxruntime-int8-guarded"
+    program = _named(files, ("onnxruntime", "int8"), spec, _output(model), full_name)
+    return replace(program, method="guarded", in_float=found.in_float)
+
+
 def _program(
     model: bytes, spec: TensorSpec, choice: Choice, calibration: np.ndarray | None, name: str
 ) -> LoweredProgram:
-    runtime, precision = choice
     files = _convert(model, choice, calibration)
+    return _named(files, choice, spec, _output(model), name)
+
+
+def _named(
+    files: dict[str, bytes], choice: Choice, spec: TensorSpec, output: TensorSpec, name: str
+) -> LoweredProgram:
+    """Call a program's files by its name."""
+    runtime, precision = choice
     return LoweredProgram(
         name=name,
         runtime=runtime,
         precision=precision,
         contents={f"{name}{Path(file).suffix}": content for file, content in files.items()},
         input=spec,
-        output=_output(model),
+        output=output,
     )
 
 

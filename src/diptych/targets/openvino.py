@@ -52,6 +52,30 @@ def from_onnx(model: bytes) -> dict[str, bytes]:
         raise TargetError(*_reason("convert", error)) from error
 
 
+def from_qdq(model: bytes) -> dict[str, bytes]:
+    """Convert a model that is quantized already: its scales stay.
+
+    Args:
+        model: An ONNX file in QDQ form, its biases in float.
+
+    Returns:
+        The contents of ``model.xml`` and ``model.bin``, in this order; weights take a byte each.
+
+    Raises:
+        TargetError: If OpenVINO lacks an operation of the model.
+    """
+    openvino = _library("openvino")
+    try:
+        with quiet():
+            read = require("diptych.inference.runtimes.openvino", EXTRA).core().read_model(model)
+            passes = require("openvino._offline_transformations", EXTRA)
+            passes.apply_moc_transformations(read, cf=False)  # which finds the pairs
+            passes.compress_quantize_weights_transformation(read)
+            return _save(openvino, read)
+    except RuntimeError as error:
+        raise TargetError(*_reason("convert", error)) from error
+
+
 def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
     """Convert a model to int8: weights per channel, activations per tensor.
 

@@ -19,9 +19,11 @@ fast convolution for QInt8 weights.
 Shapes: M calibration items, H height, W width, C channels.
 """
 
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnx
@@ -38,6 +40,7 @@ with no_telemetry():
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BATCH_SIZE = 64
+QUANTIZED, RANGES = "quantized.onnx", "ranges.json"
 
 
 def quantize_onnx(model: bytes, calibration: np.ndarray) -> bytes:
@@ -53,17 +56,64 @@ def quantize_onnx(model: bytes, calibration: np.ndarray) -> bytes:
     Raises:
         TargetError: If there are too few items, or the model cannot be quantized.
     """
-    check_calibration(calibration)
-    proto = onnx.load_from_string(model)
-    for index, node in enumerate(proto.graph.node):
-        node.name = f"n{index}"
-    try:
-        with quiet(), tempfile.TemporaryDirectory(prefix="diptych-") as folder:
-            path = Path(folder) / "quantized.onnx"
-            _quantize(proto, calibration, path)
-            return compact(onnx.load(path))
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise TargetError(f"ONNX Runtime cannot quantize the network: {error}") from error
+    with Quantizer(model, calibration) as quantizer:
+        return quantizer.quantize()
+
+
+class Quantizer:
+    """Quantizes a model again and again, each time with other layers left in float.
+
+    The ranges are had from the calibration items once; they are kept in a folder until it is
+    closed. `layers` describes the layers with weights, in order; `weights` counts those of each.
+
+    Args:
+        model: An ONNX file with its norms folded.
+        calibration: Raw inputs, uint8 (M, H, W, C), M at least 16, from the training split.
+    """
+
+    def __init__(self, model: bytes, calibration: np.ndarray) -> None:
+        check_calibration(calibration)
+        self._model, self._calibration = model, calibration
+        graph = onnx.load_from_string(model).graph
+        layers = [node for node in graph.node if _has_weights(node, graph)]
+        if not layers:
+            raise TargetError("the network has no layer with weights to quantize")
+        shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+        held = [shapes[node.input[1]] for node in layers]
+        self.weights = tuple(math.prod(shape) for shape in held)
+        self.layers = tuple(
+            f"layer {number}: {node.op_type} {'x'.join(map(str, shape))}"
+            for number, (node, shape) in enumerate(zip(layers, held, strict=True), 1)
+        )
+        self._folder = tempfile.TemporaryDirectory(prefix="diptych-")
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Forget the ranges."""
+        self._folder.cleanup()
+
+    def quantize(self, in_float: Collection[int] = ()) -> bytes:
+        """Quantize the model.
+
+        Args:
+            in_float: Which of the layers, from 0, are not quantized.
+
+        Returns:
+            An ONNX file in QDQ form; the same bytes for the same arguments.
+
+        Raises:
+            TargetError: If the model cannot be quantized.
+        """
+        folder = Path(self._folder.name)
+        try:
+            with quiet():
+                _quantize(self._model, self._calibration, folder, in_float)
+                return compact(onnx.load(folder / QUANTIZED))
+        except (RuntimeError, ValueError, TypeError, KeyError) as error:
+            raise TargetError(f"ONNX Runtime cannot quantize the network: {error}") from error
 
 
 class Batches(quantization.CalibrationDataReader):  # type: ignore[misc]  # untyped library
@@ -89,25 +139,31 @@ class Batches(quantization.CalibrationDataReader):  # type: ignore[misc]  # unty
         return next(self._batches, None)
 
 
-def _quantize(model: onnx.ModelProto, calibration: np.ndarray, path: Path) -> None:
+def _quantize(
+    content: bytes, calibration: np.ndarray, folder: Path, in_float: Collection[int]
+) -> None:
+    model = onnx.load_from_string(content)  # anew each time: the quantizer changes it
     graph = model.graph
+    for index, node in enumerate(graph.node):
+        node.name = f"n{index}"
     layers = [index for index, node in enumerate(graph.node) if _has_weights(node, graph)]
-    if not layers:
-        raise TargetError("the network has no layer with weights to quantize")
     last = graph.node[layers[-1]].op_type
     last_is_alone = [node.op_type for node in graph.node].count(last) == 1
     outside = (*graph.node[: layers[0]], *graph.node[layers[-1] + 1 :])
+    excluded = [node.name for node in outside if not _is_table(node, graph)]
+    excluded += [graph.node[layers[number]].name for number in in_float]
     quantization.quantize_static(
         model,
-        path,
+        folder / QUANTIZED,
         Batches(graph.input[0].name, calibration),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
-        nodes_to_exclude=[node.name for node in outside if not _is_table(node, graph)],
+        nodes_to_exclude=excluded,
         extra_options={"OpTypesToExcludeOutputQuantization": [last] if last_is_alone else []},
+        calibration_cache_path=folder / RANGES,
     )
 
 
