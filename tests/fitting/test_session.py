@@ -188,7 +188,7 @@ def test_a_model_that_loses_too_much_in_8_bits_is_trained_on(job: Job, recipe: F
 def test_what_training_in_8_bits_may_take_is_put_aside(job: Job, recipe: FitRecipe) -> None:
     settings = Settings(clock=lambda: 100.0)
     with_int8 = replace(recipe, programs=(*recipe.programs, *INT8))
-    assert FitSession(job, with_int8, 1100.0, settings).refining_s == 100.0
+    assert FitSession(job, with_int8, 1100.0, settings).refining_s == 30.0
     assert FitSession(job, recipe, 1100.0, settings).refining_s == 0.0
     assert FitSession(job, with_int8, 130.0, settings).refining_s == 0.0
     aside = FitSession(job, with_int8, 1100.0, settings)._training_seconds(1)
