@@ -3,7 +3,7 @@
 Shapes: N items, K outputs.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -34,7 +34,6 @@ from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 from diptych.training.trees import TreesConfig, train_trees
 
-NAMED = 3
 SCALING_BYTES = 32 << 20
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
@@ -121,6 +120,9 @@ def train_model(
 
     Returns:
         The trained model.
+
+    Raises:
+        ConfigError: If it is to be kept as it is, and is not whole.
     """
     config, training = plan.network, plan.training
     if isinstance(config, TreesConfig):
@@ -133,12 +135,19 @@ def train_model(
         done = replace(config, answered=encoder.answered)
         return _recorded_trainee(replace(plan, network=done), encoder)
     if isinstance(config, ForeignConfig):
-        return _adopted(plan, config, dataset)
+        adopted = open_adopted(config, dataset.spec, training.threads)
+        return _as_it_is(plan, adopted, adopted.parameter_count, adopted.flops)
     network = build(plan, dataset, control.seed)
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
+    if plan.kept and control.fresh:
+        raise ConfigError(
+            f"{plan.name} lacks {min(control.fresh)}, and is not to be trained",
+            "give the bundle that the network is of",
+        )
     if plan.kept:
-        return _kept(plan, network, flops, control.fresh)
+        fold_spelling(network)
+        return _as_it_is(plan, network, sum(p.numel() for p in network.parameters()), flops)
     objective = objective_of(dataset, plan.training, teacher, control.device)
     trained = train_network(network.to(control.device), dataset, plan.training, objective, control)
     for model in (network, teacher.network if teacher else None):
@@ -159,35 +168,15 @@ def train_model(
     )
 
 
-def _adopted(plan: ModelPlan, config: ForeignConfig, dataset: Dataset) -> Trainee:
-    """Return a model that was made elsewhere."""
-    network = open_adopted(config, dataset.spec, plan.training.threads)
-    return Trainee(
-        plan=plan,
-        network=network,
-        seconds=0.0,
-        cpu_seconds=0.0,
-        samples=0,
-        parameters=network.parameter_count,
-        flops=network.flops,
-    )
-
-
-def _kept(plan: ModelPlan, network: nn.Module, flops: int, fresh: Collection[str]) -> Trainee:
-    """Return a model that was trained before, and is whole."""
-    if fresh:
-        raise ConfigError(
-            f"{plan.name} lacks {', '.join(sorted(fresh)[:NAMED])}, and is not to be trained",
-            "give the bundle that the network is of",
-        )
-    fold_spelling(network)
+def _as_it_is(plan: ModelPlan, network: nn.Module, parameters: int, flops: int) -> Trainee:
+    """Return a model that was trained before."""
     return Trainee(
         plan=plan,
         network=network.eval(),
         seconds=0.0,
         cpu_seconds=0.0,
         samples=0,
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=parameters,
         flops=flops,
     )
 

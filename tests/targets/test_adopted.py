@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from diptych.core.errors import TargetError
+from diptych.core.files import sha256_of_file
+from diptych.core.specs import ImageSpec, TextSpec
+from diptych.targets.adopted import AdoptedNetwork, ForeignConfig, open_adopted
+from diptych.targets.foreign import Scaling
+from diptych.targets.onnx import export
+
+SPEC = ImageSpec(height=4, width=5, channels=1)
+SCALING = Scaling(name="made", mean=(10.0,), deviation=(2.0,))
+WEIGHTS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ForeignConfig:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["scores"]),
+        ],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("N", 1, 4, 5))],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 3))],
+        [numpy_helper.from_array(WEIGHTS, "weights")],
+    )
+    path = tmp_path / "linear.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return ForeignConfig(path=str(path), sha256=sha256_of_file(path), scaling=SCALING)
+
+
+def test_it_answers_as_a_network_and_is_exported_as_it_is(config: ForeignConfig) -> None:
+    network = open_adopted(config, SPEC)
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 4, 5, 1), np.uint8)
+    wanted = (pixels.reshape(6, 20).astype(np.float32) - 10) / 2 @ WEIGHTS
+    told = network(torch.from_numpy(pixels))
+    np.testing.assert_allclose(told.numpy(), wanted, rtol=1e-4, atol=1e-3)
+    assert isinstance(network, AdoptedNetwork)
+    assert not network.training
+    assert network.flops == 2 * 20 * 3
+    assert network.parameter_count >= 60
+    assert export(network, SPEC.tensor()) == network.program
+    assert not network.state_dict()
+
+
+def test_another_file_in_its_place_is_refused(config: ForeignConfig) -> None:
+    path = Path(config.path)
+    path.write_bytes(path.read_bytes() + b"\x1a\x00")
+    with pytest.raises(TargetError, match="is not the file that it was"):
+        open_adopted(config, SPEC)
+
+
+def test_it_takes_pictures_only(config: ForeignConfig) -> None:
+    with pytest.raises(TargetError, match="takes pictures, and the data is something else"):
+        open_adopted(config, TextSpec(tokens=4, vocabulary=8))
