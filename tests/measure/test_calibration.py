@@ -164,3 +164,9 @@ def test_without_a_best_temperature_nothing_is_known() -> None:
         assert temperature_of_classes(right, targets).n == 0
     assert "undefined" in temperature_of_labels(right, right).method
     assert temperature_of_labels(np.zeros((4, 2)), np.ones((4, 2))).n == 0
+
+
+def test_the_temperature_of_answers_that_are_all_alike_is_not_known() -> None:
+    logits = np.array([[1e-9, 0.0]] * 4 + [[0.0, 1e-9]] * 4)
+    found = temperature_of_classes(logits, np.array([0, 0, 0, 1, 1, 1, 1, 0]))
+    assert found.n == 0 or found.high < np.inf

@@ -32,6 +32,8 @@ from diptych.measure.proportions import normal_quantile
 MOST_BINS = 15
 ITEMS_PER_BIN = 20
 NEWTON_STEPS = 60
+FARTHEST = 100.0
+"""Of the logarithm of a temperature; whoever knows no more of it knows nothing."""
 WIDEST = 100.0
 METHOD = "bins of equal mass; interval with the bias of chance"
 
@@ -158,8 +160,11 @@ def _temperature(
             break
         inverse = following
     first, second = derivatives(inverse)
-    error = math.sqrt(float(first @ first)) / float(second.sum()) / inverse
-    reach = math.exp(normal_quantile(confidence) * error)
+    bend = float(second.sum()) * inverse
+    spread = normal_quantile(confidence) * math.sqrt(float(first @ first))
+    if spread >= bend * FARTHEST:
+        return unknown("undefined: the answers are too much alike to tell")
+    reach = math.exp(spread / bend)
     return Estimate(
         value=1 / inverse,
         low=1 / inverse / reach,
