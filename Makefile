@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench clean help
+.PHONY: demo test long check bench clean help
 
 help:
 	@echo "make demo    install, then fit a model to the built-in digits (about 2 minutes)"
-	@echo "make test    install what tests need, then run every check"
+	@echo "make test    install what tests need, then run every check but the longest"
+	@echo "make long    the tests of half a minute or more: processes that are killed, mostly"
 	@echo "make check   format, lint, types, layers"
 	@echo "make bench   the benchmarks behind the README's numbers (hours on 2 cores)"
 
@@ -17,7 +18,10 @@ demo: $(VENV)/all.installed
 	$(BIN)/diptych fit digits --budget "drop<=3%, p99<=2ms, size<=100KB" --out digits.dip || test $$? -eq 3
 
 test: $(VENV)/dev.installed check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+
+long: $(VENV)/dev.installed
+	$(BIN)/python -m pytest -m long
 
 check: $(VENV)/dev.installed
 	$(BIN)/ruff format --check src tests benchmarks

@@ -135,7 +135,7 @@ def test_a_folder_of_something_else_is_not_touched(path: Path) -> None:
     assert (path / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fit_that_is_killed_goes_on_to_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TOML)

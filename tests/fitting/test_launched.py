@@ -49,7 +49,7 @@ def machine(rank: int, port: int, folder: Path, words: list[str]) -> subprocess.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", [False, True])
+@pytest.mark.parametrize("shard", [pytest.param(False, marks=pytest.mark.long), True])
 def test_two_machines_train_what_one_process_does(tmp_path: Path, shard: bool) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE)

@@ -107,7 +107,7 @@ def test_checkpoints_are_looked_for_under_the_name_they_have() -> None:
     assert Path(PATTERN).match(CHECKPOINTS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_hung_processes_end_with_the_weights_of_undisturbed_ones(tmp_path: Path) -> None:
     recipe = {"optimizer": "adamw", "learning_rate": 0.01, "averaging": 0.9}
     common = {"recipe": recipe, "dropout": 0.2}
