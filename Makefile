@@ -45,4 +45,4 @@ $(VENV)/dev.installed: pyproject.toml
 	touch $@ $(VENV)/all.installed
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache digits.dip
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache digits.dip digits.fit
