@@ -150,6 +150,22 @@ def test_channels_may_be_last_and_pixels_bytes(tmp_path: Path, dtype: int) -> No
         adopt(foreign, ImageSpec(height=32, width=32, channels=1), GREY)
 
 
+def test_a_model_may_call_its_values_as_we_do(tmp_path: Path) -> None:
+    spec, batch = ImageSpec(height=12, width=10, channels=1), pixels(3, 1)
+    wanted = run(adopt(read_foreign(linear(tmp_path / "a.onnx")), spec, GREY), batch, tmp_path)
+    model = onnx.load(tmp_path / "a.onnx")
+    names = {"x": "pixels", "floats": "pixels.float", "weights": "pixels.mean", "scores": "logits"}
+    graph = model.graph
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+    onnx.save(model, tmp_path / "b.onnx")
+    adopted = adopt(read_foreign(tmp_path / "b.onnx"), spec, GREY)
+    np.testing.assert_array_equal(run(adopted, batch, tmp_path), wanted)
+
+
 @pytest.mark.parametrize(
     ("sides", "dtype", "told"),
     [

@@ -126,6 +126,7 @@ def adopt(foreign: Foreign, spec: ImageSpec, scaling: Scaling) -> bytes:
     model = ModelProto()
     model.CopyFrom(foreign.model)
     graph = model.graph
+    _rename(graph, _clashes(graph))
     constants = {tensor.name for tensor in graph.initializer}
     entry = next(value.name for value in graph.input if value.name not in constants)
     _take_softmax_off(graph)
@@ -259,7 +260,16 @@ def _free_batch(graph: GraphProto) -> None:
     del graph.value_info[:]
 
 
+def _clashes(graph: GraphProto) -> dict[str, str]:
+    """Give other names to values that are called as ours."""
+    values = {name for node in graph.node for name in (*node.input, *node.output)}
+    ours = {name for name in values if name == OUTPUT or name.startswith(INPUT)}
+    return {name: f"theirs.{name}" for name in ours}
+
+
 def _rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = names.get(value.name, value.name)
     for node in graph.node:
         for values in (node.input, node.output):
             for index, name in enumerate(values):
