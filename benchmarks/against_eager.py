@@ -29,7 +29,7 @@ CALLS = 2000
 def eager_network(bundle: diptych.Bundle) -> torch.nn.Module:
     shape = {k: v for k, v in bundle.manifest.architecture.items() if k != "diptych"}
     config = msgspec.convert(shape, ResidualNetConfig)
-    network = NETWORKS[config.name](config, bundle.manifest.input, len(bundle.labels))
+    network = NETWORKS[type(config)](config, bundle.manifest.input, len(bundle.labels))
     network.load_state_dict(weights.decode((bundle.path / "weights.safetensors").read_bytes()))
     return network.eval()
 
@@ -39,7 +39,7 @@ def compare(path: Path) -> None:
     bundle = diptych.load(path)
     network = eager_network(bundle)
     one = bundle.golden().inputs[:1]
-    tensor = torch.from_numpy(one)
+    tensor = torch.from_numpy(one.copy())
 
     def eager() -> torch.Tensor:
         with torch.inference_mode():
