@@ -11,7 +11,7 @@ from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
-from diptych.fitting.session import REFINING_SHARE, FitSession
+from diptych.fitting.session import FitSession
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee
 from diptych.measure.machine import describe
@@ -182,18 +182,6 @@ def test_a_model_is_trained_on_in_8_bits_where_its_recipe_says_so(
     assert read_recipe(job.destination).teacher.quantized is None
     assert {point.model for point in manifest.curves} == {"teacher", "student", "student int8"}
     assert manifest.training.samples > sum(model.samples for model in session.trainees)
-
-
-def test_what_training_in_8_bits_may_take_is_put_aside(job: Job, recipe: FitRecipe) -> None:
-    settings = Settings(clock=lambda: 100.0)
-    with_int8 = replace(recipe, programs=(*recipe.programs, *INT8))
-    assert FitSession(job, with_int8, 1100.0, settings).refining_s == 30.0
-    assert FitSession(job, recipe, 1100.0, settings).refining_s == 0.0
-    assert FitSession(job, with_int8, 130.0, settings).refining_s == 0.0
-    aside = FitSession(job, with_int8, 1100.0, settings)._training_seconds(1)
-    assert FitSession(job, recipe, 1100.0, settings)._training_seconds(1) - aside == pytest.approx(
-        1000 * REFINING_SHARE
-    )
 
 
 @pytest.mark.slow

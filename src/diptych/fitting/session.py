@@ -19,6 +19,7 @@ from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.refining import Refining, refine
 from diptych.fitting.settings import Settings
+from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
 from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
 from diptych.targets import Method
@@ -29,22 +30,9 @@ from diptych.training.control import RunControl
 from diptych.training.run_folder import RunFolder
 from diptych.training.trees import TreesConfig
 
-PROBING_SHARE = 0.05
-PROBE_S = 8.0
-TEACHER_SHARE = 0.45
-LEAST_TEACHER_SHARE = 0.15
-REFINING_SHARE = 0.03
-FIRST_GUESS_S = 30.0
-FIRST_GUESS_SHARE = 0.2
-SAFETY = 1.25
-FINISHING_S = 8.0
-LEAST_TRAINING_S = 5.0
 TIMING_S = 3.0
 FEW_CALLS = 400
 FINAL_CALLS = 3000
-FINAL_TIMING_S = 10.0
-FINAL_TIMING_SHARE = 0.04
-LEAST_TIMING_S = 0.2
 QUICK = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
 
 
@@ -61,17 +49,19 @@ class FitSession:
     def __init__(
         self, job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings
     ) -> None:
-        self.job, self.recipe, self.deadline, self.settings = job, recipe, deadline, settings
+        self.job, self.recipe, self.settings = job, recipe, settings
         self.trainees: list[Trainee] = []
         self.refined: list[Trainee] = []
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
-        self.limit_s = float("inf") if deadline is None else deadline - settings.clock()
-        timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
-        self.final_timing_s = max(LEAST_TIMING_S, timing_s)
-        self.lowering_s = min(FIRST_GUESS_S, max(0.0, FIRST_GUESS_SHARE * self.limit_s))
         self.calibration = calibration_items(
             job.dataset, recipe.calibration_items, recipe.seed, settings.report
+        )
+        self.time = Timetable(
+            deadline,
+            settings.clock,
+            students=recipe.most_students or len(recipe.students),
+            refined=bool(self._programs("guarded", "trained")),
         )
 
     def choose_students(self) -> None:
@@ -80,7 +70,6 @@ class FitSession:
         plans = tuple(plan for plan in recipe.students if plan.prune is None)
         if not 0 < recipe.most_students < len(plans):
             return
-        until = self.settings.clock() + PROBING_SHARE * self.limit_s - PROBE_S
         report = self.settings.report
         probe = prober(
             self.job.dataset, self._first_programs(), self.calibration, recipe.seed, report
@@ -90,16 +79,14 @@ class FitSession:
             recipe.most_students,
             self.job.budget,
             probe,
-            lambda: self.settings.clock() < until and not self.settings.stop,
+            lambda: self.time.may_probe() and not self.settings.stop,
         )
         self.recipe = recipe.left_with(students)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
         students = len(self.recipe.students)
-        seconds = TEACHER_SHARE * self._training_seconds(1 + students)
-        if not students or seconds < LEAST_TEACHER_SHARE * self.limit_s:
-            seconds = self._training_seconds(1)
+        seconds = self.time.teacher_s(students)
         teacher = self._train(self.recipe.teacher, seconds, None)
         self.teacher_outputs = {
             "validation": teacher.outputs(self.job.dataset, "validation"),
@@ -117,9 +104,7 @@ class FitSession:
             plan: The student; where it cannot be pruned as planned, there is none.
         """
         left = 1 + len(self.recipe.students) - len(self.trainees)
-        seconds = self._training_seconds(left) / left
-        if seconds < LEAST_TRAINING_S:
-            seconds = self._training_seconds(1)
+        seconds = self.time.student_s(left)
         teacher = self.trainees[0]
         prune = plan.prune is not None
         student = self._prune(plan, seconds) if prune else self._train(plan, seconds, teacher)
@@ -140,11 +125,11 @@ class FitSession:
             raise KeyboardInterrupt
         if self.settings.stop:
             return False
-        return not self.trials or self._training_seconds(1) > LEAST_TRAINING_S
+        return not self.trials or self.time.training_s(1) > LEAST_TRAINING_S
 
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
-        outcome = self._outcome(self.final_timing_s, FINAL_CALLS)
+        outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
         if self.settings.stop:
             write_bundle(self.job, outcome, with_page=True)
         else:
@@ -182,7 +167,7 @@ class FitSession:
         return RunControl(
             name=name,
             seed=self.recipe.seed,
-            deadline=None if self.deadline is None else clock() + seconds,
+            deadline=None if self.time.deadline is None else clock() + seconds,
             clock=clock,
             report=self.settings.report,
             stop=self.settings.stop,
@@ -199,15 +184,6 @@ class FitSession:
         teacher = None if plan == self.recipe.teacher else self.recipe.teacher
         return self.job.fit.run(plan, teacher)
 
-    def _training_seconds(self, models: int) -> float:
-        """Return what is left for training, with all that so many models need after it aside."""
-        if self.deadline is None:
-            return float("inf")
-        refined = models if self.trainees else max(1, models - 1)  # the teacher of students is not
-        after = SAFETY * self.lowering_s * models + self.refining_s * refined
-        aside = after + 2 * self.final_timing_s + FINISHING_S
-        return max(1.0, self.deadline - self.settings.clock() - aside)
-
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
         plans = QUICK if self.settings.stop else self._first_programs()
@@ -221,14 +197,15 @@ class FitSession:
         )
         self.trials += try_programs(model, programs, self.job.dataset, self.settings.report)
         write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
-        self.lowering_s = self.settings.clock() - started
+        self.time.lowering_s = self.settings.clock() - started
 
     def _refine(self, model: Trainee, teacher: Trainee | None) -> None:
         """Save what a model lost in 8 bits, where that is too much and there is time for it."""
         programs = self._programs("guarded", "trained")
-        late = self.deadline is not None and not self.refining_s
+        late = self.time.deadline is not None and not self.time.refining_s
         if self.settings.stop or not programs or late:
             return
+        control = self._control(f"{model.name} int8", self.time.refining_s, None)
         refining = Refining(
             programs=programs,
             allowance=Allowance(
@@ -237,7 +214,7 @@ class FitSession:
                 teacher_outputs=self.teacher_outputs["validation"],
             ),
             calibration=self.calibration,
-            control=replace(self._control(f"{model.name} int8", self.refining_s, None), tune=False),
+            control=replace(control, tune=False),
         )
         trials = [trial for trial in self.trials if trial.model is model]
         refined = refine(model, teacher, trials, refining)
@@ -245,15 +222,6 @@ class FitSession:
             self.refined += refined.trainees
             self.trials += refined.trials
             write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
-
-    @property
-    def refining_s(self) -> float:
-        """What is put aside for each model to save what it loses in 8 bits, if it has to be."""
-        if self.deadline is None or not self._programs("guarded", "trained"):
-            return 0.0
-        students = self.recipe.most_students or len(self.recipe.students)
-        seconds = REFINING_SHARE * self.limit_s / max(1, students)
-        return seconds if seconds >= LEAST_TRAINING_S else 0.0
 
     def _programs(self, *methods: Method) -> list[ProgramPlan]:
         """List the planned programs of some kinds, without int8 if there is too little for it."""
