@@ -209,3 +209,42 @@ def test_with_too_few_items_to_calibrate_every_model_is_tried_in_fp32(
     rounded = FitSession(same, replace(recipe, programs=INT8), None, Settings())
     assert rounded._first_programs() == recipe.programs
     assert len(FitSession(job, both, None, Settings())._first_programs()) == 2
+
+
+@pytest.mark.slow
+def test_a_cheaper_student_takes_the_place_of_one_that_keeps_the_budget(
+    job: Job, recipe: FitRecipe
+) -> None:
+    from diptych.inference.bundle import load
+
+    wide = ResidualNetConfig(stem=8, widths=(32, 64), blocks=(0, 1))
+    training = replace(recipe.teacher.training, epochs=9.0)
+    teacher = ModelPlan(name="teacher", network=wide, training=training)
+    scales = {"student": 1.0, "less": 0.75, "least": 0.5, "nothing": 0.05}
+    student, *cheaper = (
+        ModelPlan(name=name, network=wide.scaled(scale), training=training)
+        for name, scale in scales.items()
+    )
+    planned = replace(recipe, teacher=teacher, students=(student,), cheaper=tuple(cheaper))
+    told: list[str] = []
+    settings = Settings(report=lambda step: told.append(f"{step.stage}: {step.note}"))
+    session = FitSession(
+        dataclasses.replace(job, budget=Budget.parse("accuracy>=88%")), planned, None, settings
+    )
+    session.train_teacher()
+    session.train_student(student)
+    session.find_cheaper()
+    session.finish()
+    with load(job.destination) as bundle:
+        manifest = bundle.manifest
+    assert manifest.verdict == "PASS"
+    assert manifest.model.name in {"less", "least"}
+    given_up = {one.model: one for one in manifest.given_up}
+    assert "nothing" in given_up
+    assert given_up["nothing"].expected.high < given_up["nothing"].needed
+    trained = {plan.name for plan in read_recipe(job.destination).students}
+    assert trained.isdisjoint(given_up)
+    assert {"student", manifest.model.name} <= trained
+    assert any(line.startswith("search: nothing: 1 of 9 epochs") for line in told)
+    spent = sum(model.samples for model in session.trainees)
+    assert manifest.training.samples > spent  # what was given up was paid for as well

@@ -181,3 +181,12 @@ def test_a_folder_of_another_run_is_refused_with_the_difference(
         train_network(initialize(Dropping, 0, "test"), other, recipe, objective, control)
     folder.close()
     assert said in caught.value.message
+
+
+def test_a_run_that_pauses_goes_on_where_it_was(data: Dataset, tmp_path: Path) -> None:
+    for epochs in (1, 1, 4):
+        paused = train(data, RECIPE, tmp_path, pause_after=epochs)
+        assert len(paused.curve) == epochs
+        assert paused.samples == epochs * 11 * 8
+    assert_same(train(data, RECIPE, tmp_path, pause_after=6), train(data, RECIPE))
+    assert_same(train(data, RECIPE, tmp_path), train(data, RECIPE))

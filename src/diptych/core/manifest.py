@@ -9,6 +9,7 @@ from diptych.core.values import (
     CurvePoint,
     DataRecord,
     FileRecord,
+    GivenUp,
     Goal,
     ModelSummary,
     Outcome,
@@ -70,6 +71,7 @@ class Manifest(Value):
     architecture: dict[str, object] = field(default_factory=dict)
     assets: tuple[str, ...] = ()
     damage: Damage | None = None
+    given_up: tuple[GivenUp, ...] = ()
 
     @property
     def task(self) -> str:

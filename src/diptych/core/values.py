@@ -193,6 +193,19 @@ class Candidate(Value):
         return next(iter(self.scores.values()))
 
 
+class GivenUp(Value):
+    """A student that was not trained to the end: its epochs, and the main score at their end.
+
+    `needed` is the score that was enough, by the validation split as `expected`.
+    """
+
+    model: str
+    epochs: int
+    planned_epochs: int
+    expected: Estimate
+    needed: float
+
+
 class Verdict(Value):
     """A budget term decided: the limit, what was measured, and how many samples would decide."""
 

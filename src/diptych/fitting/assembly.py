@@ -15,7 +15,7 @@ from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import FORMAT_VERSION, Manifest, Provenance
 from diptych.core.seeds import generator
 from diptych.core.specs import OwnSpec
-from diptych.core.values import Candidate, ModelSummary, Program, Relaxation, Verdict
+from diptych.core.values import Candidate, GivenUp, ModelSummary, Program, Relaxation, Verdict
 from diptych.fitting.choice import relaxation_of_choice, relaxations
 from diptych.fitting.damage import Answered, assess
 from diptych.fitting.job import Job
@@ -41,7 +41,10 @@ FOR_PEOPLE = {"README.md", "report.html"}  # may be written again, so they are n
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a fit has so far: the models, the programs tried, the choice and its evidence."""
+    """What a fit has so far: the models, the programs tried, the choice and its evidence.
+
+    `trainees` begin with the teacher; those that were given up come last.
+    """
 
     recipe: FitRecipe
     trainees: Sequence[Trainee]
@@ -51,6 +54,7 @@ class Outcome:
     evidence: Evidence
     interrupted: bool
     calibration_sha256: str | None
+    given_up: tuple[GivenUp, ...] = ()
 
 
 def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Manifest:
@@ -161,6 +165,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         ),
         assets=tuple(job.dataset.assets),
         damage=_damage(job, outcome, chosen),
+        given_up=outcome.given_up,
         architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
     )
 

@@ -148,6 +148,7 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
     for plan in session.recipe.students:
         if session.has_time():
             session.train_student(plan)
+    session.find_cheaper()
     session.finish()
     return load(job.destination, golden="skip")
 

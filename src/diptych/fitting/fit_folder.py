@@ -84,6 +84,7 @@ class FitFolder:
     def __init__(self, path: Path, request: FitRequest, report: Reporter) -> None:
         self.path, self.request, self.report = path, request, report
         self.opened = ExitStack()
+        self.runs: dict[str, RunFolder] = {}
         if path.is_dir() and any(path.iterdir()) and not (path / PLAN).exists():
             raise ConfigError(f"{path} is not a fit's folder", "give another --out, or remove it")
         kept = _read(path / PLAN, PlannedFit)
@@ -118,7 +119,10 @@ class FitFolder:
             The folder, held until this one is closed.
         """
         place = self.path / plan.name
-        folder = self.opened.enter_context(closing(RunFolder(place, self._say)))
+        folder = self.runs.get(plan.name)
+        if folder is None:
+            folder = self.opened.enter_context(closing(RunFolder(place, self._say)))
+            self.runs[plan.name] = folder
         request = self.request
         wanted = PlannedModel(
             data_sha256=request.data_sha256, seed=request.seed, plan=plan, teacher=teacher

@@ -97,11 +97,15 @@ class FitRecipe(Value):
     With `most_students` only so many are trained: the first that can keep the budget, by what they
     cost before they are trained, and what is pruned from these. A bundle's recipe has those that
     were.
+
+    Where a student keeps the budget, those of `cheaper`, the costliest first, are tried in its
+    place as far as there is time; most of them are not trained to the end.
     """
 
     teacher: ModelPlan
     students: tuple[ModelPlan, ...] = ()
     most_students: Annotated[int, Meta(ge=0)] = 0
+    cheaper: tuple[ModelPlan, ...] = ()
     programs: tuple[ProgramPlan, ...] = ()
     calibration_items: Annotated[int, Meta(ge=16)] = 512
     seed: int = 0
@@ -112,17 +116,20 @@ class FitRecipe(Value):
         Raises:
             ConfigError: If two have one name, or there is nothing that can be lowered.
         """
-        names = [plan.name for plan in (self.teacher, *self.students)]
+        names = [plan.name for plan in (self.teacher, *self.students, *self.cheaper)]
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
-        taught = [not isinstance(plan.network, UNTRAINED) for plan in self.students]
-        if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not taught):
+        pupils = (*self.students, *self.cheaper)
+        taught = [not isinstance(plan.network, UNTRAINED) for plan in pupils]
+        if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not self.students):
             raise ConfigError(
                 "trees, pretrained encoders and ONNX files can only teach: students must be "
                 "networks, at least one"
             )
         for place, plan in enumerate(self.students):
             _check_source(plan, (self.teacher, *self.students[:place]))
+        for plan in self.cheaper:
+            _check_source(plan, ())
         _check_source(self.teacher, ())
 
     def source_of(self, plan: ModelPlan) -> ModelPlan:
@@ -144,7 +151,8 @@ class FitRecipe(Value):
             chosen: Those.
 
         Returns:
-            The recipe with them, and with the students that are pruned from what is left.
+            The recipe with them, and with the students that are pruned from what is left; whoever
+            comes after them, and costs less, is there as `cheaper`.
         """
         kept: dict[str, ModelPlan] = {}
         for plan in self.students:
@@ -152,7 +160,11 @@ class FitRecipe(Value):
             pruned = plan.prune is not None and source in {self.teacher.name, *kept}
             if pruned or plan in chosen:
                 kept[plan.name] = plan
-        return structs.replace(self, students=tuple(kept.values()), most_students=0)
+        whole = [plan for plan in self.students if plan.prune is None]
+        rest = tuple(whole[whole.index(chosen[-1]) + 1 :])
+        return structs.replace(
+            self, students=tuple(kept.values()), most_students=0, cheaper=rest + self.cheaper
+        )
 
 
 def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 from msgspec.structs import replace as replace_value
 
+from diptych.core.values import Candidate
+from diptych.fitting.aim import aim_of
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.assembly import Outcome, hash_items, write_bundle
 from diptych.fitting.calibration import calibration_items
@@ -18,6 +20,7 @@ from diptych.fitting.processes import train_in_processes
 from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.refining import Refining, refine
+from diptych.fitting.search import Search
 from diptych.fitting.settings import Settings
 from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
 from diptych.fitting.trainee import Trainee, network_of, train_model
@@ -54,6 +57,8 @@ class FitSession:
         self.refined: list[Trainee] = []
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
+        self.candidates: tuple[Candidate, ...] = ()
+        self.search: Search | None = None
         self.calibration = calibration_items(
             job.dataset, recipe.calibration_items, recipe.seed, settings.report
         )
@@ -103,7 +108,7 @@ class FitSession:
         Args:
             plan: The student; where it cannot be pruned as planned, there is none.
         """
-        left = 1 + len(self.recipe.students) - len(self.trainees)
+        left = max(1, 1 + len(self.recipe.students) - len(self.trainees))
         seconds = self.time.student_s(left)
         teacher = self.trainees[0]
         prune = plan.prune is not None
@@ -111,6 +116,27 @@ class FitSession:
         if student is not None:
             self._try(student)
             self._refine(student, teacher)
+
+    def find_cheaper(self) -> None:
+        """Where the choice is a student that keeps the budget, try those that cost less."""
+        dataset, students = self.job.dataset, self.trainees[1:]
+        items = len(dataset.train)
+        aim = aim_of(self.candidates, students, self.recipe, self.job.budget, items)
+        if aim is None or self.settings.devices > 1 or self.settings.meeting:
+            return
+        self.search = Search(
+            aim,
+            len(dataset.validation),
+            self._train_to,
+            self.has_time,
+            next(iter(self.candidates[0].scores)),
+            self.settings.report,
+        )
+        for plan in self.search.found(self.time.training_s(1)):
+            if self.has_time():
+                self.train_student(plan)
+            if any(c.meets_budget for c in self.candidates if c.model == plan.name):
+                return
 
     def has_time(self) -> bool:
         """Say whether another model can be trained, lowered and tried.
@@ -139,6 +165,12 @@ class FitSession:
                 outcome.evidence, cold_ms=probes.cold_ms, memory_bytes=probes.memory_bytes
             )
             write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
+
+    def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
+        """Train a student up to an epoch, from where it was left."""
+        control = self._control(plan.name, self.time.training_s(1), self._folder(plan))
+        control = replace(control, pause_after=epochs)
+        return train_model(plan, self.job.dataset, control, self.trainees[0])
 
     def _train(self, plan: ModelPlan, seconds: float, teacher: Trainee | None) -> Trainee:
         control = self._control(plan.name, seconds, self._folder(plan))
@@ -243,13 +275,16 @@ class FitSession:
         )
         teacher = self.teacher_outputs["validation"]
         rows = [as_candidate(t, timings[t.name], dataset, teacher) for t in self.trials]
-        candidates = mark_passing(rows, self.job.budget)
+        candidates = self.candidates = mark_passing(rows, self.job.budget)
         chosen = choose(candidates, self.job.budget)
         trial = next(t for t in self.trials if t.name == chosen.name)
         tested = self.teacher_outputs["test"]
+        trained = {model.name for model in self.trainees}
+        left = self.search.left(trained).values() if self.search else ()
         return Outcome(
             recipe=self._recipe_so_far(),
-            trainees=(*self.trainees, *self.refined),
+            trainees=(*self.trainees, *self.refined, *(model for model, _ in left)),
+            given_up=tuple(given_up for _, given_up in left),
             trials=tuple(self.trials),
             candidates=candidates,
             chosen=chosen,
@@ -262,4 +297,4 @@ class FitSession:
         """The recipe with each run as it really was."""
         plans = {trainee.name: trainee.plan for trainee in (*self.trainees, *self.refined)}
         teacher, *students = plans.values()
-        return replace_value(self.recipe, teacher=teacher, students=tuple(students))
+        return replace_value(self.recipe, teacher=teacher, students=tuple(students), cheaper=())

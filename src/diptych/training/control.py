@@ -23,7 +23,8 @@ class RunControl:
     Times are in seconds of `clock`. Where there is a `folder`, the run goes on from its last
     checkpoint, and leaves one there every `checkpoint_s` and at the end. `fresh` are the names of
     parameters that a network did not find where it started from. With `tune` it is tried first how
-    this machine computes fastest.
+    this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
+    leaves in its folder goes on from there.
     """
 
     name: str = "training"
@@ -38,6 +39,7 @@ class RunControl:
     team: Team = SOLO
     fresh: frozenset[str] = frozenset()
     tune: bool = False
+    pause_after: int | None = None
 
     def warn(self, text: str) -> None:
         """Tell something in words.

@@ -111,7 +111,7 @@ class Run:
             self._end_epoch()
         if self.team.is_sharded:
             self._save_together(last=True)
-        elif not self.control.stop:
+        elif not self._pauses():
             self.save()
         self.stepper.average.keep()
 
@@ -174,7 +174,7 @@ class Run:
     def _wanted(self) -> int:
         """Say how many more steps there should be."""
         step, remaining = self.progress.step, self.progress.remaining
-        if self.control.stop:
+        if self._pauses():
             self.save()
             return 0
         if self.control.deadline is not None:
@@ -182,6 +182,11 @@ class Run:
             return self.pace.affordable(step, remaining, now, self.control.deadline)
         planned = [p.remaining for p in self.recipe.replans if p.step == step]
         return planned[-1] if planned else remaining
+
+    def _pauses(self) -> bool:
+        """Say whether the run ends before it is over."""
+        after = self.control.pause_after
+        return bool(self.control.stop) or (after is not None and len(self.curve) >= after)
 
     def _replan(self, remaining: int) -> None:
         self.replans.append(Replan(step=self.progress.step, remaining=remaining))

@@ -38,7 +38,8 @@ def plan(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, the widest student that fits and no programs yet.
+        The recipe, with a teacher, students of which the widest that the budget allows is to be
+        trained, and no programs yet.
     """
     teacher_epochs = TIMED_TEACHER_EPOCHS if timed else TEACHER_EPOCHS
     teacher = ModelPlan(
@@ -47,9 +48,11 @@ def plan(
         training=training_recipe(dataset, machine, teacher_epochs),
     )
     training = training_recipe(dataset, machine, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS)
-    network = student_networks(dataset, budget)[0]
-    student = ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
-    return FitRecipe(teacher=teacher, students=(student,), seed=seed)
+    students = tuple(
+        ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
+        for network in student_networks(dataset, budget)
+    )
+    return FitRecipe(teacher=teacher, students=students, most_students=1, seed=seed)
 
 
 def student_networks(dataset: Dataset, budget: Budget) -> tuple[DepthwiseNetConfig, ...]:

@@ -22,7 +22,6 @@ TEACHER_EPOCHS = 12
 STUDENT_EPOCHS = 20
 TIMED_TEACHER_EPOCHS = 20
 TIMED_STUDENT_EPOCHS = 50
-FEW_ITEMS = 20_000
 SMALL_SIDE = 16
 LARGE_SIDE = 48
 
@@ -46,8 +45,8 @@ def plan(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, students of which one or two are to be trained, and no programs
-        yet.
+        The recipe, with a teacher, students of which the widest that the budget allows is to be
+        trained, and no programs yet.
     """
     spec = pictures_of(dataset)
     teacher = ModelPlan(
@@ -61,12 +60,11 @@ def plan(
         dataset, machine, seed, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS
     )
     networks = student_networks(spec, len(dataset.labels), budget)
-    count = 1 if len(dataset.train) > FEW_ITEMS else 2
     students = tuple(
         ModelPlan(name=f"student-{_channels(network)}", network=network, training=training)
         for network in networks
     )
-    return FitRecipe(teacher=teacher, students=students, most_students=count, seed=seed)
+    return FitRecipe(teacher=teacher, students=students, most_students=1, seed=seed)
 
 
 def pictures_of(dataset: Dataset) -> ImageSpec:

@@ -1,0 +1,33 @@
+"""Students that were not trained to the end, in words."""
+
+from diptych.core.manifest import Manifest
+from diptych.core.values import GivenUp
+from diptych.reporting.numbers import interval, measured
+from diptych.tasks.goals import unit_of
+
+
+def told(one: GivenUp, score: str) -> str:
+    """Say how far a student was trained, and what was expected of it.
+
+    Args:
+        one: The student.
+        score: The name of the main score.
+
+    Returns:
+        Such as ``3 of 20 epochs, 90.8 to 91.6 % expected, 92.0 % needed``.
+    """
+    expected = interval(one.expected.low, one.expected.high, unit_of(score))
+    needed = measured(one.needed, one.expected.low, one.expected.high, unit_of(score))
+    return f"{one.epochs} of {one.planned_epochs} epochs, {expected} expected, {needed} needed"
+
+
+def lines(manifest: Manifest) -> tuple[str, ...]:
+    """List the students that were given up.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        A line for each, its name first.
+    """
+    return tuple(f"{one.model}: {told(one, manifest.score_name)}" for one in manifest.given_up)

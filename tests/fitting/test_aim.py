@@ -1,0 +1,123 @@
+from collections.abc import Callable, Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from diptych.core.values import Candidate, CurvePoint
+from diptych.fitting.aim import Aim, aim_of, slack
+from diptych.fitting.budget import Budget
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.fitting.trainee import Trainee
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import Replan, TrainingRecipe
+
+MakeCandidate = Callable[..., Candidate]
+ITEMS = 1000
+NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+
+
+def plan(name: str, **training: object) -> ModelPlan:
+    return ModelPlan(
+        name=name, network=NETWORK, training=TrainingRecipe(**{"epochs": 9.0, **training})
+    )
+
+
+def trained(name: str, scores: Sequence[float | None], **training: object) -> Trainee:
+    points = [
+        CurvePoint(model=name, epoch=n, seconds=n, loss=1.0, score=score)
+        for n, score in enumerate(scores, 1)
+    ]
+    return Trainee(
+        plan=plan(name, **training),
+        network=None,
+        seconds=9.0,
+        cpu_seconds=9.0,
+        samples=5 * ITEMS,
+        curve=tuple(points),
+    )
+
+
+RECIPE = FitRecipe(
+    teacher=plan("teacher"), students=(plan("wide"),), cheaper=(plan("less"), plan("least"))
+)
+
+
+def aim(chosen: Candidate, *students: Trainee, text: str = "drop<=1%") -> Aim | None:
+    return aim_of([chosen], students, RECIPE, Budget.parse(text), ITEMS)
+
+
+@pytest.fixture
+def chosen(make_candidate: MakeCandidate) -> Candidate:
+    one = make_candidate("wide", accuracy=(0.95, 0.94, 0.96), drop=(0.003, 0.001, 0.006))
+    return replace(one, meets_budget=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "spare"),
+    [
+        ("drop<=1%", 0.004),
+        ("accuracy>=91%", 0.03),
+        ("score>=92%, p99<=1ms", 0.02),
+        ("drop<=1%, accuracy>=93.9%", 0.001),
+        ("p99<=1ms", None),
+        ("f1>=90%", None),
+    ],
+)
+def test_what_a_score_may_lose_is_told_by_the_ends_of_its_intervals(
+    chosen: Candidate, text: str, spare: float | None
+) -> None:
+    found = slack(chosen, Budget.parse(text))
+    assert found == (None if spare is None else pytest.approx(spare))
+
+
+def test_cheaper_ones_have_to_reach_what_would_just_keep_the_budget(chosen: Candidate) -> None:
+    found = aim(chosen, trained("wide", [0.9, 0.93, 0.951]))
+    assert found is not None
+    assert found.needed == pytest.approx(0.951 - 0.004)
+    assert found.plans == RECIPE.cheaper
+    assert [found.epochs(share) for share in (0.01, 1 / 3, 0.34, 1.0)] == [1, 1, 2, 3]
+
+
+def test_they_are_trained_for_as_long_as_the_one_that_time_cut_short(chosen: Candidate) -> None:
+    cut = trained("wide", [0.9, 0.93], replans=(Replan(step=20, remaining=30),))
+    found = aim(chosen, cut)
+    assert found is not None
+    assert {each.training.epochs for each in found.plans} == {5.0}
+
+
+def test_there_is_nothing_to_aim_at(chosen: Candidate) -> None:
+    wide = trained("wide", [0.9, 0.95])
+    assert aim(replace(chosen, meets_budget=False), wide) is None
+    assert aim(replace(chosen, model="teacher"), wide) is None
+    assert aim(chosen, trained("wide", [None, 0.9])) is None
+    assert aim(chosen, trained("wide", [])) is None
+    assert aim(chosen, wide, text="size<=1MB") is None
+    alone = replace(RECIPE, cheaper=())
+    assert aim_of([chosen], [wide], alone, Budget.parse("drop<=1%"), ITEMS) is None
+
+
+def test_the_cheapest_that_passes_is_the_one_to_beat(
+    chosen: Candidate, make_candidate: MakeCandidate
+) -> None:
+    teacher = replace(make_candidate("teacher", cost=0.1), meets_budget=True)
+    dear = replace(make_candidate("dear", cost=3.0), meets_budget=True)
+    students = [trained("dear", [0.8, 0.99]), trained("wide", [0.8, 0.95])]
+    found = aim_of([teacher, dear, chosen], students, RECIPE, Budget.parse("drop<=1%"), ITEMS)
+    assert found is not None
+    assert found.reference.name == "wide"
+
+
+def test_a_program_in_8_bits_counts_for_the_student_it_is_of(chosen: Candidate) -> None:
+    assert aim(replace(chosen, model="wide int8"), trained("wide", [0.9, 0.95])) is not None
+
+
+def test_what_was_given_up_is_written_down(chosen: Candidate) -> None:
+    found = aim(chosen, trained("wide", [0.9, 0.93, 0.951]))
+    assert found is not None
+    record = found.give_up(trained("least", [0.8]), ITEMS)
+    assert (record.model, record.epochs, record.planned_epochs) == ("least", 1, 3)
+    assert record.expected.value == pytest.approx(1 - 2 * 0.049)  # twice the errors so far
+    assert record.expected.low < record.expected.value < record.expected.high
+    assert record.needed == found.needed
+    unknown = found.give_up(trained("least", []), ITEMS).expected
+    assert (unknown.low, unknown.high) == (0.0, 1.0)

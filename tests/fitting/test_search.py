@@ -1,0 +1,73 @@
+from collections.abc import Sequence
+
+from diptych.core.progress import Step, silent
+from diptych.core.values import CurvePoint
+from diptych.fitting.aim import Aim
+from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.search import Search
+from diptych.fitting.trainee import Trainee
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+ENDS = {"wide": 0.05, "a": 0.052, "b": 0.06, "c": 0.07, "d": 0.09, "e": 0.2}
+EPOCHS = 18
+
+
+def trained(name: str, epochs: int) -> Trainee:
+    """Make a student whose errors fall to its own end."""
+    points = [
+        CurvePoint(
+            model=name, epoch=n, seconds=n, loss=1.0, score=1 - ENDS[name] * 4 ** (1 - n / EPOCHS)
+        )
+        for n in range(1, epochs + 1)
+    ]
+    plan = ModelPlan(name=name, network=NETWORK, training=TrainingRecipe(epochs=EPOCHS))
+    return Trainee(
+        plan=plan, network=None, seconds=60.0, cpu_seconds=60.0, samples=1, curve=tuple(points)
+    )
+
+
+def search(asked: list[tuple[str, int]], told: list[str], *, time: bool = True) -> Search:
+    """Make a search for what errs on at most 8 %; it notes what it trains and tells."""
+    wide = trained("wide", EPOCHS)
+    scores = tuple(point.score or 0.0 for point in wide.curve)
+    plans = tuple(trained(name, 1).plan for name in ENDS if name != "wide")
+    aim = Aim(reference=wide, scores=scores, needed=0.92, plans=plans)
+
+    def train(plan: ModelPlan, epochs: int) -> Trainee:
+        asked.append((plan.name, epochs))
+        return trained(plan.name, epochs)
+
+    def report(step: Step) -> None:
+        told.append(step.note)
+
+    return Search(aim, 10_000, train, lambda: time, "accuracy", report if time else silent)
+
+
+def names(plans: Sequence[ModelPlan]) -> list[str]:
+    return [plan.name for plan in plans]
+
+
+def test_the_cheapest_that_will_do_is_found_and_the_others_are_remembered() -> None:
+    asked: list[tuple[str, int]] = []
+    told: list[str] = []
+    one = search(asked, told)
+    assert names(one.found(float("inf"))) == ["c"]
+    assert asked[:5] == [(name, 2) for name in "abcde"]
+    assert {name for name, epochs in asked[5:]} <= {"b", "c", "d"}
+    assert {epochs for _, epochs in asked[5:]} == {6}
+    left = one.left({"wide", "c"})
+    assert set(left) == {"a", "b", "d", "e"}
+    assert left["e"][1].epochs == 2
+    assert left["e"][1].expected.high < 0.92
+    assert told[0].startswith("a: 2 of 18 epochs, ")
+
+
+def test_without_time_nothing_is_trained() -> None:
+    asked: list[tuple[str, int]] = []
+    assert search(asked, []).found(59.0) == ()
+    late = search(asked, [], time=False)
+    late.found(float("inf"))
+    assert asked == []
+    assert late.left(()) == {}
