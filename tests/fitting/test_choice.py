@@ -284,3 +284,18 @@ def test_energy_is_decided_by_its_bounds_in_millijoules(make_candidate: MakeCand
     for text, outcome in limits.items():
         assert outcomes(row, Budget.parse(text)) == {"energy": outcome}
     assert decide(row.p99_ms, "<=", 2.0) == "PASS"
+
+
+def test_of_what_costs_the_same_but_for_noise_the_better_is_chosen(
+    make_candidate: MakeCandidate,
+) -> None:
+    rows = [
+        make_candidate("cheap", accuracy=0.91, cost=1.0),
+        make_candidate("better", accuracy=0.93, cost=1.04),
+        make_candidate("best", accuracy=0.95, cost=1.2),
+        make_candidate("failing", accuracy=0.97, cost=1.01, p99=9.0),
+    ]
+    budget = Budget.parse("accuracy>=90%, p99<=5ms")
+    found = [choose(rows, budget, noise).name for noise in (0.0, 0.02, 0.05, 0.3)]
+    assert found == ["cheap", "cheap", "better", "best"]
+    assert choose(rows, Budget.parse("p99<=5ms"), 0.05).name == "best"

@@ -72,6 +72,7 @@ class Manifest(Value):
     assets: tuple[str, ...] = ()
     damage: Damage | None = None
     given_up: tuple[GivenUp, ...] = ()
+    noise_floor: float | None = None
 
     @property
     def task(self) -> str:

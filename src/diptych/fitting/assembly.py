@@ -43,7 +43,8 @@ FOR_PEOPLE = {"README.md", "report.html"}  # may be written again, so they are n
 class Outcome:
     """What a fit has so far: the models, the programs tried, the choice and its evidence.
 
-    `trainees` begin with the teacher; those that were given up come last.
+    `trainees` begin with the teacher; those that were given up come last. `noise_floor` is the
+    share by which the costs of one program differed from themselves, where that was measured.
     """
 
     recipe: FitRecipe
@@ -55,6 +56,7 @@ class Outcome:
     interrupted: bool
     calibration_sha256: str | None
     given_up: tuple[GivenUp, ...] = ()
+    noise_floor: float | None = None
 
 
 def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Manifest:
@@ -166,6 +168,7 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         assets=tuple(job.dataset.assets),
         damage=_damage(job, outcome, chosen),
         given_up=outcome.given_up,
+        noise_floor=outcome.noise_floor,
         architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
     )
 

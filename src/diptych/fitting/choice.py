@@ -108,7 +108,7 @@ def mark_passing(candidates: Sequence[Candidate], budget: Budget) -> tuple[Candi
     )
 
 
-def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
+def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) -> Candidate:
     """Choose the cheapest candidate that passes; if none does, the nearest.
 
     A budget that says nothing of quality asks for as much of it as its other terms allow.
@@ -116,12 +116,14 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
     Args:
         candidates: At least one.
         budget: The limits.
+        noise: The share by which the costs of one program differ from themselves.
 
     Returns:
         The first by: worst outcome, distance from the budget where one fails or from certainty
         where one cannot be told, the main score where the budget limits no score and no drop, cost
         per prediction. If that one does not pass, the cheapest that is no worse but for chance: by
-        less than a standard error of each score that the budget limits.
+        less than a standard error of each score that the budget limits. Of those that pass and cost
+        the same but for noise, the one of the best main score.
 
     Source: the rule of one standard error, L. Breiman et al., "Classification and regression
     trees", 1984.
@@ -137,8 +139,12 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
         return worst, doubt, distance, missing, candidate.cost_usd_per_million
 
     best = min(candidates, key=rank)
-    if open_quality or rank(best)[0] == OUTCOME_ORDER["PASS"]:
+    if open_quality:
         return best
+    if rank(best)[0] == OUTCOME_ORDER["PASS"]:
+        most = best.cost_usd_per_million * (1 + noise)
+        even = [c for c in candidates if not rank(c)[0] and c.cost_usd_per_million <= most]
+        return max(even, key=lambda c: (c.score.value, -c.cost_usd_per_million))
     alike = [c for c in candidates if rank(c)[0] == rank(best)[0] and _as_near(c, best, budget)]
     return min(alike, key=lambda c: c.cost_usd_per_million)
 

@@ -14,7 +14,7 @@ from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset, Energy, Estimate, Precision
 from diptych.fitting.budget import Budget
 from diptych.fitting.choice import COSTS
-from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.trainee import build
 from diptych.fitting.trials import open_lowered
 from diptych.measure.cost import usd_per_million
@@ -49,6 +49,26 @@ class Probe(Protocol):
     def __call__(self, plan: ModelPlan) -> Sequence[ProgramCost]:
         """Lower and time the network with its first weights."""
         ...
+
+
+def choose_students(
+    recipe: FitRecipe, budget: Budget, probe: Probe, has_time: Callable[[], bool]
+) -> FitRecipe:
+    """Leave only those students in a recipe that are to be trained.
+
+    Args:
+        recipe: Of whose students `most_students` are trained.
+        budget: The limits.
+        probe: Asked where there are more students than that.
+        has_time: Asked before each probe.
+
+    Returns:
+        The recipe; narrower students are there as `cheaper`.
+    """
+    plans = tuple(plan for plan in recipe.students if plan.prune is None)
+    if not 0 < recipe.most_students < len(plans):
+        return recipe
+    return recipe.left_with(affordable(plans, recipe.most_students, budget, probe, has_time))
 
 
 def affordable(

@@ -15,7 +15,8 @@ from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
 from diptych.fitting.launched import lead
-from diptych.fitting.probing import affordable, prober
+from diptych.fitting.noise import noise_floor
+from diptych.fitting.probing import choose_students, prober
 from diptych.fitting.processes import train_in_processes
 from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
@@ -59,6 +60,7 @@ class FitSession:
         self.teacher_outputs: dict[str, np.ndarray] = {}
         self.candidates: tuple[Candidate, ...] = ()
         self.search: Search | None = None
+        self.noise: float | None = None
         self.calibration = calibration_items(
             job.dataset, recipe.calibration_items, recipe.seed, settings.report
         )
@@ -71,22 +73,13 @@ class FitSession:
 
     def choose_students(self) -> None:
         """Leave only those students in the recipe that are to be trained."""
-        recipe = self.recipe
-        plans = tuple(plan for plan in recipe.students if plan.prune is None)
-        if not 0 < recipe.most_students < len(plans):
-            return
-        report = self.settings.report
-        probe = prober(
-            self.job.dataset, self._first_programs(), self.calibration, recipe.seed, report
-        )
-        students = affordable(
-            plans,
-            recipe.most_students,
+        data, report = self.job.dataset, self.settings.report
+        self.recipe = choose_students(
+            self.recipe,
             self.job.budget,
-            probe,
+            prober(data, self._first_programs(), self.calibration, self.recipe.seed, report),
             lambda: self.time.may_probe() and not self.settings.stop,
         )
-        self.recipe = recipe.left_with(students)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
@@ -155,6 +148,11 @@ class FitSession:
 
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
+        best = choose(self.candidates, self.job.budget)
+        if best.meets_budget and not self.settings.stop:
+            trial = next(t for t in self.trials if t.name == best.name)
+            limit_s = self.time.final_timing_s
+            self.noise = noise_floor(trial, self.job.dataset.validation.inputs, limit_s)
         outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
         if self.settings.stop:
             write_bundle(self.job, outcome, with_page=True)
@@ -276,7 +274,7 @@ class FitSession:
         teacher = self.teacher_outputs["validation"]
         rows = [as_candidate(t, timings[t.name], dataset, teacher) for t in self.trials]
         candidates = self.candidates = mark_passing(rows, self.job.budget)
-        chosen = choose(candidates, self.job.budget)
+        chosen = choose(candidates, self.job.budget, self.noise or 0.0)
         trial = next(t for t in self.trials if t.name == chosen.name)
         tested = self.teacher_outputs["test"]
         trained = {model.name for model in self.trainees}
@@ -285,6 +283,7 @@ class FitSession:
             recipe=self._recipe_so_far(),
             trainees=(*self.trainees, *self.refined, *(model for model, _ in left)),
             given_up=tuple(given_up for _, given_up in left),
+            noise_floor=self.noise,
             trials=tuple(self.trials),
             candidates=candidates,
             chosen=chosen,

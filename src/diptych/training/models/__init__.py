@@ -12,6 +12,7 @@ from diptych.training.models.tabular import Tabular, TabularConfig
 from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
 from diptych.training.models.textmixture import TextMixture, TextMixtureConfig
 from diptych.training.models.transformer import Transformer, TransformerConfig
+from diptych.training.models.whitened import WhitenedNet, WhitenedNetConfig
 
 __all__ = [
     "NETWORKS",
@@ -27,6 +28,7 @@ __all__ = [
     "TextConvolutionConfig",
     "TextMixtureConfig",
     "TransformerConfig",
+    "WhitenedNetConfig",
 ]
 
 NetworkConfig = WholeConfig | PrunedConfig
@@ -39,6 +41,7 @@ NETWORKS: dict[type, Any] = {
     TextMixtureConfig: TextMixture,
     TransformerConfig: Transformer,
     TabularConfig: Tabular,
+    WhitenedNetConfig: WhitenedNet,
 }
 """The class of each config, made from the config, an input's spec and the number of outputs.
 

@@ -24,6 +24,7 @@ from diptych.training.models.tabular import TabularConfig
 from diptych.training.models.textcnn import TextConvolutionConfig
 from diptych.training.models.textmixture import TextMixtureConfig
 from diptych.training.models.transformer import TransformerConfig
+from diptych.training.models.whitened import WhitenedNetConfig
 
 WholeConfig = (
     ResidualNetConfig
@@ -34,6 +35,7 @@ WholeConfig = (
     | TextMixtureConfig
     | TransformerConfig
     | TabularConfig
+    | WhitenedNetConfig
     | OwnConfig
 )
 """The shapes that networks are built in."""
