@@ -1,7 +1,9 @@
 from msgspec.structs import replace
 
 from diptych.core.values import Estimate, GivenUp
-from diptych.reporting.given_up import lines, told
+from diptych.reporting import page
+from diptych.reporting.given_up import lines, noise, told
+from diptych.reporting.markdown import render
 
 EXPECTED = Estimate(value=0.912, low=0.9081, high=0.9163, n=5000, method="made up")
 ONE = GivenUp(model="least", epochs=3, planned_epochs=20, expected=EXPECTED, needed=0.92)
@@ -16,3 +18,16 @@ def test_a_line_for_each(sound) -> None:
     assert lines(sound.manifest) == ()
     both = replace(sound.manifest, given_up=(ONE, replace(ONE, model="less")))
     assert [line.partition(":")[0] for line in lines(both)] == ["least", "less"]
+
+
+def test_differences_below_the_noise_are_named(sound) -> None:
+    assert noise(sound.manifest) == ""
+    said = "Copies of one program differed by 2.3 % in cost; less than that is no difference."
+    assert noise(replace(sound.manifest, noise_floor=0.023)) == said
+
+
+def test_the_page_and_the_text_tell_both(sound) -> None:
+    manifest = replace(sound.manifest, given_up=(ONE,), noise_floor=0.023)
+    for told_there in (render(manifest), page.render(manifest, ())):
+        assert lines(manifest)[0] in told_there
+        assert noise(manifest) in told_there

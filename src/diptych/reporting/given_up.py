@@ -1,8 +1,8 @@
-"""Students that were not trained to the end, in words."""
+"""What a search told apart and what it did not, in words."""
 
 from diptych.core.manifest import Manifest
 from diptych.core.values import GivenUp
-from diptych.reporting.numbers import interval, measured
+from diptych.reporting.numbers import exact, interval, measured
 from diptych.tasks.goals import unit_of
 
 
@@ -31,3 +31,18 @@ def lines(manifest: Manifest) -> tuple[str, ...]:
         A line for each, its name first.
     """
     return tuple(f"{one.model}: {told(one, manifest.score_name)}" for one in manifest.given_up)
+
+
+def noise(manifest: Manifest) -> str:
+    """Say which differences of cost are none.
+
+    Args:
+        manifest: The bundle.
+
+    Returns:
+        A sentence; empty where noise was not measured.
+    """
+    if manifest.noise_floor is None:
+        return ""
+    share = exact(manifest.noise_floor, "fraction")
+    return f"Copies of one program differed by {share} in cost; less than that is no difference."

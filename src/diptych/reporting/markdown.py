@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from diptych.core.manifest import Manifest
-from diptych.reporting import damage, leaderboard, sides, verdicts
+from diptych.reporting import damage, given_up, leaderboard, sides, verdicts
 from diptych.reporting.honesty import CALIBRATION_HEADER
 
 MOST_CLASSES = 24
@@ -127,6 +127,8 @@ def render(manifest: Manifest) -> str:
         *damage_parts(manifest),
         "## Candidates, measured on the validation split; the first was chosen",
         table(leaderboard.header(manifest), [entry.cells for entry in entries]),
+        "\n".join(f"- not trained to the end: {escape(line)}" for line in given_up.lines(manifest)),
+        escape(given_up.noise(manifest)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -185,6 +185,7 @@ def _content(manifest: Manifest) -> dict[str, Any]:
         "entries": leaderboard.entries(manifest),
         "nearest": leaderboard.nearest(manifest),
         "given_up": given_up.lines(manifest),
+        "noise": given_up.noise(manifest),
         "damage": damage.section(manifest),
         "calibration_header": CALIBRATION_HEADER,
         "quantile_header": damage.QUANTILE_HEADER,
