@@ -107,10 +107,6 @@ def test_the_cheapest_that_passes_is_the_one_to_beat(
     assert found.reference.name == "wide"
 
 
-def test_a_program_in_8_bits_counts_for_the_student_it_is_of(chosen: Candidate) -> None:
-    assert aim(replace(chosen, model="wide int8"), trained("wide", [0.9, 0.95])) is not None
-
-
 def test_what_was_given_up_is_written_down(chosen: Candidate) -> None:
     found = aim(chosen, trained("wide", [0.9, 0.93, 0.951]))
     assert found is not None

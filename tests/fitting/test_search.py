@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 from diptych.core.progress import Step, silent
 from diptych.core.values import CurvePoint
 from diptych.fitting.aim import Aim
@@ -10,7 +8,7 @@ from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
-ENDS = {"wide": 0.05, "a": 0.052, "b": 0.06, "c": 0.07, "d": 0.09, "e": 0.2}
+ENDS = {"wide": 0.05, "a": 0.052, "b": 0.06, "c": 0.07, "d": 0.1, "e": 0.2}
 EPOCHS = 18
 
 
@@ -45,29 +43,24 @@ def search(asked: list[tuple[str, int]], told: list[str], *, time: bool = True) 
     return Search(aim, 10_000, train, lambda: time, "accuracy", report if time else silent)
 
 
-def names(plans: Sequence[ModelPlan]) -> list[str]:
-    return [plan.name for plan in plans]
-
-
 def test_the_cheapest_that_will_do_is_found_and_the_others_are_remembered() -> None:
     asked: list[tuple[str, int]] = []
     told: list[str] = []
     one = search(asked, told)
-    assert names(one.found(float("inf"))) == ["c"]
-    assert asked[:5] == [(name, 2) for name in "abcde"]
-    assert {name for name, epochs in asked[5:]} <= {"b", "c", "d"}
-    assert {epochs for _, epochs in asked[5:]} == {6}
+    assert next(one.found(float("inf"))).name == "c"
+    assert asked[0] == ("e", 2)
+    assert asked[-3:] == [("c", 2), ("c", 6), ("c", 12)]
     left = one.left({"wide", "c"})
-    assert set(left) == {"a", "b", "d", "e"}
+    assert set(left) == {"d", "e"}
     assert left["e"][1].epochs == 2
     assert left["e"][1].expected.high < 0.92
-    assert told[0].startswith("a: 2 of 18 epochs, ")
+    assert told[0].startswith("e: 2 of 18 epochs, ")
 
 
 def test_without_time_nothing_is_trained() -> None:
     asked: list[tuple[str, int]] = []
-    assert search(asked, []).found(59.0) == ()
+    assert not list(search(asked, []).found(59.0))
     late = search(asked, [], time=False)
-    late.found(float("inf"))
+    list(late.found(float("inf")))
     assert asked == []
     assert late.left(()) == {}

@@ -166,7 +166,8 @@ class Candidate(Value):
     """One row of the leaderboard: a model, lowered, measured on the validation split.
 
     `scores` begin with the main one of the goal, whose loss against the teacher is `drop`.
-    `in_float` are the layers that a guarded int8 program did not quantize.
+    `in_float` are the layers that a guarded int8 program did not quantize, `passed_on` the share of
+    items that a cascade hands to its large program.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Candidate(Value):
     chosen: bool = False
     meets_budget: bool = False
     in_float: tuple[str, ...] = ()
+    passed_on: float | None = None
 
     @property
     def score(self) -> Estimate:

@@ -98,11 +98,11 @@ def aim_of(
         better score is always wanted.
     """
     whole = {model.name: model for model in students if model.plan.prune is None}
-    passing = [c for c in candidates if c.meets_budget and _student(c) in whole]
+    passing = [c for c in candidates if c.meets_budget and c.model in whole]
     if not recipe.cheaper or not passing:
         return None
     best = min(passing, key=lambda candidate: candidate.cost_usd_per_million)
-    reference, spare = whole[_student(best)], slack(best, budget)
+    reference, spare = whole[best.model], slack(best, budget)
     scores = _scores(reference)
     if spare is None or not scores:
         return None
@@ -132,11 +132,6 @@ def slack(candidate: Candidate, budget: Budget) -> float | None:
         if term.name in {"drop", MAIN_SCORE, next(iter(candidate.scores))}
     ]
     return min(spare, default=None)
-
-
-def _student(candidate: Candidate) -> str:
-    """Return the name of the model that a candidate is of, or was before it learned 8 bits."""
-    return candidate.model.removesuffix(" int8")
 
 
 def _scores(model: Trainee) -> tuple[float, ...]:

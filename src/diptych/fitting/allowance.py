@@ -27,17 +27,19 @@ class Allowance:
     teacher_outputs: np.ndarray
 
 
-def excess(allowance: Allowance, outputs: np.ndarray) -> float:
+def excess(allowance: Allowance, outputs: np.ndarray, *, surely: bool = False) -> float:
     """Say by how much answers miss the limits of scores and of the drop.
 
     Args:
         allowance: The limits.
         outputs: float32 (N, K).
+        surely: Whether the ends of intervals have to keep the limits as well.
 
     Returns:
         The largest excess; 0 or less where all are kept or none is set.
     """
-    return max((_excess(allowance, outputs, t) for t in allowance.budget.terms), default=0.0)
+    terms = allowance.budget.terms
+    return max((_excess(allowance, outputs, t, surely=surely) for t in terms), default=0.0)
 
 
 def rounding_costs_too_much(allowance: Allowance, trials: Sequence[Trial]) -> bool:
@@ -59,14 +61,16 @@ def rounding_costs_too_much(allowance: Allowance, trials: Sequence[Trial]) -> bo
     return any(keeps("fp32")) and not all(keeps("int8"))
 
 
-def _excess(allowance: Allowance, outputs: np.ndarray, term: Term) -> float:
+def _excess(allowance: Allowance, outputs: np.ndarray, term: Term, *, surely: bool) -> float:
     kind, targets = kind_of(allowance.dataset), allowance.dataset.validation.targets
     name = kind.score if term.name == MAIN_SCORE else term.name
     if name in kind.metrics:
-        value = kind.metrics[name](outputs, targets).value
+        found = kind.metrics[name](outputs, targets)
     elif name == "drop":
         teacher = kind.item_scores(allowance.teacher_outputs, targets)
-        value = drop(teacher, kind.item_scores(outputs, targets)).value
+        found = drop(teacher, kind.item_scores(outputs, targets))
     else:
         return 0.0
-    return value - term.limit if term.relation == "<=" else term.limit - value
+    if term.relation == "<=":
+        return (found.high if surely else found.value) - term.limit
+    return term.limit - (found.low if surely else found.value)

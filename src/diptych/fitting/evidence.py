@@ -8,7 +8,7 @@ import numpy as np
 
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
-from diptych.fitting.trials import Trial, run_all
+from diptych.fitting.trials import Trial, in_turns, run_all
 from diptych.fitting.verdicts import Evidence
 from diptych.measure.cost import usd_per_million
 from diptych.measure.energy import modelled
@@ -44,10 +44,8 @@ def gather_evidence(
         The evidence, without new processes.
     """
     test = dataset.test
-    one = np.ascontiguousarray(test.inputs[:1])
-    timing = interleave(
-        {trial.name: lambda: trial.session.run(one)}, samples=calls, time_limit_s=seconds
-    )[trial.name]
+    run = in_turns(trial.session, test.inputs)
+    timing = interleave({trial.name: run}, samples=calls, time_limit_s=seconds)[trial.name]
     return Evidence(
         kind=kind_of(dataset),
         targets=test.targets,

@@ -149,6 +149,7 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
         if session.has_time():
             session.train_student(plan)
     session.find_cheaper()
+    session.try_cascade()
     session.finish()
     return load(job.destination, golden="skip")
 

@@ -14,7 +14,7 @@ from diptych.measure.proportions import normal_quantile
 CONFIDENCE = 0.9
 SPREAD = 0.2
 """Standard deviation of the logarithm of forecast errors, of a run that has only begun."""
-LOOKED_AT = 1 / 3
+LOOKED_AT = 2 / 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ meanwhile. What two programs differ by less than that is no difference.
 
 import numpy as np
 
-from diptych.fitting.trials import Trial, open_lowered
+from diptych.fitting.trials import Trial, in_turns, open_lowered
 from diptych.measure.timing import interleave
 
 COPIES = 4
@@ -19,15 +19,14 @@ def noise_floor(trial: Trial, inputs: np.ndarray, time_limit_s: float) -> float:
 
     Args:
         trial: The program.
-        inputs: Raw inputs (N, ...); the first is used.
+        inputs: Raw inputs (N, ...), of which some take turns.
         time_limit_s: When to stop; it takes `MOST_S` at most.
 
     Returns:
         By which share the processor's time of the slowest copy exceeds that of the fastest.
     """
-    one = np.ascontiguousarray(inputs[:1])
     sessions = [open_lowered(trial.program) for _ in range(COPIES)]
-    runs = {str(i): (lambda session=each: session.run(one)) for i, each in enumerate(sessions)}
+    runs = {str(place): in_turns(each, inputs) for place, each in enumerate(sessions)}
     timings = interleave(runs, samples=CALLS, time_limit_s=min(MOST_S, time_limit_s))
     costs = [timing.cpu_seconds_per_call for timing in timings.values()]
     return max(costs) / min(costs) - 1

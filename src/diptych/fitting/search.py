@@ -1,12 +1,12 @@
 """The search for a cheaper student, among those that were not needed to keep the budget."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import GivenUp
 from diptych.fitting.aim import Aim
 from diptych.fitting.forecast import UNKNOWN, Forecast
-from diptych.fitting.halving import halve, within
+from diptych.fitting.ladder import climb, within
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.reporting.given_up import told
@@ -39,17 +39,17 @@ class Search:
         self.has_time, self.score, self.report = has_time, score, report
         self.paused: dict[str, Trainee] = {}
 
-    def found(self, seconds: float) -> tuple[ModelPlan, ...]:
-        """Find who is worth training to the end.
+    def found(self, seconds: float) -> Iterator[ModelPlan]:
+        """Find who is worth training to the end, one after the other.
 
         Args:
             seconds: For all of the search, with that.
 
         Returns:
-            The cheapest first; none where there is too little time.
+            The plans, in the order of their turns; none where there is too little time.
         """
         plans = within(self.aim.plans, seconds, self.aim.reference.seconds)
-        return halve(plans, self.aim.needed, self._look)
+        return climb(plans, self.aim.needed, self._look)
 
     def left(self, trained: Collection[str]) -> dict[str, tuple[Trainee, GivenUp]]:
         """List those that were not trained to the end.

@@ -11,28 +11,23 @@ from diptych.fitting.aim import aim_of
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.assembly import Outcome, hash_items, write_bundle
 from diptych.fitting.calibration import calibration_items
+from diptych.fitting.cascading import try_cascade
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
-from diptych.fitting.launched import lead
 from diptych.fitting.noise import noise_floor
 from diptych.fitting.probing import choose_students, prober
-from diptych.fitting.processes import train_in_processes
-from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.refining import Refining, refine
 from diptych.fitting.search import Search
 from diptych.fitting.settings import Settings
 from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
-from diptych.fitting.trainee import Trainee, network_of, train_model
+from diptych.fitting.trainee import Trainee, network_of
+from diptych.fitting.trainer import Trainer
 from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
 from diptych.targets import Method
 from diptych.targets.calibration import MIN_ITEMS
 from diptych.targets.lower import lower_all
-from diptych.training.compute import find_device
-from diptych.training.control import RunControl
-from diptych.training.run_folder import RunFolder
-from diptych.training.trees import TreesConfig
 
 TIMING_S = 3.0
 FEW_CALLS = 400
@@ -54,7 +49,7 @@ class FitSession:
         self, job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings
     ) -> None:
         self.job, self.recipe, self.settings = job, recipe, settings
-        self.trainees: list[Trainee] = []
+        self.trainer = Trainer(job, recipe, settings, timed=deadline is not None)
         self.refined: list[Trainee] = []
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
@@ -85,7 +80,7 @@ class FitSession:
         """Train the teacher, try its programs and write the first bundle."""
         students = len(self.recipe.students)
         seconds = self.time.teacher_s(students)
-        teacher = self._train(self.recipe.teacher, seconds, None)
+        teacher = self.trainer.train(self.recipe.teacher, seconds)
         self.teacher_outputs = {
             "validation": teacher.outputs(self.job.dataset, "validation"),
             "test": teacher.outputs(self.job.dataset, "test"),
@@ -101,18 +96,19 @@ class FitSession:
         Args:
             plan: The student; where it cannot be pruned as planned, there is none.
         """
-        left = max(1, 1 + len(self.recipe.students) - len(self.trainees))
+        left = max(1, 1 + len(self.recipe.students) - len(self.trainer.trainees))
         seconds = self.time.student_s(left)
-        teacher = self.trainees[0]
-        prune = plan.prune is not None
-        student = self._prune(plan, seconds) if prune else self._train(plan, seconds, teacher)
+        if plan.prune is None:
+            student: Trainee | None = self.trainer.train(plan, seconds)
+        else:
+            student = self.trainer.prune(plan, self.recipe.source_of(plan).name, seconds)
         if student is not None:
             self._try(student)
-            self._refine(student, teacher)
+            self._refine(student, self.trainer.teacher)
 
     def find_cheaper(self) -> None:
         """Where the choice is a student that keeps the budget, try those that cost less."""
-        dataset, students = self.job.dataset, self.trainees[1:]
+        dataset, students = self.job.dataset, self.trainer.trainees[1:]
         items = len(dataset.train)
         aim = aim_of(self.candidates, students, self.recipe, self.job.budget, items)
         if aim is None or self.settings.devices > 1 or self.settings.meeting:
@@ -120,7 +116,7 @@ class FitSession:
         self.search = Search(
             aim,
             len(dataset.validation),
-            self._train_to,
+            lambda plan, epochs: self.trainer.train_to(plan, epochs, self.time.training_s(1)),
             self.has_time,
             next(iter(self.candidates[0].scores)),
             self.settings.report,
@@ -130,6 +126,16 @@ class FitSession:
                 self.train_student(plan)
             if any(c.meets_budget for c in self.candidates if c.model == plan.name):
                 return
+
+    def try_cascade(self) -> None:
+        """Where no student keeps the budget, try one that passes on what it is unsure of."""
+        best, teacher = choose(self.candidates, self.job.budget), self.trials[0].model
+        if self.settings.stop or (best.meets_budget and best.model != teacher.name):
+            return
+        found = try_cascade(self.trials, self.candidates, self._allowance(), self.settings.report)
+        if found is not None:
+            self.trials.append(found)
+            write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
 
     def has_time(self) -> bool:
         """Say whether another model can be trained, lowered and tried.
@@ -164,56 +170,6 @@ class FitSession:
             )
             write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
 
-    def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
-        """Train a student up to an epoch, from where it was left."""
-        control = self._control(plan.name, self.time.training_s(1), self._folder(plan))
-        control = replace(control, pause_after=epochs)
-        return train_model(plan, self.job.dataset, control, self.trainees[0])
-
-    def _train(self, plan: ModelPlan, seconds: float, teacher: Trainee | None) -> Trainee:
-        control = self._control(plan.name, seconds, self._folder(plan))
-        if self.settings.meeting is not None:
-            lead(self.job, control, self.settings.meeting)
-        elif self.settings.devices > 1:
-            train_in_processes(self.job, control, self.settings)
-        trainee = train_model(plan, self.job.dataset, control, teacher)
-        self.trainees.append(trainee)
-        return trainee
-
-    def _prune(self, plan: ModelPlan, seconds: float) -> Trainee | None:
-        name = self.recipe.source_of(plan).name
-        source = next((trainee for trainee in self.trainees if trainee.name == name), None)
-        teacher = self.trainees[0]
-        control = self._control(plan.name, seconds, self._folder(plan))
-        if source is None:
-            control.warn(f"{name} is not there to be pruned")
-            return None
-        pruned = train_pruned(plan, self.job.dataset, control, teacher, source)
-        self.trainees += [pruned] if pruned else []
-        return pruned
-
-    def _control(self, name: str, seconds: float, folder: RunFolder | None) -> RunControl:
-        clock = self.settings.clock
-        return RunControl(
-            name=name,
-            seed=self.recipe.seed,
-            deadline=None if self.time.deadline is None else clock() + seconds,
-            clock=clock,
-            report=self.settings.report,
-            stop=self.settings.stop,
-            device=find_device(self.settings.device),
-            folder=folder,
-            checkpoint_s=self.settings.checkpoint_s,
-            tune=self.settings.tune,
-        )
-
-    def _folder(self, plan: ModelPlan) -> RunFolder | None:
-        """Open the folder of a model's training, where it has one."""
-        if self.job.fit is None or isinstance(plan.network, TreesConfig) or plan.kept:
-            return self.job.run
-        teacher = None if plan == self.recipe.teacher else self.recipe.teacher
-        return self.job.fit.run(plan, teacher)
-
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
         plans = QUICK if self.settings.stop else self._first_programs()
@@ -235,14 +191,10 @@ class FitSession:
         late = self.time.deadline is not None and not self.time.refining_s
         if self.settings.stop or not programs or late:
             return
-        control = self._control(f"{model.name} int8", self.time.refining_s, None)
+        control = self.trainer.control(f"{model.name} int8", self.time.refining_s, None)
         refining = Refining(
             programs=programs,
-            allowance=Allowance(
-                budget=self.job.budget,
-                dataset=self.job.dataset,
-                teacher_outputs=self.teacher_outputs["validation"],
-            ),
+            allowance=self._allowance(),
             calibration=self.calibration,
             control=replace(control, tune=False),
         )
@@ -252,6 +204,11 @@ class FitSession:
             self.refined += refined.trainees
             self.trials += refined.trials
             write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+
+    def _allowance(self) -> Allowance:
+        """Say what may be lost, by the validation split."""
+        outputs = self.teacher_outputs["validation"]
+        return Allowance(budget=self.job.budget, dataset=self.job.dataset, teacher_outputs=outputs)
 
     def _programs(self, *methods: Method) -> list[ProgramPlan]:
         """List the planned programs of some kinds, without int8 if there is too little for it."""
@@ -277,11 +234,11 @@ class FitSession:
         chosen = choose(candidates, self.job.budget, self.noise or 0.0)
         trial = next(t for t in self.trials if t.name == chosen.name)
         tested = self.teacher_outputs["test"]
-        trained = {model.name for model in self.trainees}
+        trained = {model.name for model in self.trainer.trainees}
         left = self.search.left(trained).values() if self.search else ()
         return Outcome(
             recipe=self._recipe_so_far(),
-            trainees=(*self.trainees, *self.refined, *(model for model, _ in left)),
+            trainees=(*self.trainer.trainees, *self.refined, *(model for model, _ in left)),
             given_up=tuple(given_up for _, given_up in left),
             noise_floor=self.noise,
             trials=tuple(self.trials),
@@ -294,6 +251,6 @@ class FitSession:
 
     def _recipe_so_far(self) -> FitRecipe:
         """The recipe with each run as it really was."""
-        plans = {trainee.name: trainee.plan for trainee in (*self.trainees, *self.refined)}
+        plans = {trainee.name: trainee.plan for trainee in (*self.trainer.trainees, *self.refined)}
         teacher, *students = plans.values()
         return replace_value(self.recipe, teacher=teacher, students=tuple(students), cheaper=())

@@ -30,7 +30,8 @@ STAGE = "lowering"
 class LoweredProgram:
     """A program's files by name, in order; the first is the one to open.
 
-    `in_float` are the layers that a guarded int8 program did not quantize.
+    `in_float` are the layers that a guarded int8 program did not quantize, `passed_on` the share of
+    validation items that a cascade hands to its large program.
 
     Input and output have a free batch axis; the output is logits, float32 (N, K).
     """
@@ -43,6 +44,7 @@ class LoweredProgram:
     output: TensorSpec
     method: Method = "calibrated"
     in_float: tuple[str, ...] = ()
+    passed_on: float | None = None
 
 
 def lower(
