@@ -41,7 +41,9 @@ def dataset(count: int, spec: AudioSpec | ImageSpec = SPEC) -> Dataset:
 def test_a_plan_has_a_wide_teacher_and_a_narrower_student(count: int, timed: bool) -> None:
     plan = plan_fit(dataset(count), Budget(), describe(), 3, timed=timed)
     assert plan.seed == 3
-    assert [student.network for student in plan.students] == [STUDENT.scaled(1.5)]
+    networks = [student.network for student in plan.students]
+    assert networks == [STUDENT.scaled(scale) for scale in STUDENT_SCALES]
+    assert plan.most_students == 1
     assert plan.teacher.network.widths[-1] > plan.students[0].network.widths[-1]
     for model in (plan.teacher, *plan.students):
         assert model.training.variation is not None
