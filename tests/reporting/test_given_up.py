@@ -22,7 +22,7 @@ def test_a_line_for_each(sound) -> None:
 
 def test_differences_below_the_noise_are_named(sound) -> None:
     assert noise(sound.manifest) == ""
-    said = "Copies of one program differed by 2.3 % in cost; less than that is no difference."
+    said = "Copies of one program differed by 2.3 % in cost: less than that is chance."
     assert noise(replace(sound.manifest, noise_floor=0.023)) == said
 
 

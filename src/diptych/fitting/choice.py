@@ -14,6 +14,8 @@ from diptych.measure.decisions import decide, exact
 from diptych.measure.proportions import normal_quantile
 
 DROP_SCALE = 0.01
+MOST_NOISE = 0.05
+"""On a noisier machine costs are compared all the same."""
 OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
 
 
@@ -142,7 +144,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) 
     if open_quality:
         return best
     if rank(best)[0] == OUTCOME_ORDER["PASS"]:
-        most = best.cost_usd_per_million * (1 + noise)
+        most = best.cost_usd_per_million * (1 + min(noise, MOST_NOISE))
         even = [c for c in candidates if not rank(c)[0] and c.cost_usd_per_million <= most]
         return max(even, key=lambda c: (c.score.value, -c.cost_usd_per_million))
     alike = [c for c in candidates if rank(c)[0] == rank(best)[0] and _as_near(c, best, budget)]

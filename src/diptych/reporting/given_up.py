@@ -45,4 +45,4 @@ def noise(manifest: Manifest) -> str:
     if manifest.noise_floor is None:
         return ""
     share = exact(manifest.noise_floor, "fraction")
-    return f"Copies of one program differed by {share} in cost; less than that is no difference."
+    return f"Copies of one program differed by {share} in cost: less than that is chance."
