@@ -15,7 +15,7 @@ script.
 Predicted: ratio 0.3 to 0.6; the same winner but for limits within 0.2 points of a student's end.
 
 Usage, from benchmarks/: python -m compression.search TEACHER.dip [--work FOLDER] [--seed N], where
-the teacher is a bundle of Fashion-MNIST. What is done is kept, and a second call goes on from there.
+the teacher is a bundle of Fashion-MNIST. What is done is kept; a second call goes on from there.
 """
 
 import math
