@@ -56,4 +56,5 @@ def train_network(
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
         waited_seconds=run.waited_seconds,
+        gpu_energy=run.gpus.energy(),
     )

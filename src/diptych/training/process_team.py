@@ -35,7 +35,7 @@ class ProcessTeam(Team):
 
     def __init__(self, meeting: Meeting, device: torch.device) -> None:
         self.rank, self.size, self.local_size = meeting.rank, meeting.size, meeting.local_size
-        self.device = device
+        self.device, self.cuts = device, meeting.cuts
         self._wrapped: DistributedDataParallel | None = None
         self.exchange: Exchange | None = None
         if device.type == "cpu" and meeting.local_size == meeting.size:
