@@ -40,7 +40,7 @@ def train_network(
         compute_threads(control.team.threads(recipe.threads)),
         torch.random.fork_rng(devices=devices),
     ):
-        torch.manual_seed(derive(control.seed, control.name, "network", str(control.team.rank)))
+        torch.manual_seed(derive(control.seed, control.name, "network"))
         run = Run(network, dataset, recipe, objective, control)
         try:
             run.go()
