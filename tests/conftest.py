@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -57,6 +58,38 @@ class Tiny:
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Compute in NumPy what the programs compute: mean colour (N, 3) times weights."""
         return (pixels / 255).mean(axis=(1, 2)) @ self.weights
+
+
+class Nvml(ModuleType):
+    """Stand in for the library that counts the energy of GPUs: two of them, by name."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__("pynvml")
+        self.counted_mj = {"GPU-a": 5_000_000, "GPU-b": 70}
+        self.ready = False
+
+    def nvmlInit(self) -> None:
+        self.ready = True
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        assert self.ready
+        if uuid not in self.counted_mj:
+            raise self.NVMLError("Not Found")
+        return uuid
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        if handle not in self.counted_mj:
+            raise self.NVMLError("GPU is lost")
+        return self.counted_mj[handle]
+
+
+@pytest.fixture
+def nvml() -> Nvml:
+    """Give a library that counts what it is told."""
+    return Nvml()
 
 
 @pytest.fixture(autouse=True, scope="session")

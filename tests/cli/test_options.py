@@ -1,7 +1,9 @@
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from diptych.cli.main import run
 from diptych.cli.options import order_of, task_of
@@ -113,3 +115,46 @@ def test_a_wrong_task_or_order_is_one_line(
     assert lines[1].startswith("hint: ")
     assert hint in lines[1]
     assert len(lines) == 2
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give class folders of pictures, which are large enough to be kept."""
+    folder, draw = tmp_path_factory.mktemp("data") / "noise", np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (folder / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = draw.integers(0, 256, (320, 320, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.bmp")
+    return folder
+
+
+@pytest.mark.parametrize("words", [[], ["--no-cache"]])
+@pytest.mark.parametrize("verb", ["inspect", "fit", "train", "evaluate", "diff"])
+def test_what_is_decoded_is_kept_unless_asked_not_to(
+    verb: str,
+    words: list[str],
+    noise: Path,
+    tmp_path: Path,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Training verbs end after the data was read: by a limit, and a folder, that cannot be."""
+    monkeypatch.setenv("DIPTYCH_CACHE", str(tmp_path / "cache"))
+    bundle, other = str(tiny_bundle), tmp_path / "other"
+    other.mkdir()
+    (other / "note.txt").touch()
+    before = {"evaluate": [bundle], "diff": [bundle, bundle]}.get(verb, [])
+    after = {
+        "fit": ["--budget", "rmse<=1"],
+        "train": ["--run", str(other)],
+    }.get(verb, [])  # fmt: skip
+    size = ["--image-size", "8"] if verb in {"inspect", "fit", "train"} else []
+    code = run([verb, *before, str(noise), *after, *size, *words])
+    assert code == {"inspect": 0, "evaluate": 0, "diff": 3}.get(verb, 2)
+    assert (tmp_path / "cache").exists() == (not words)
+
+
+def test_a_run_that_goes_on_keeps_to_its_cache(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--resume", "a.run", "--no-cache"]) == 2
+    assert "--no-cache cannot change in a run that goes on" in capsys.readouterr().err

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from torch import nn
@@ -45,6 +46,22 @@ def test_the_left_panel_is_the_sum_of_its_models(make_dataset: MakeDataset) -> N
     assert total.data_bytes == 40 * 8 * 8
 
 
+def test_what_gpus_counted_is_added_apart(make_dataset: MakeDataset) -> None:
+    models = [
+        replace(trainee(name, seconds=1, samples=1, training_flops=1), gpu_energy=energy)
+        for name, energy in (
+            ("a", joules(3.0, "counter")),
+            ("b", None),
+            ("c", joules(4, "counter")),
+        )
+    ]
+    summed = training_summary(models, make_dataset())
+    assert summed.gpu_energy == joules(7.0, "counter")
+    assert summed.energy == modelled(6.0)
+    assert training_summary(models[1:2], make_dataset()).gpu_energy is None
+    assert breakeven(summed.energy, joules(0.003), summed.gpu_energy) is None
+
+
 def test_one_model_alone_is_its_own_sum(make_dataset: MakeDataset) -> None:
     total = training_summary(
         [trainee("teacher", seconds=3, samples=4, training_flops=5)], make_dataset()
@@ -56,6 +73,7 @@ def test_inference_overtakes_training_when_the_joules_are_equal() -> None:
     count = breakeven(joules(900.0), joules(0.003))
     assert count == pytest.approx(300_000)
     assert count * 0.003 == pytest.approx(900.0)
+    assert breakeven(joules(900.0), joules(0.003), joules(600.0)) == pytest.approx(500_000)
 
 
 @pytest.mark.parametrize("label", ["counter", "declared"])

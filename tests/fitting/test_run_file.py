@@ -23,6 +23,7 @@ RUN = RunFile(
     recipe=FitRecipe(teacher=PLAN),
     seconds=1.5,
     order=("few", "many"),
+    cache=False,
 )
 
 

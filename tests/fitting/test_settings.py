@@ -39,6 +39,7 @@ def test_what_is_asked_of_the_data_reaches_its_reader() -> None:
         order=("low", "high"),
         image_size=32,
         skip_unreadable=True,
+        cache=False,
     )
     assert settings.reading(7) == Options(
         seed=7,
@@ -47,6 +48,7 @@ def test_what_is_asked_of_the_data_reaches_its_reader() -> None:
         order=("low", "high"),
         image_size=32,
         skip_unreadable=True,
+        cache=False,
     )
 
 

@@ -15,6 +15,7 @@ from diptych.measure.energy import (
     modelled,
     read_all,
     share,
+    total,
 )
 
 RANGE_UJ = 262_143_328_850
@@ -113,12 +114,17 @@ def test_a_statement_needs_a_source() -> None:
 
 
 def test_energies_of_one_label_add_and_divide() -> None:
-    total = add(modelled(1.0), modelled(2.0), modelled(3.0))
-    assert (total.low_j, total.value_j, total.high_j) == (15.0, 36.0, 72.0)
-    assert total.method == modelled(1.0).method
-    part = share(total, 6)
+    every = add(modelled(1.0), modelled(2.0), modelled(3.0))
+    assert (every.low_j, every.value_j, every.high_j) == (15.0, 36.0, 72.0)
+    assert every.method == modelled(1.0).method
+    part = share(every, 6)
     assert (part.low_j, part.value_j, part.high_j) == (2.5, 6.0, 12.0)
     assert part.label == "modelled"
+
+
+def test_the_total_is_of_what_is_known() -> None:
+    assert total([None, modelled(1.0), modelled(2.0)]) == modelled(3.0)
+    assert total([None]) is None
 
 
 def test_energies_of_different_labels_never_add() -> None:

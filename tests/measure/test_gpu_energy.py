@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -10,32 +10,7 @@ from diptych.core.errors import ConfigError
 from diptych.measure.gpu_energy import GpuMeter
 
 
-class Nvml(ModuleType):
-    """Two GPUs; one that is asked for by another name is not found."""
-
-    class NVMLError(Exception):
-        pass
-
-    def __init__(self) -> None:
-        super().__init__("pynvml")
-        self.counted_mj = {"GPU-a": 5_000_000, "GPU-b": 70}
-        self.ready = False
-
-    def nvmlInit(self) -> None:
-        self.ready = True
-
-    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
-        assert self.ready
-        if uuid not in self.counted_mj:
-            raise self.NVMLError("Not Found")
-        return uuid
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
-        return self.counted_mj[handle]
-
-
-def test_the_energy_is_what_the_gpus_counted_since_then() -> None:
-    nvml = Nvml()
+def test_the_energy_is_what_the_gpus_counted_since_then(nvml: Any) -> None:
     meter = GpuMeter(["GPU-a", "GPU-b"], nvml)
     assert meter.energy().value_j == 0
     nvml.counted_mj["GPU-a"] += 1500
@@ -45,16 +20,22 @@ def test_the_energy_is_what_the_gpus_counted_since_then() -> None:
     assert energy.method.startswith("NVML, 2 GPU(s)")
 
 
-def test_another_gpu_is_not_counted() -> None:
-    nvml = Nvml()
+def test_another_gpu_is_not_counted(nvml: Any) -> None:
     meter = GpuMeter(["GPU-b"], nvml)
     nvml.counted_mj["GPU-a"] += 1500
     assert meter.energy().value_j == 0
 
 
-def test_a_gpu_that_is_not_there_is_named() -> None:
+def test_a_gpu_that_is_not_there_is_named(nvml: Any) -> None:
     with pytest.raises(ConfigError, match="no energy counter of GPU-c: Not Found"):
-        GpuMeter(["GPU-c"], Nvml())
+        GpuMeter(["GPU-c"], nvml)
+
+
+def test_a_gpu_that_fell_off_is_said(nvml: Any) -> None:
+    meter = GpuMeter(["GPU-a"], nvml)
+    del nvml.counted_mj["GPU-a"]
+    with pytest.raises(ConfigError, match="does not tell its energy any more: GPU is lost"):
+        meter.energy()
 
 
 def test_without_the_library_the_extra_is_named() -> None:

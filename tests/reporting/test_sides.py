@@ -57,6 +57,16 @@ def test_energies_of_different_labels_are_never_compared(manifest) -> None:
     assert "no break-even" in breakeven(mixed)
 
 
+def test_what_gpus_counted_stands_beside_and_is_not_added(manifest) -> None:
+    counted = Energy(value_j=2e4, low_j=2e4, high_j=2e4, label="counter", method="made up")
+    mixed = replace(manifest, training=replace(manifest.training, gpu_energy=counted))
+    assert row(mixed, "Energy").training == (
+        *row(manifest, "Energy").training,
+        "and 20 kJ of the GPU (counter)",
+    )
+    assert not comparable(mixed)
+
+
 def test_the_break_even_is_written_with_two_digits(manifest) -> None:
     assert round(manifest.breakeven_predictions / 1e6, 1) == 14.4
     assert "about 14 million predictions" in breakeven(manifest)

@@ -1,7 +1,8 @@
 """A training to run in several processes; the tests start it, alone, by hand or by a supervisor.
 
 Its argument is a JSON object, or one with several of them as `runs`: `recipe` holds changes,
-`dropout` a share, `out` the file of the weights, `folder` the run's; `mischief` is what goes wrong.
+`dropout` a share, `out` the file of the weights, `folder` the run's; `mischief` is what goes wrong,
+and process `hungry_rank` has memory for few items only, as `hungry` says.
 """
 
 import json
@@ -49,16 +50,31 @@ RECIPE = TrainingRecipe(
 
 
 class Network(nn.Module):
-    """A residual network that may forget at random while it is trained."""
+    """A residual network that may forget at random, or have memory for few items only, later on."""
 
-    def __init__(self, dropout: float) -> None:
+    def __init__(self, dropout: float, hungry: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.net = ResidualNet(ResidualNetConfig(stem=8, widths=(16,), blocks=(1,)), SPEC, 2)
         self.dropout = nn.Dropout(dropout)
+        self.hungry, self.passes = hungry, 0
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.dropout(self.net(inputs))
+        self.passes += self.training
+        starves = self.hungry and self._is_starved(len(inputs), **self.hungry)
+        if starves == "forward":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        hidden: torch.Tensor = self.net(inputs)
+        if starves:
+            hidden.register_hook(_starve)
+        logits: torch.Tensor = self.dropout(hidden)
         return logits
+
+    def _is_starved(self, count: int, most: int, after: int, where: str) -> str:
+        return where if self.training and self.passes > after and count > most else ""
+
+
+def _starve(gradient: torch.Tensor) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def dataset() -> Dataset:
@@ -83,8 +99,10 @@ def dataset() -> Dataset:
 def train(asked: dict[str, Any], team: Team, **control: Any) -> TrainedNetwork:
     """Train as a process of a team; the first one keeps checkpoints and writes the weights."""
     data, first = dataset(), team.rank == 0
-    recipe = msgspec.structs.replace(RECIPE, **asked.get("recipe", {}))
-    network = initialize(lambda: Network(asked.get("dropout", 0.0)), 0, "test")
+    plain = msgspec.to_builtins(RECIPE) | asked.get("recipe", {})
+    recipe = msgspec.convert(plain, TrainingRecipe)
+    hungry = asked.get("hungry") if asked.get("hungry_rank") == team.rank else None
+    network = initialize(lambda: Network(asked.get("dropout", 0.0), hungry), 0, "test")
     objective = learn_labels(
         "classification", torch.from_numpy(data.train.targets), label_smoothing=0.1
     )

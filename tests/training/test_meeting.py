@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import ConfigError
 from diptych.training.meeting import Meeting, meeting_of
+from diptych.training.memory import Cut
 
 TORCHRUN = {
     "RANK": "3",
@@ -25,6 +26,7 @@ def test_what_a_meeting_says_to_a_process_is_what_it_reads(size: int, data: st.D
         local_rank=data.draw(st.integers(0, local_size - 1)),
         local_size=local_size,
         timeout_s=data.draw(st.floats(1, 1000)),
+        cuts=tuple(data.draw(st.lists(st.builds(Cut, step=st.just(7), parts=st.integers(2, 99))))),
     )
     assert meeting_of(meeting.environment()) == meeting
 
@@ -60,6 +62,8 @@ def test_without_local_numbers_all_processes_are_on_this_machine() -> None:
         ({"DIPTYCH_TIMEOUT_S": "soon"}, "DIPTYCH_TIMEOUT_S is 'soon'"),
         ({"DIPTYCH_TIMEOUT_S": "nan"}, "DIPTYCH_TIMEOUT_S is 'nan'"),
         ({"DIPTYCH_TIMEOUT_S": "0"}, "DIPTYCH_TIMEOUT_S is '0'"),
+        ({"DIPTYCH_CUTS": "half"}, "DIPTYCH_CUTS is 'half'"),
+        ({"DIPTYCH_CUTS": '[{"step": 1, "parts": 0}]'}, "DIPTYCH_CUTS is "),
     ],
 )
 def test_an_environment_that_cannot_be_is_refused(changes: dict[str, str], said: str) -> None:

@@ -58,7 +58,9 @@ def start(asked: dict[str, Any], size: int, timeout_s: float = 60.0) -> list[sub
 
 def runs(folder: Path) -> dict[str, Any]:
     folder.mkdir()
-    return {"runs": [{"recipe": r, "out": str(folder / name)} for name, r in RECIPES.items()]}
+    given: dict[str, dict[str, Any]] = {name: {"recipe": r} for name, r in RECIPES.items()}
+    given["dropout"] = {"dropout": 0.3, "recipe": {"accumulation": 2}}
+    return {"runs": [run | {"out": str(folder / name)} for name, run in given.items()]}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, "dropout"])
 def test_two_processes_end_with_the_weights_of_one(trained: Path, name: str) -> None:
     one, two = load_file(trained / "one" / name), load_file(trained / "two" / name)
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)

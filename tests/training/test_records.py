@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,11 +30,13 @@ KEYS = [
     "score",
     "energy_j",
     "energy_label",
+    "gpu_energy_j",
+    "gpu_energy_label",
 ]
 
 
-def record(step: int, **other: float | None) -> Record:
-    values: dict[str, float | None] = {
+def record(step: int, **other: Any) -> Record:
+    values: dict[str, Any] = {
         "samples": 10 * step,
         "seconds": step / 8,
         "loss": 1 / (1 + step),
@@ -160,6 +163,10 @@ def test_without_the_library_the_run_is_written_and_one_note_says_so(
         (
             msgspec.structs.replace(record(9, loss=2.0, energy_j=1.0), energy_label="counter"),
             "loss 2, 80/s, 1 J counter",
+        ),
+        (
+            record(9, loss=2.0, energy_j=1.0, gpu_energy_j=2e4, gpu_energy_label="counter"),
+            "loss 2, 80/s, 20 kJ GPU counter",
         ),
         (record(9, loss=math.nan), "loss nan, 80/s"),
     ],

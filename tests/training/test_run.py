@@ -2,6 +2,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from diptych.core.errors import TrainingError
 from diptych.core.progress import Step
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
+from diptych.measure.gpu_energy import GpuMeter
 from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.loop import train_network
 from diptych.training.objectives import learn_labels
@@ -88,6 +90,39 @@ def test_the_records_of_a_run_tell_it_from_the_first_step_to_the_last(
     assert all(0 <= line["waiting_share"] <= 1 for line in lines)
     joules = [line["energy_j"] for line in lines]
     assert joules == sorted(joules)
+
+
+def test_what_gpus_count_is_told_apart_from_what_the_processor_used(
+    data: Dataset, tmp_path: Path, nvml: Any
+) -> None:
+    said: list[Step] = []
+
+    def report(step: Step) -> None:
+        said.append(step)
+        nvml.counted_mj["GPU-a"] += 1000
+
+    folder = RunFolder(tmp_path, print)
+    trained = train(
+        data,
+        folder=folder,
+        clock=clock(),
+        report=report,
+        meter=lambda device, team: GpuMeter(["GPU-a"], nvml),
+    )
+    kept = folder.latest()
+    folder.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    joules = [line["gpu_energy_j"] for line in lines]
+    assert joules == sorted(joules)
+    assert joules[-1] > joules[0]
+    assert {line["gpu_energy_label"] for line in lines} == {"counter"}
+    assert {line["energy_label"] for line in lines} == {"modelled"}
+    assert trained.gpu_energy is not None
+    assert trained.gpu_energy.value_j == len(said)
+    assert said[-1].note.endswith(" J GPU counter")
+    assert kept is not None
+    assert kept.position.gpu_energy is not None
+    assert kept.position.gpu_energy.value_j == len(said)
 
 
 def test_a_run_ends_at_its_target_and_the_record_of_it_replays_it(data: Dataset) -> None:

@@ -44,7 +44,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     processes = []
     for name, variables in given:
         (folder / name).mkdir(exist_ok=True)
-        runs = [{"recipe": r, "out": str(folder / name / key)} for key, r in RECIPES.items()]
+        runs: list[dict[str, Any]] = [
+            {"recipe": r, "out": str(folder / name / key)} for key, r in RECIPES.items()
+        ]
+        once = {"dropout": 0.3, "recipe": {"epochs": 1}}
+        runs.append(once | {"out": str(folder / name / "dropout")})
         command = [sys.executable, PROGRAM, json.dumps({"sharded": True, "runs": runs})]
         environment = os.environ | variables
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
@@ -54,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, "dropout"])
 def test_two_processes_with_half_the_weights_end_as_one_with_all(trained: Path, name: str) -> None:
     one, two = load_file(trained / "one" / name), load_file(trained / "two" / name)
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from diptych.core.errors import TrainingError
 from diptych.training.feed import Batch
+from diptych.training.memory import Cut, NoMemoryError
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.stepper import Stepper
+from diptych.training.team import Team
 
 RECIPE = TrainingRecipe(batch_size=8, learning_rate=0.1, weight_decay=0.0, label_smoothing=0.0)
 TARGETS = torch.arange(8) % 3
@@ -82,14 +84,34 @@ def test_out_of_memory_halves_the_parts_keeps_the_batch_and_says_so() -> None:
     said: list[str] = []
     hungry, whole = Hungry(2), network()
     stepper = Stepper(hungry, RECIPE, OBJECTIVE, say=said.append)
-    for _ in range(2):
-        stepper.take(batch(), 0.1, 0.9)
+    for step in (5, 6):
+        stepper.take(batch(), 0.1, 0.9, step)
     assert hungry.seen == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
     assert said[-1] == "out of memory: each batch is computed in 4 parts now"
+    assert stepper.cuts == [Cut(step=5, parts=2), Cut(step=5, parts=4)]
     plain = Stepper(whole, RECIPE, OBJECTIVE)
     for _ in range(2):
         plain.take(batch(), 0.1, 0.9)
     np.testing.assert_allclose(weights(hungry), weights(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_steps_are_taken_in_the_parts_of_a_recorded_recipe() -> None:
+    hungry = Hungry(8)
+    stepper = Stepper(hungry, replace(RECIPE, cuts=(Cut(step=1, parts=2),)), OBJECTIVE)
+    for step in (0, 1, 2):
+        stepper.take(batch(), 0.1, 0.9, step)
+    assert hungry.seen == [8, 4, 4, 4, 4]
+
+
+def test_a_process_of_a_team_does_not_go_on_alone() -> None:
+    class Two(Team):
+        size = 2
+
+    stepper = Stepper(Hungry(2), replace(RECIPE, accumulation=2), OBJECTIVE, Two())
+    with pytest.raises(NoMemoryError, match="cpu has no memory for 4 items") as caught:
+        stepper.take(batch(), 0.1, 0.9, 3)
+    assert caught.value.cut == Cut(step=3, parts=4)
+    assert caught.value.hint == "set accumulation = 4 in the recipe"
 
 
 def test_a_network_of_which_no_item_fits_is_refused() -> None:

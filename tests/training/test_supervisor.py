@@ -90,6 +90,30 @@ def test_an_error_of_a_worker_is_raised_here_and_nothing_is_started_anew(tmp_pat
     assert begun(tmp_path) == 1
 
 
+NO_MEMORY = """from diptych.training.memory import Cut, NoMemoryError
+parts = max([1, *(cut.parts for cut in worker.meeting.cuts)])
+if MORE:
+    raise NoMemoryError('no room', 'give some', Cut(step=begun, parts=DEEPER))
+return [(cut.step, cut.parts) for cut in worker.meeting.cuts]"""
+
+
+def test_smaller_parts_are_tried_until_they_fit(tmp_path: Path) -> None:
+    body = NO_MEMORY.replace("MORE", "parts < 64").replace("DEEPER", "2 * parts")
+    steps: list[Step] = []
+    done = supervise(counting(body, tmp_path, restarts=1), steps.append, StopRequest())
+    assert done == [[step, 2 ** (step + 1)] for step in range(6)]
+    assert steps[1].note == (
+        "out of memory at step 1: each batch is computed in 4 parts from there on: "
+        "the processes start anew from the beginning"
+    )
+
+
+def test_what_does_not_get_smaller_is_not_tried_for_ever(tmp_path: Path) -> None:
+    body = NO_MEMORY.replace("MORE", "True").replace("DEEPER", "2")
+    with pytest.raises(TrainingError, match=r"out of memory at step 2: .*at attempt 3 from"):
+        supervise(counting(body, tmp_path, restarts=2), silent, StopRequest())
+
+
 def test_what_was_asked_to_stop_is_not_started_anew(tmp_path: Path) -> None:
     stop = StopRequest(requested=True)
     with pytest.raises(TrainingError, match="ended with code 7"):

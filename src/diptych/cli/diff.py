@@ -9,6 +9,7 @@ from diptych.cli.options import (
     DataArgument,
     JsonOption,
     LabelOption,
+    NoCacheOption,
     SkipOption,
     TaskOption,
     task_of,
@@ -39,6 +40,7 @@ def command(
     label: LabelOption = None,
     task: TaskOption = None,
     skip_unreadable: SkipOption = False,
+    no_cache: NoCacheOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Compare two bundles on the same labelled items; 3 unless every limit is kept."""
@@ -48,7 +50,13 @@ def command(
         load(first, task=own) as old,
         load(second, task=own) as new,
     ):
-        reading = Reading(data=data, label=label, skip_unreadable=skip_unreadable, report=report)
+        reading = Reading(
+            data=data,
+            label=label,
+            skip_unreadable=skip_unreadable,
+            cache=not no_cache,
+            report=report,
+        )
         result = difference(old, new, reading, limits)
     if as_json:
         print_json(result)

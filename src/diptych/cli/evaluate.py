@@ -8,6 +8,7 @@ from diptych.cli.options import (
     DataArgument,
     JsonOption,
     LabelOption,
+    NoCacheOption,
     SkipOption,
     TaskOption,
     task_of,
@@ -15,6 +16,7 @@ from diptych.cli.options import (
 from diptych.cli.output import print_json, progress, table
 from diptych.core.text import duration, number, quantity
 from diptych.core.values import Estimate
+from diptych.fitting.answering import Reading
 from diptych.fitting.evaluate import Evaluation, evaluate
 from diptych.fitting.streaming import StreamEvaluation
 from diptych.inference.bundle import load
@@ -31,19 +33,20 @@ def command(
     label: LabelOption = None,
     task: TaskOption = None,
     skip_unreadable: SkipOption = False,
+    no_cache: NoCacheOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a bundle: scores with their intervals, classes, and what is taken for what."""
     with progress() as report:
         model = load(bundle, task=task_of(task)[1])
-        result = evaluate(
-            model,
-            data,
-            against=against,
+        reading = Reading(
+            data=data,
             label=label,
             skip_unreadable=skip_unreadable,
+            cache=not no_cache,
             report=report,
         )
+        result = evaluate(model, reading, against=against)
     if as_json:
         print_json(document(result))
     else:

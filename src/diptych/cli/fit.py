@@ -11,6 +11,7 @@ from diptych.cli.options import (
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    NoCacheOption,
     OrderOption,
     OutOption,
     RecipeOption,
@@ -56,6 +57,7 @@ def command(
     order: OrderOption = None,
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
+    no_cache: NoCacheOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train, distill, quantize and measure until a model meets the budget."""
@@ -71,6 +73,7 @@ def command(
             order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,
+            cache=not no_cache,
             report=report,
             stop=stop,
             started=context.obj,
@@ -111,6 +114,8 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
             "samples": training.samples,
             "energy_j": training.energy.value_j,
             "energy_label": training.energy.label,
+            "gpu_energy_j": training.gpu_energy.value_j if training.gpu_energy else None,
+            "gpu_energy_label": training.gpu_energy.label if training.gpu_energy else None,
             "flops": training.flops,
             "cost_usd": training.cost_usd,
         },

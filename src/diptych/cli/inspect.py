@@ -5,6 +5,7 @@ from diptych.cli.options import (
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    NoCacheOption,
     OrderOption,
     SeedOption,
     TaskOption,
@@ -25,6 +26,7 @@ def command(
     task: TaskOption = None,
     order: OrderOption = None,
     image_size: ImageSizeOption = None,
+    no_cache: NoCacheOption = False,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,6 +39,7 @@ def command(
         task=own,
         order=order_of(order),
         image_size=image_size,
+        cache=not no_cache,
     )
     with progress() as report:
         found = inspect(data, options, report)

@@ -45,6 +45,9 @@ ImageSizeOption = Annotated[int | None, Option(help="Side of the pictures, in pi
 SkipOption = Annotated[
     bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
 ]
+NoCacheOption = Annotated[
+    bool, Option("--no-cache", help="Decode the data anew, and keep nothing of it.")
+]
 DeviceOption = Annotated[
     str | None, Option(help="Where to train: cpu or cuda [cuda if there is one].")
 ]

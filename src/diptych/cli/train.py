@@ -13,6 +13,7 @@ from diptych.cli.options import (
     ImageSizeOption,
     JsonOption,
     LabelOption,
+    NoCacheOption,
     OptionalDataArgument,
     OrderOption,
     OutOption,
@@ -53,6 +54,7 @@ def command(
     order: OrderOption = None,
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
+    no_cache: NoCacheOption = False,
     device: DeviceOption = None,
     devices: DevicesOption = 1,
     shard: ShardOption = False,
@@ -73,6 +75,7 @@ def command(
         "--order": order,
         "--image-size": image_size,
         "--run": run,
+        "--no-cache": no_cache or None,
     }
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
         goal, own = task_of(task)
@@ -85,6 +88,7 @@ def command(
             order=order_of(order),
             image_size=image_size,
             skip_unreadable=skip_unreadable,
+            cache=not no_cache,
             device=device,
             devices=devices,
             shard=shard,

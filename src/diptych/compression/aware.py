@@ -80,4 +80,5 @@ def quantized_recipe(training: TrainingRecipe) -> TrainingRecipe:
         target_score=None,
         patience=0,
         replans=(),
+        cuts=(),
     )

@@ -212,7 +212,7 @@ def _checked(lesson: Lesson) -> Tensor:
 
 def _plans(recipe: PruneRecipe, training: TrainingRecipe) -> list[TrainingRecipe]:
     """Plan the training after each step: briefly between two, and after the last as it is told."""
-    between = replace(training, epochs=recipe.epochs, replans=())
+    between = replace(training, epochs=recipe.epochs, replans=(), cuts=())
     return [*(recipe.tunings or (between,) * (recipe.steps - 1)), training]
 
 

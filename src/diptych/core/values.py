@@ -260,7 +260,7 @@ class ModelSummary(Value):
 
 
 class TrainingSummary(Value):
-    """What the left panel used, teacher and students together."""
+    """What the left panel used, teacher and students together; `energy` is the processor's."""
 
     seconds: float
     cpu_seconds: float
@@ -269,6 +269,7 @@ class TrainingSummary(Value):
     energy: Energy
     cost_usd: float
     data_bytes: int
+    gpu_energy: Energy | None = None
 
 
 class CurvePoint(Value):

@@ -27,6 +27,7 @@ class Reading:
     data: str | Path | Dataset
     label: str | None = None
     skip_unreadable: bool = False
+    cache: bool = True
     report: Reporter = silent
 
 
@@ -130,6 +131,7 @@ def _read(model: Bundle, data: str | Path, reading: Reading) -> Dataset:
         assets=model.assets(),
         skip_unreadable=reading.skip_unreadable,
         task=model.task,
+        cache=reading.cache,
     )
     return read(data, options, reading.report)
 

@@ -154,7 +154,9 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         teacher=_teacher_summary(outcome),
         model=_model_summary(outcome, chosen),
         training=training,
-        breakeven_predictions=breakeven(training.energy, outcome.evidence.energy),
+        breakeven_predictions=breakeven(
+            training.energy, outcome.evidence.energy, training.gpu_energy
+        ),
         curves=tuple(point for model in outcome.trainees for point in model.curve),
         machine=job.machine,
         provenance=Provenance(

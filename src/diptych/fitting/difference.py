@@ -4,17 +4,15 @@ Scores and losses are measured afresh, on the same items; times, sizes, energies
 that the bundles recorded where they were made.
 """
 
-from collections.abc import Mapping
-
 from diptych.core.damage import Damage
 from diptych.core.specs import Value
 from diptych.core.values import Estimate, ModelSummary, Outcome, Verdict
 from diptych.fitting.answering import Reading, answer, pair
-from diptych.fitting.budget import MAIN_SCORE, Budget, Term, check_terms
+from diptych.fitting.budget import MAIN_SCORE, Budget, check_terms
 from diptych.fitting.damage import Answered, assess
-from diptych.fitting.verdicts import millijoules, overall
+from diptych.fitting.verdicts import millijoules, overall, verdict_of
 from diptych.inference.bundle import Bundle
-from diptych.measure.decisions import decide, exact
+from diptych.measure.decisions import exact
 from diptych.measure.means import unknown
 from diptych.measure.scores import drop
 from diptych.tasks.goals import GoalKind, goal_kind, unit_of
@@ -81,7 +79,10 @@ def difference(first: Bundle, second: Bundle, reading: Reading, budget: Budget) 
         kind.item_scores(both.reference, both.targets), kind.item_scores(both.model, both.targets)
     )
     known = {one.name: one.second for one in scores} | {MAIN_SCORE: scores[0].second} | new
-    verdicts = tuple(_verdict(term, known | {"drop": lost}) for term in budget.terms)
+    known |= {"drop": lost}
+    verdicts = tuple(
+        verdict_of(term, known.get(term.name) or unknown("not recorded")) for term in budget.terms
+    )
     return Difference(
         first=both.names[0],
         second=both.names[1],
@@ -125,19 +126,3 @@ def _recorded(model: ModelSummary) -> dict[str, Estimate]:
         "cold": model.cold_ms,
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
-
-
-def _verdict(term: Term, known: Mapping[str, Estimate | None]) -> Verdict:
-    estimate = known.get(term.name) or unknown("not recorded")
-    return Verdict(
-        name=term.name,
-        relation=term.relation,
-        limit=term.limit,
-        unit=term.unit,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        n=estimate.n,
-        verdict=decide(estimate, term.relation, term.limit),
-        method=estimate.method,
-    )

@@ -47,7 +47,7 @@ class Evaluation(Value):
 
 def evaluate(
     bundle: str | Path | Bundle,
-    data: str | Path | Dataset,
+    data: str | Path | Dataset | Reading,
     *,
     against: str | Path | Bundle | None = None,
     label: str | None = None,
@@ -59,7 +59,8 @@ def evaluate(
     Args:
         bundle: The bundle, or its folder.
         data: A built-in name, a path, or data that was read before. Where it is what the bundle
-            was made of, its test split is used; else its own test split, else every item.
+            was made of, its test split is used; else its own test split, else every item. A
+            reading says all of what is below, but `against`, itself.
         against: Another bundle, or its folder, that answers the same items; the damage is told
             against it.
         label: The label's column, for tables; by default that of the bundle's own data.
@@ -69,7 +70,11 @@ def evaluate(
     Returns:
         The scores with their intervals, recall and precision per class, and the confusion matrix.
     """
-    reading = Reading(data=data, label=label, skip_unreadable=skip_unreadable, report=report)
+    reading = (
+        data
+        if isinstance(data, Reading)
+        else Reading(data=data, label=label, skip_unreadable=skip_unreadable, report=report)
+    )
     model = bundle if isinstance(bundle, Bundle) else load(bundle)
     answers = answer(model, reading)
     outputs, targets = answers.outputs, answers.split.targets

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from diptych.core.values import Dataset, Energy, TrainingSummary
 from diptych.fitting.trainee import Trainee
 from diptych.measure.cost import usd
-from diptych.measure.energy import modelled
+from diptych.measure.energy import modelled, total
 
 
 def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingSummary:
@@ -16,7 +16,8 @@ def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingS
         dataset: What they learned from.
 
     Returns:
-        Time, samples, operations, energy and cost of the left panel.
+        Time, samples, operations, energy and cost of the left panel; the energy of the processor,
+        and apart from it what GPUs counted.
     """
     cpu_seconds = sum(model.cpu_seconds for model in trainees)
     return TrainingSummary(
@@ -27,19 +28,22 @@ def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingS
         energy=modelled(cpu_seconds),
         cost_usd=usd(cpu_seconds),
         data_bytes=dataset.train.inputs.nbytes,
+        gpu_energy=total(model.gpu_energy for model in trainees),
     )
 
 
-def breakeven(training: Energy, prediction: Energy) -> float | None:
+def breakeven(training: Energy, prediction: Energy, gpu: Energy | None = None) -> float | None:
     """Say after how many predictions inference has used as much energy as training.
 
     Args:
         training: The energy of training.
         prediction: The energy of one prediction.
+        gpu: What the GPUs used in training beside that, where they did.
 
     Returns:
         The number, or None where the labels differ or a prediction used nothing measurable.
     """
-    if training.label != prediction.label or prediction.value_j <= 0:
+    used = (training,) if gpu is None else (training, gpu)
+    if any(energy.label != prediction.label for energy in used) or prediction.value_j <= 0:
         return None
-    return training.value_j / prediction.value_j
+    return sum(energy.value_j for energy in used) / prediction.value_j

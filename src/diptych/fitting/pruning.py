@@ -10,6 +10,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
+from diptych.measure.energy import total
 from diptych.targets.adopted import ForeignConfig
 from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.encoder import EncoderConfig
@@ -64,6 +65,7 @@ def train_pruned(
         network=pruned.network,
         seconds=sum(run.seconds for run in pruned.runs),
         cpu_seconds=sum(run.cpu_seconds for run in pruned.runs),
+        gpu_energy=total(run.gpu_energy for run in pruned.runs),
         samples=sum(run.samples for run in pruned.runs),
         curve=_curve(plan.name, pruned.runs),
         parameters=pruned.parameters,

@@ -33,6 +33,7 @@ class RunFile(Value):
     order: tuple[str, ...] | None = None
     image_size: int | None = None
     skip_unreadable: bool = False
+    cache: bool = True
     task: str | None = None
     device: str | None = None
     devices: int = 1
@@ -68,6 +69,7 @@ def settings_of(request: RunFile, settings: Settings) -> Settings:
         order=request.order,
         image_size=request.image_size,
         skip_unreadable=request.skip_unreadable,
+        cache=request.cache,
         device=settings.device or request.device,
         devices=settings.devices if settings.devices > 1 else request.devices,
     )

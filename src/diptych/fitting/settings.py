@@ -21,7 +21,8 @@ class Settings:
     Of the data: `label` names the label's column; `goal` is what is told of an item, inferred by
     default, with the `order` of classes from least to most where it is ordinal; `image_size` is the
     side in pixels that pictures are brought to; `skip_unreadable` leaves damaged items out and
-    counts them; `task` is a user's own.
+    counts them; `cache` takes what was decoded before from where it was kept, and keeps it there;
+    `task` is a user's own.
 
     Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a bundle,
     or a local Hugging Face folder with an encoder, that students learn from; `start` is a bundle,
@@ -45,6 +46,7 @@ class Settings:
     order: tuple[str, ...] | None = None
     image_size: int | None = None
     skip_unreadable: bool = False
+    cache: bool = True
     task: Task | None = None
     device: str | None = None
     devices: int = 1
@@ -82,6 +84,7 @@ class Settings:
             order=self.order,
             image_size=self.image_size,
             skip_unreadable=self.skip_unreadable,
+            cache=self.cache,
             task=self.task,
         )
 

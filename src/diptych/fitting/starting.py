@@ -87,4 +87,4 @@ def _plans_of(start: Start) -> list[ModelPlan]:
     except msgspec.ValidationError:
         return []
     plans = [each for each in (recipe.teacher, *recipe.students) if each.network == start.network()]
-    return [replace(each, training=replace(each.training, replans=())) for each in plans]
+    return [replace(each, training=replace(each.training, replans=(), cuts=())) for each in plans]

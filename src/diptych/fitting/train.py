@@ -149,6 +149,7 @@ def _request(
         order=settings.order,
         image_size=settings.image_size,
         skip_unreadable=settings.skip_unreadable,
+        cache=settings.cache,
         task=None if settings.task is None else settings.task.name,
         device=settings.device,
         devices=settings.devices,

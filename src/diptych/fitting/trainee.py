@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from diptych.compression.distill import distillation, recorded, running
 from diptych.core.arrays import sample
 from diptych.core.errors import ConfigError
-from diptych.core.values import CurvePoint, Dataset
+from diptych.core.values import CurvePoint, Dataset, Energy
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.starting import begin_plan
 from diptych.targets.adopted import ForeignConfig, open_adopted
@@ -62,6 +62,7 @@ class Trainee:
     recorded: RecordedModel | None = None
     seconds: float
     cpu_seconds: float
+    gpu_energy: Energy | None = None
     samples: int
     curve: tuple[CurvePoint, ...] = ()
     parameters: int = 0
@@ -160,6 +161,7 @@ def train_model(
         network=trained.network,
         seconds=trained.seconds,
         cpu_seconds=trained.cpu_seconds,
+        gpu_energy=trained.gpu_energy,
         samples=trained.samples,
         curve=trained.curve,
         parameters=sum(p.numel() for p in network.parameters()),

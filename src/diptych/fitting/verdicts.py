@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec.structs import replace
 
 from diptych.core.values import Energy, Estimate, Outcome, Verdict
 from diptych.fitting.budget import MAIN_SCORE, Budget, Term
 from diptych.measure.decisions import decide, exact
+from diptych.measure.means import unknown
 from diptych.measure.quantiles import quantile, samples_for_quantile
 from diptych.measure.scores import drop, samples_for_drop, samples_for_score
 from diptych.tasks.goals import GoalKind
@@ -73,10 +75,16 @@ def overall(verdicts: tuple[Verdict, ...]) -> Outcome:
     return "CANNOT TELL" if "CANNOT TELL" in seen else "PASS"
 
 
-def _verdict(term: Term, evidence: Evidence) -> Verdict:
-    estimate = _estimate(term, evidence)
-    outcome = decide(estimate, term.relation, term.limit)
-    needed = _samples_needed(term, evidence) if outcome == "CANNOT TELL" else None
+def verdict_of(term: Term, estimate: Estimate) -> Verdict:
+    """Decide a term by an estimate.
+
+    Args:
+        term: The limit.
+        estimate: Of what it limits, in its unit.
+
+    Returns:
+        The verdict.
+    """
     return Verdict(
         name=term.name,
         relation=term.relation,
@@ -86,11 +94,15 @@ def _verdict(term: Term, evidence: Evidence) -> Verdict:
         low=estimate.low,
         high=estimate.high,
         n=estimate.n,
-        verdict=outcome,
+        verdict=decide(estimate, term.relation, term.limit),
         method=estimate.method,
-        samples_needed=needed,
-        label=_label(term, evidence),
     )
+
+
+def _verdict(term: Term, evidence: Evidence) -> Verdict:
+    given = verdict_of(term, _estimate(term, evidence))
+    needed = _samples_needed(term, evidence) if given.verdict == "CANNOT TELL" else None
+    return replace(given, samples_needed=needed, label=_label(term, evidence))
 
 
 def _estimate(term: Term, evidence: Evidence) -> Estimate:
@@ -145,7 +157,7 @@ def cold(evidence: Evidence) -> Estimate:
         The median in milliseconds; without runs nothing is known.
     """
     if evidence.cold_ms is None:
-        return _unknown("not measured")
+        return unknown("not measured")
     return quantile(evidence.cold_ms, 0.5)
 
 
@@ -160,7 +172,7 @@ def memory(evidence: Evidence) -> Estimate:
     """
     peaks = evidence.memory_bytes
     if peaks is None:
-        return _unknown("not measured")
+        return unknown("not measured")
     return Estimate(
         value=float(np.median(peaks)),
         low=float(peaks.min()),
@@ -187,10 +199,6 @@ def millijoules(energy: Energy, n: int) -> Estimate:
         n=n,
         method=energy.method,
     )
-
-
-def _unknown(method: str) -> Estimate:
-    return Estimate(value=0.0, low=-np.inf, high=np.inf, n=0, method=method)
 
 
 ESTIMATES: Mapping[str, Callable[[Evidence], Estimate]] = {

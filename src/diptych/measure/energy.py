@@ -8,6 +8,7 @@
 Source: Linux kernel documentation, "Power Capping Framework" (the layout of the counters).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,6 +193,19 @@ def add(first: Energy, *others: Energy) -> Energy:
         label=first.label,
         method="; ".join(dict.fromkeys(energy.method for energy in every)),
     )
+
+
+def total(energies: Iterable[Energy | None]) -> Energy | None:
+    """Add the energies that are known.
+
+    Args:
+        energies: Of one label.
+
+    Returns:
+        Their sum; None where none is known.
+    """
+    known = [energy for energy in energies if energy is not None]
+    return add(*known) if known else None
 
 
 def share(energy: Energy, num_parts: float) -> Energy:

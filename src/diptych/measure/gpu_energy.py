@@ -44,8 +44,16 @@ class GpuMeter:
 
         Returns:
             What all of the GPUs have used since the meter was made, labelled ``counter``.
+
+        Raises:
+            ConfigError: If a GPU cannot be asked any more.
         """
-        joules = JOULES_PER_MJ * (self._read_mj() - self._before)
+        try:
+            joules = JOULES_PER_MJ * (self._read_mj() - self._before)
+        except self._nvml.NVMLError as error:
+            raise ConfigError(
+                f"a GPU does not tell its energy any more: {error}", "model the energy instead"
+            ) from error
         method = f"NVML, {len(self._handles)} GPU(s), everything that ran on them"
         return Energy(value_j=joules, low_j=joules, high_j=joules, label="counter", method=method)
 

@@ -63,8 +63,8 @@ def comparable(manifest: Manifest) -> bool:
     Returns:
         True where both are known and carry the same label.
     """
-    energy_of_model = manifest.model.energy
-    return energy_of_model is not None and energy_of_model.label == manifest.training.energy.label
+    used, model = (manifest.training.energy, manifest.training.gpu_energy), manifest.model.energy
+    return model is not None and {one.label for one in used if one} == {model.label}
 
 
 def estimate(value: Estimate, unit: str) -> tuple[str, str]:
@@ -205,17 +205,14 @@ def _hardware(manifest: Manifest) -> Row:
 
 
 def _energy(manifest: Manifest) -> Row:
-    value = manifest.model.energy
+    value, gpus = manifest.model.energy, manifest.training.gpu_energy
+    training: tuple[str, ...] = energy(manifest.training.energy)
+    if gpus is not None:
+        training = (*training, "and {} of the GPU ({})".format(*energy(gpus)))
     if value is None:
-        return Row(
-            what="Energy", training=energy(manifest.training.energy), inference=("not measured",)
-        )
+        return Row(what="Energy", training=training, inference=("not measured",))
     amount, how = energy(value)
-    return Row(
-        what="Energy",
-        training=energy(manifest.training.energy),
-        inference=(f"{amount} per prediction", how),
-    )
+    return Row(what="Energy", training=training, inference=(f"{amount} per prediction", how))
 
 
 def _cost(manifest: Manifest) -> Row:

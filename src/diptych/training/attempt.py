@@ -17,6 +17,7 @@ import msgspec
 
 from diptych.core.progress import Reporter, Step, StopRequest
 from diptych.training.meeting import Meeting
+from diptych.training.memory import Cut
 from diptych.training.worker import STOP, Failed, Finished, Message, Told
 
 POLL_S = 0.2
@@ -42,6 +43,7 @@ class Attempt:
         count: How many.
         folder: An empty folder of this attempt's own: where they meet, and what they print.
         clock: Seconds.
+        cuts: Of earlier attempts.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class Attempt:
         count: int,
         folder: Path,
         clock: Callable[[], float] = time.monotonic,
+        cuts: tuple[Cut, ...] = (),
     ) -> None:
-        self.count, self.folder, self.clock = count, folder, clock
+        self.cuts, self.count, self.folder, self.clock = cuts, count, folder, clock
         self.messages: queue.Queue[tuple[int, Message | None]] = queue.Queue()
         self.values: dict[int, Any] = {}
         self.heard_at, self.heard = clock(), False
@@ -113,6 +116,7 @@ class Attempt:
             size=self.count,
             local_rank=rank,
             local_size=self.count,
+            cuts=self.cuts,
         )
         with self._log(rank).open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  the command is the caller's

@@ -17,7 +17,7 @@ from torch import Tensor
 from diptych.core.errors import TrainingError
 from diptych.core.extras import require
 from diptych.core.specs import Value
-from diptych.core.values import CurvePoint
+from diptych.core.values import CurvePoint, Energy
 from diptych.training.recipe import Replan, TrainingRecipe
 
 FORMAT = 1
@@ -46,6 +46,7 @@ class Position(Value):
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     waited_seconds: float = 0.0
+    gpu_energy: Energy | None = None
     replans: tuple[Replan, ...] = ()
     numbers: dict[str, Any] = msgspec.field(default_factory=dict)
     format: int = FORMAT

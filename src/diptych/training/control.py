@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from diptych.core.progress import Reporter, Step, StopRequest, silent
-from diptych.core.values import CurvePoint
+from diptych.core.values import CurvePoint, Energy
+from diptych.measure.gpu_energy import GpuMeter
+from diptych.training.gpu_use import meter_of
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
 from diptych.training.team import SOLO, Team
@@ -24,7 +26,7 @@ class RunControl:
     checkpoint, and leaves one there every `checkpoint_s` and at the end. `fresh` are the names of
     parameters that a network did not find where it started from. With `tune` it is tried first how
     this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
-    leaves in its folder goes on from there.
+    leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs.
     """
 
     name: str = "training"
@@ -40,6 +42,7 @@ class RunControl:
     fresh: frozenset[str] = frozenset()
     tune: bool = False
     pause_after: int | None = None
+    meter: Callable[[torch.device, Team], GpuMeter | None] = meter_of
 
     def warn(self, text: str) -> None:
         """Tell something in words.
@@ -54,7 +57,8 @@ class RunControl:
 class TrainedNetwork:
     """A trained network, the recipe as it was really run, and what the run used.
 
-    `waited_seconds` of the `seconds` went by in waiting for data.
+    `waited_seconds` of the `seconds` went by in waiting for data. `gpu_energy` is what its GPUs
+    counted, where they do.
     """
 
     network: nn.Module
@@ -64,3 +68,4 @@ class TrainedNetwork:
     seconds: float
     cpu_seconds: float
     waited_seconds: float = 0.0
+    gpu_energy: Energy | None = None

@@ -6,6 +6,7 @@ uninterrupted process would.
 Shapes: N items, B batch, b this process's share of it.
 """
 
+import math
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ from diptych.core.arrays import release
 from diptych.core.seeds import derive
 from diptych.measure.memory import total_bytes
 from diptych.training.compute import tensor_of
+from diptych.training.memory import parts_at
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import SOLO, Team
 from diptych.training.variation import batches_of
@@ -70,7 +72,7 @@ class Feed:
         self.device = device
         self.num_items = len(inputs)
         self.batch_size = min(recipe.batch_size, len(inputs))
-        team.check(self.batch_size, recipe.accumulation)
+        team.check(self.batch_size, self._parts(math.inf))
         self.steps_per_epoch = len(inputs) // self.batch_size
         items = tensor_of(inputs)
         self.on_device = device.type == "cpu" or _fits(items, device)
@@ -99,7 +101,8 @@ class Feed:
             chosen = chosen.to(self.device)
         inputs = self.batches.draw(chosen, epoch, generator)
         self._release(len(chosen))
-        return self._placed(self._mixed(inputs, chosen, generator))
+        part = self.team.part(len(chosen), self._parts(step))
+        return self._placed(self._mixed(inputs, chosen, part, generator))
 
     def _order(self, epoch: int) -> Tensor:
         if epoch != self.epoch:
@@ -107,8 +110,12 @@ class Feed:
             self.epoch, self.order = epoch, torch.randperm(self.num_items, generator=generator)
         return self.order
 
-    def _mixed(self, inputs: Tensor, chosen: Tensor, generator: torch.Generator) -> Batch:
-        part = self.team.part(len(chosen), self.recipe.accumulation)
+    def _parts(self, step: float) -> int:
+        return parts_at(step, self.recipe.accumulation, self.recipe.cuts)
+
+    def _mixed(
+        self, inputs: Tensor, chosen: Tensor, part: slice | Tensor, generator: torch.Generator
+    ) -> Batch:
         if not (self.recipe.mixup or self.recipe.cutmix):
             return Batch(inputs=inputs[part], chosen=chosen[part])
         mixed = mix(inputs, generator, self.recipe.mixup, self.recipe.cutmix)

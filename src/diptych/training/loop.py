@@ -40,7 +40,7 @@ def train_network(
         compute_threads(control.team.threads(recipe.threads)),
         torch.random.fork_rng(devices=devices),
     ):
-        torch.manual_seed(derive(control.seed, control.name, "network", str(control.team.rank)))
+        torch.manual_seed(derive(control.seed, control.name, "network"))
         run = Run(network, dataset, recipe, objective, control)
         try:
             run.go()
@@ -56,4 +56,5 @@ def train_network(
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
         waited_seconds=run.waited_seconds,
+        gpu_energy=run.gpus.energy(),
     )

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from diptych.core.errors import ConfigError, TrainingError
+import msgspec
 
-ADDRESS, TIMEOUT = "DIPTYCH_MEETING", "DIPTYCH_TIMEOUT_S"
+from diptych.core.errors import ConfigError, TrainingError
+from diptych.training.memory import Cut
+
+ADDRESS, TIMEOUT, CUTS = "DIPTYCH_MEETING", "DIPTYCH_TIMEOUT_S", "DIPTYCH_CUTS"
 BY_ENVIRONMENT = "env://"
 TIMEOUT_S, LONGEST_S = 300.0, 1e6
 
@@ -21,6 +24,7 @@ class Meeting:
 
     They meet at the `address`: a ``file://`` all can write, ``tcp://host:port``, or ``env://`` for
     what torchrun says. A process that waits for another longer than `timeout_s` gives up.
+    `cuts` are those that earlier attempts of the run needed.
     """
 
     address: str
@@ -29,6 +33,7 @@ class Meeting:
     local_rank: int
     local_size: int
     timeout_s: float = TIMEOUT_S
+    cuts: tuple[Cut, ...] = ()
 
     def environment(self) -> dict[str, str]:
         """Say all of it to a process.
@@ -43,6 +48,7 @@ class Meeting:
             "LOCAL_RANK": str(self.local_rank),
             "LOCAL_WORLD_SIZE": str(self.local_size),
             TIMEOUT: str(self.timeout_s),
+            CUTS: msgspec.json.encode(self.cuts).decode(),
         }
 
 
@@ -78,6 +84,7 @@ def meeting_of(environment: Mapping[str, str]) -> Meeting | None:
         local_rank=local_rank,
         local_size=local_size,
         timeout_s=_seconds(environment),
+        cuts=_cuts(environment),
     )
 
 
@@ -99,6 +106,14 @@ def _seconds(environment: Mapping[str, str]) -> float:
         if 0 < float(said) <= LONGEST_S:
             return float(said)
     raise ConfigError(f"{TIMEOUT} is {said!r} in the environment", "give seconds, such as 300")
+
+
+def _cuts(environment: Mapping[str, str]) -> tuple[Cut, ...]:
+    said = environment.get(CUTS, "[]")
+    try:
+        return msgspec.json.decode(said, type=tuple[Cut, ...])
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{CUTS} is {said[:40]!r} in the environment", f"unset {CUTS}") from error
 
 
 def _check_launcher(environment: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from diptych.core.errors import TrainingError
 from diptych.training.compute import find_device
+from diptych.training.draws import draw_alone, share_draws
 from diptych.training.exchange import Exchange, reserve
 from diptych.training.global_norm import globalize, localize
 from diptych.training.meeting import LostTeamError, Meeting
@@ -35,14 +36,14 @@ class ProcessTeam(Team):
 
     def __init__(self, meeting: Meeting, device: torch.device) -> None:
         self.rank, self.size, self.local_size = meeting.rank, meeting.size, meeting.local_size
-        self.device = device
+        self.device, self.cuts = device, meeting.cuts
         self._wrapped: DistributedDataParallel | None = None
         self.exchange: Exchange | None = None
         if device.type == "cpu" and meeting.local_size == meeting.size:
             self.exchange = self._open_exchange(meeting.timeout_s)
 
     def wrapped(self, network: nn.Module) -> nn.Module:
-        """Make a network whose gradients, and batch statistics, are the team's.
+        """Make a network whose gradients, batch statistics and random numbers are the team's.
 
         Args:
             network: Holds the weights; it gets those of the first process. Where it was wrapped
@@ -53,6 +54,7 @@ class ProcessTeam(Team):
         """
         self._release()
         globalize(network, self.gathered)
+        share_draws(network, self.rank, self.size)
         if self.exchange:
             for tensor in network.state_dict().values():
                 distributed.broadcast(tensor, 0)
@@ -77,6 +79,7 @@ class ProcessTeam(Team):
         """
         self._release()
         localize(network)
+        draw_alone(network)
         return network
 
     def share_gradients(self, parameters: Iterable[nn.Parameter]) -> None:

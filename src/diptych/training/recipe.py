@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from diptych.core.specs import Value
+from diptych.training.memory import Cut
 from diptych.training.variation import Variation
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
@@ -31,11 +32,12 @@ class TrainingRecipe(Value):
     `target_score` or has not risen for `patience` epochs (0: never). `replans` are the times the
     plan was changed, to keep a time limit or for these reasons.
 
-    Each step: `batch_size` items, computed in `accumulation` parts, in `arithmetic`; `compiled` by
-    torch; `channels_last` in memory or not, by default as the network was built. `variation` is how
-    items are changed on the way; `mixup` and `cutmix` are how strongly pairs are mixed (0: not).
-    `clip` bounds the norm of gradients (0: not); weights are averaged with `averaging` as decay per
-    step where it is above 0. Without a `learning_rate` one is looked for, and the recipe that is
+    Each step: `batch_size` items, computed in `accumulation` parts, in `arithmetic`; `cuts` say
+    from which steps on there were more parts, as memory did not hold them; `compiled` by torch;
+    `channels_last` in memory or not, by default as the network was built. `variation` is how items
+    are changed on the way; `mixup` and `cutmix` are how strongly pairs are mixed (0: not). `clip`
+    bounds the norm of gradients (0: not); weights are averaged with `averaging` as decay per step
+    where it is above 0. Without a `learning_rate` one is looked for, and the recipe that is
     recorded holds it.
 
     A network that starts from other weights: all but its head, and what it did not find there,
@@ -73,3 +75,4 @@ class TrainingRecipe(Value):
     target_score: float | None = None
     patience: Annotated[int, Meta(ge=0)] = 0
     replans: tuple[Replan, ...] = ()
+    cuts: tuple[Cut, ...] = ()

@@ -23,7 +23,7 @@ from diptych.training import tensorboard
 
 METRICS = "metrics.jsonl"
 EVENTS = "tensorboard"
-NOT_SHOWN = frozenset({"step", "samples", "seconds", "energy_label"})
+NOT_SHOWN = frozenset({"step", "samples", "seconds", "energy_label", "gpu_energy_label"})
 """Keys that TensorBoard has no curve of: its own axes, and words."""
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ class Record(Value):
     of the time that was spent waiting for data, are of training so far, resumed parts included.
     `loss` is the mean since the record before, null in the file where there is none or it is not
     finite; `rate` is the learning rate of the step; `score` is on the validation split, where it
-    was just measured; `energy_j` is what was used so far.
+    was just measured; `energy_j` is what the processor used so far, and `gpu_energy_j` what the
+    GPUs counted, where they do.
     """
 
     step: int
@@ -50,6 +51,8 @@ class Record(Value):
     score: float | None = None
     energy_j: float | None = None
     energy_label: EnergyLabel = "modelled"
+    gpu_energy_j: float | None = None
+    gpu_energy_label: EnergyLabel | None = None
 
 
 class RunRecords:
@@ -143,13 +146,15 @@ def note_of(record: Record) -> str:
 
     Returns:
         Such as ``loss 0.412, 91.3 %, 1,401/s, 35 J modelled``: about 40 characters, the less
-        important last.
+        important last. Where GPUs count what they use, it is theirs.
     """
     parts = [f"loss {number(record.loss)}"]
     if record.score is not None:
         parts.append(f"{100 * record.score:.1f} %")
     parts.append(f"{_short(record.samples_per_second)}/s")
-    if record.energy_j is not None:
+    if record.gpu_energy_j is not None:
+        parts.append(f"{_joules(record.gpu_energy_j)} GPU {record.gpu_energy_label}")
+    elif record.energy_j is not None:
         parts.append(f"{_joules(record.energy_j)} {record.energy_label}")
     return ", ".join(parts)
 

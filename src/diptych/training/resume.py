@@ -36,7 +36,7 @@ def capture(run: "Run") -> Checkpoint:
         seed=run.control.seed,
         data_sha256=run.dataset.record.sha256,
         planned=run.planned,
-        recipe=run.recipe,
+        recipe=structs.replace(run.recipe, cuts=tuple(run.stepper.cuts)),
         replans=tuple(run.replans),
         step=run.progress.step,
         remaining=run.progress.remaining,
@@ -47,6 +47,7 @@ def capture(run: "Run") -> Checkpoint:
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
         waited_seconds=run.waited_seconds,
+        gpu_energy=run.gpus.energy(),
         numbers=numbers,
     )
     return Checkpoint(position=position, tensors=tensors)
@@ -77,6 +78,7 @@ def go_on(run: "Run", checkpoint: Checkpoint) -> None:
     run.loss_sum, run.loss_count = at.loss_sum, at.loss_count
     run.seconds_before, run.cpu_before = at.seconds, at.cpu_seconds
     run.waited_before = at.waited_seconds
+    run.gpus.go_on(at.gpu_energy)
     if run.folder is not None and run.team.rank == 0:
         run.folder.records.rewind(at.step)
 

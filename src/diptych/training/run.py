@@ -17,6 +17,7 @@ from diptych.training.control import RunControl
 from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
 from diptych.training.freezing import Freezing
+from diptych.training.gpu_use import GpuUse
 from diptych.training.objectives import Objective
 from diptych.training.optimizers import rate_of
 from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
@@ -54,10 +55,12 @@ class Run:
         self.planned = recipe
         self.team, self.folder = control.team, control.folder
         seed = derive(control.seed, control.name, "batches")
-        self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         kept = latest(self.folder, self.team)
+        recipe = kept.position.recipe if kept else recipe
+        recipe = replace(recipe, cuts=tuple(dict.fromkeys((*recipe.cuts, *self.team.cuts))))
+        self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
-        self.recipe = kept.position.recipe if kept else self._found(objective, steps)
+        self.recipe = recipe if kept else self._found(recipe, objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
         self.progress = Progress(steps)
@@ -70,6 +73,7 @@ class Run:
         self.loss_sum, self.loss_count = 0.0, 0
         self.seconds_before = self.cpu_before = self.waited_before = 0.0
         self.started, self.cpu_started = control.clock(), time.process_time()
+        self.gpus = GpuUse(control.meter(control.device, self.team))
         self.watch = Watch(control.name)
         self.plateau = Plateau(recipe.patience, recipe.target_score)
         if kept:
@@ -96,9 +100,10 @@ class Run:
         """Give the recipe as the run really was.
 
         Returns:
-            With the rate that was found and the plans that were changed.
+            With the rate that was found, the plans that were changed and the batches that were cut.
         """
-        return replace(self.recipe, replans=tuple(self.replans))
+        cuts = tuple(self.stepper.cuts)
+        return replace(self.recipe, replans=tuple(self.replans), cuts=cuts)
 
     def go(self) -> None:
         """Take all steps; at the end the network has the weights to keep."""
@@ -127,9 +132,9 @@ class Run:
             self.folder.save(capture(self))
         self.saved_at = self.control.clock()
 
-    def _found(self, objective: Objective, steps: int) -> TrainingRecipe:
+    def _found(self, recipe: TrainingRecipe, objective: Objective, steps: int) -> TrainingRecipe:
         """Return the recipe with the rate and the way of computing that it leaves open."""
-        recipe = with_rate(self.network, self.planned, objective, self.feed)
+        recipe = with_rate(self.network, recipe, objective, self.feed)
         if not self.control.tune or self.team.size > 1:
             return recipe
         self._say("trying how this machine computes fastest")
@@ -150,15 +155,18 @@ class Run:
         at = (self.progress.share, self.recipe.warmup_share, self.schedule)
         rate = (self.recipe.learning_rate or 0.0) * rate_factor(*at)
         momentum = self.recipe.momentum * momentum_factor(*at)
-        if self.team.size > 1:
-            torch.manual_seed(self._network_seed())
-        self.losses.append(self.stepper.take(self.feeder.take(), rate, momentum))
+        self._seed_draws()
+        batch = self.feeder.take()
+        self.losses.append(self.stepper.take(batch, rate, momentum, self.progress.step))
         self.progress.advance()
 
-    def _network_seed(self) -> int:
-        """Return the seed of what this process's network draws in this step."""
-        names = (self.control.name, "network", str(self.team.rank), str(self.progress.step))
-        return derive(self.control.seed, *names)
+    def _seed_draws(self) -> None:
+        """Let what the network draws in this step depend on nothing else, the same in a team."""
+        control, step = self.control, str(self.progress.step)
+        seed = derive(control.seed, control.name, "network", step)
+        torch.default_generator.manual_seed(seed)  # torch's own function takes 0.1 ms
+        if control.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _planned(self) -> bool:
         """Look at the time, the loss and the plan; say whether there is a step to take."""
@@ -258,7 +266,7 @@ class Run:
 
     def _report(self, epoch: int, score: float | None = None) -> Record:
         """Tell people how the run stands."""
-        step, seconds = self.progress.step, self.seconds
+        step, seconds, gpus = self.progress.step, self.seconds, self.gpus.energy()
         scores = [point.score for point in self.curve if point.score is not None]
         record = Record(
             step=step,
@@ -271,16 +279,11 @@ class Run:
             waiting_share=self.waited_seconds / seconds if seconds else 0.0,
             score=score,
             energy_j=modelled(self.cpu_seconds).value_j,
+            gpu_energy_j=gpus.value_j if gpus else None,
+            gpu_energy_label=gpus.label if gpus else None,
         )
         shown = record if score is not None or not scores else replace(record, score=scores[-1])
-        self.control.report(
-            Step(
-                stage=self.control.name,
-                done=step,
-                total=step + self.progress.remaining,
-                note=note_of(shown),
-            )
-        )
+        self._say(note_of(shown))
         return record
 
     def _write(self, record: Record) -> None:

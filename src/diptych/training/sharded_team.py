@@ -16,6 +16,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from diptych.training.draws import share_draws
 from diptych.training.global_norm import globalize
 from diptych.training.meeting import Meeting
 from diptych.training.process_team import ProcessTeam
@@ -54,6 +55,7 @@ class ShardedTeam(ProcessTeam):
         for weight in network.parameters():  # of channels-last, fully_shard cannot take a share
             weight.data = weight.data.contiguous()
         globalize(network, self.gathered)
+        share_draws(network, self.rank, self.size)
         for block in (*_blocks(network), network):
             # An average may take the place of weights after any forward pass: none stay together.
             fully_shard(block, mesh=self.mesh, reshard_after_forward=True)

@@ -14,6 +14,7 @@ from diptych.core.errors import TrainingError
 from diptych.training.checkpoint import Checkpoint, flatten, unflatten
 from diptych.training.compute import autocast, device_of
 from diptych.training.feed import Batch
+from diptych.training.memory import Cut, NoMemoryError, more_parts, parts_at
 from diptych.training.objectives import Objective
 from diptych.training.optimizers import average_of, optimizer_of, set_rate, shares_by_depth
 from diptych.training.recipe import TrainingRecipe
@@ -52,36 +53,40 @@ class Stepper:
         self.optimizer = optimizer_of(network, recipe, shares)
         self.average = average_of(network, self.optimizer, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.arithmetic == "fp16")
-        self.parts = recipe.accumulation
+        self.parts, self.cuts = recipe.accumulation, list(recipe.cuts)
 
     def wrap(self) -> None:
         """Wrap the network for its team anew, after parts of it were frozen or unfrozen."""
         self.forward = self._forward()
 
-    def take(self, batch: Batch, rate: float, momentum: float) -> Tensor:
+    def take(self, batch: Batch, rate: float, momentum: float, step: int = 0) -> Tensor:
         """Take one step; where the memory does not hold it, in more parts.
 
         Args:
             batch: What is learned.
             rate: The learning rate.
             momentum: The optimizer's, where it has one.
+            step: Counts from 0.
 
         Returns:
             The mean loss of the batch, a scalar where the network is.
 
         Raises:
+            NoMemoryError: If the memory of one process of a team does not hold its share.
             TrainingError: If the memory does not hold a single item, or torch cannot compile.
             RuntimeError: If the network cannot compute with the batch.
         """
+        self.parts = parts_at(step, self.recipe.accumulation, self.cuts)
         while True:
             try:
                 return self._take(batch, rate, momentum)
             except torch.cuda.OutOfMemoryError as error:
-                self._check_divisible(len(batch.chosen), error)
+                self._check_divisible(len(batch.chosen), step, error)
             except RuntimeError as error:
                 _check_compiled(error)
                 raise
             self.parts = min(2 * self.parts, len(batch.chosen))
+            self.cuts.append(Cut(step=step, parts=self.parts))
             self.say(f"out of memory: each batch is computed in {self.parts} parts now")
             torch.cuda.empty_cache()
 
@@ -117,17 +122,19 @@ class Stepper:
         forward = self.team.wrapped(self.network)
         return torch.compile(forward, dynamic=False) if self.recipe.compiled else forward
 
-    def _check_divisible(self, count: int, error: Exception) -> None:
-        """Check that a batch which the memory does not hold can be computed in more parts."""
-        if self.team.size > 1:
-            raise TrainingError(
-                f"{self.device} has no memory for {count // self.parts} items of this network",
-                f"set accumulation = {2 * self.parts} in the recipe",
-            ) from error
+    def _check_divisible(self, count: int, step: int, error: Exception) -> None:
+        """Check that this process can compute a batch of so many items in more parts, alone."""
         if self.parts >= count:
             raise TrainingError(
                 f"{self.device} has no memory for a single item of this network",
                 "use a smaller network",
+            ) from error
+        if self.team.size > 1:  # the others wait for what this one did not come to
+            parts = more_parts(self.parts, count)
+            raise NoMemoryError(
+                f"{self.device} has no memory for {count // self.parts} items of this network",
+                f"set accumulation = {parts} in the recipe",
+                Cut(step=step, parts=parts),
             ) from error
 
     def _take(self, batch: Batch, rate: float, momentum: float) -> Tensor:

@@ -1,11 +1,15 @@
 """Starts the processes of a team on this machine, and starts them anew when one is lost.
 
+So do they begin anew when one of them had no memory for its share of a batch: no other one is left
+waiting in an exchange, and all are told to take smaller parts from that step on.
+
 Every attempt meets in a new folder, which nobody else can read. That is why this is not torchrun's
 elastic agent: its restarted processes share a store of addresses with those before them, and a slow
 one can find where a dead process was and wait there for ever. Nothing outlives an attempt here but
 the checkpoints of the run.
 """
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ from diptych.core import errors
 from diptych.core.errors import ConfigError, DiptychError, TrainingError
 from diptych.core.progress import Reporter, Step, StopRequest
 from diptych.training.attempt import Attempt, Ending
+from diptych.training.memory import Cut, parts_at
 from diptych.training.worker import Failed
 
 SILENCE_S = 300.0
@@ -29,7 +34,7 @@ class Job:
     """What to run: `command` in each of `count` processes, with checkpoints in `folder`.
 
     They are taken for hung when none of them made progress for `silence_s`, and are started anew at
-    most `restarts` times without a new checkpoint in between.
+    most `restarts` times without a new checkpoint, or smaller parts of a batch, in between.
     """
 
     command: Sequence[str]
@@ -53,33 +58,46 @@ def supervise(job: Job, report: Reporter, stop: StopRequest) -> Any:  # noqa: AN
     Raises:
         TrainingError: If processes are lost more often than they may be started anew.
         DiptychError: If a process ended with one; it is the same here.
-    """  # noqa: DOC501  _error_of makes it
+    """
     _check(job)
-    failures, kept = 0, _newest(job.folder)
+    failures, kept, cuts = 0, _newest(job.folder), tuple[Cut, ...]()
     while True:
-        ending = _attempt(job, report, stop)
-        if ending.failure is not None:
-            raise _error_of(ending.failure)
-        if not ending.lost:
+        ending = _attempt(job, cuts, report, stop)
+        why, cut = _loss_of(ending)
+        if not why:
             return ending.value
         newest = _newest(job.folder)
-        failures, kept = (1 if newest != kept else failures + 1), newest
+        has_come_on = newest != kept or (cut and cut.parts > parts_at(math.inf, 1, cuts))
+        failures, kept = (1 if has_come_on else failures + 1), newest
+        cuts += (cut,) if cut else ()
         if failures > job.restarts or stop:
             raise TrainingError(
-                f"{ending.lost}, at attempt {failures} from the same checkpoint",
+                f"{why}, at attempt {failures} from the same checkpoint",
                 "go on with --resume, or train on one device",
             )
-        said = f"{ending.lost}: the processes start anew from {kept or 'the beginning'}"
+        said = f"{why}: the processes start anew from {kept or 'the beginning'}"
         report(Step(stage="restart", done=failures, total=job.restarts, note=said))
 
 
-def _attempt(job: Job, report: Reporter, stop: StopRequest) -> Ending:
+def _attempt(job: Job, cuts: tuple[Cut, ...], report: Reporter, stop: StopRequest) -> Ending:
     with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
-        attempt = Attempt(job.command, job.count, Path(folder))
+        attempt = Attempt(job.command, job.count, Path(folder), cuts=cuts)
         try:
             return attempt.follow(report, stop, job.silence_s)
         finally:
             attempt.close()
+
+
+def _loss_of(ending: Ending) -> tuple[str, Cut | None]:
+    """Return what was lost, nothing where all went well, and how not to lose it again."""
+    failure = ending.failure
+    if failure is None:
+        return ending.lost, None
+    if failure.cut is None:
+        raise _error_of(failure)
+    step, parts = failure.cut.step, failure.cut.parts
+    why = f"out of memory at step {step:,}: each batch is computed in {parts} parts from there on"
+    return why, failure.cut
 
 
 def _check(job: Job) -> None:

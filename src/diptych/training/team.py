@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from diptych.core.errors import ConfigError
+from diptych.training.memory import Cut
 
 
 class Team:
@@ -16,6 +17,7 @@ class Team:
     size = 1
     local_size = 1
     is_sharded = False
+    cuts: tuple[Cut, ...] = ()
 
     def check(self, batch_size: int, parts: int) -> None:
         """Check that each process gets as much of a batch as the others.

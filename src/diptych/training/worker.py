@@ -16,6 +16,7 @@ from diptych.core.errors import ConfigError, DiptychError
 from diptych.core.progress import Reporter, Step, StopRequest
 from diptych.core.specs import Value
 from diptych.training.meeting import LostTeamError, Meeting, meeting_of
+from diptych.training.memory import Cut, NoMemoryError
 
 INPUT, OUTPUT, ERRORS = 0, 1, 2
 STOP = b"stop\n"
@@ -32,11 +33,15 @@ class Told(Value, tag="step"):
 
 
 class Failed(Value, tag="error"):
-    """An error that a person can act on: another attempt would end in the same one."""
+    """An error that a person can act on: another attempt would end in the same one.
+
+    One with a `cut` would not, if that is kept to.
+    """
 
     kind: str
     message: str
     hint: str
+    cut: Cut | None = None
 
 
 class Finished(Value, tag="result"):
@@ -91,7 +96,8 @@ def work(task: Callable[[Worker], object]) -> int:
         raise
     except DiptychError as error:
         kind = type(error).__name__
-        tell(Failed(kind=kind, message=error.message, hint=error.hint))
+        cut = error.cut if isinstance(error, NoMemoryError) else None
+        tell(Failed(kind=kind, message=error.message, hint=error.hint, cut=cut))
         return error.exit_code
     return 0
 

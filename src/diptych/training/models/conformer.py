@@ -21,7 +21,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.specs import AudioSpec, Value
 from diptych.training.models.heads import Projections
 from diptych.training.models.logmel import LogMel, LogMelConfig
-from diptych.training.models.masking import mask
+from diptych.training.models.masking import Masks
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 
@@ -84,6 +84,7 @@ class Conformer(nn.Module):
         super().__init__()
         self.config = config
         self.features = LogMel(config.features, spec)
+        self.mask = Masks(config.masked_bands, config.masked_frames)
         self.stem = nn.Sequential(
             nn.Conv2d(1, config.stem, 5, stride=2, padding=2, bias=False),
             nn.BatchNorm2d(config.stem),
@@ -105,9 +106,7 @@ class Conformer(nn.Module):
         Returns:
             Logits (N, K), of the dtype the network computes in.
         """
-        features = self.features(samples)
-        if self.training:
-            features = mask(features, self.config.masked_bands, self.config.masked_frames)
+        features = self.mask(self.features(samples))
         x = self.stem(features.unsqueeze(1))  # (N, C, M / 4, L)
         x = self.inward(x.flatten(1, 2).transpose(1, 2))  # (N, L, D)
         logits: Tensor = self.head(self.blocks(x).amax(1))

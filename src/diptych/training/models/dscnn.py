@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from diptych.core.errors import ConfigError
 from diptych.core.specs import AudioSpec, Value
 from diptych.training.models.logmel import LogMel, LogMelConfig
-from diptych.training.models.masking import mask
+from diptych.training.models.masking import Masks
 
 LOGIT_SCALE = 0.25
 STEM_KERNEL, KERNEL = 5, 3
@@ -79,6 +79,7 @@ class DepthwiseNet(nn.Module):
         super().__init__()
         self.config = config
         self.features = LogMel(config.features, spec)
+        self.mask = Masks(config.masked_bands, config.masked_frames)
         widths = (config.stem, *config.widths)
         blocks = [
             block
@@ -99,9 +100,7 @@ class DepthwiseNet(nn.Module):
         Returns:
             Logits (N, K), of the dtype the network computes in.
         """
-        features = self.features(samples)
-        if self.training:
-            features = mask(features, self.config.masked_bands, self.config.masked_frames)
+        features = self.mask(self.features(samples))
         x = self.body(features.unsqueeze(1)).amax((2, 3))
         logits: Tensor = self.head(self.dropout(x)) * LOGIT_SCALE
         return logits

@@ -91,7 +91,7 @@ class Tabular(nn.Module):
             self.signs = nn.Parameter(torch.randint(0, 2, (config.members, features)) * 2.0 - 1)
         widths = (features, *config.widths)
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
-        self.dropout = config.dropout
+        self.dropout = nn.Dropout(config.dropout)
         self.heads = nn.Parameter(torch.randn(config.members, widths[-1], outputs))
         self.heads.data /= math.sqrt(widths[-1])
         self.bias = nn.Parameter(torch.zeros(config.members, outputs))
@@ -110,7 +110,7 @@ class Tabular(nn.Module):
         if self.signs is not None:
             x = x[:, None, :] * self.signs  # (N, M, F)
         for layer in self.layers:
-            x = functional.dropout(functional.relu(layer(x)), self.dropout, self.training)
+            x = self.dropout(functional.relu(layer(x)))
         if self.training and self.signs is not None:
             return torch.einsum("nmw,mwk->nmk", x, self.heads) + self.bias
         heads = self.heads.flatten(0, 1) / len(self.heads)  # (M W, K)
