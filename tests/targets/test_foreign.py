@@ -191,7 +191,7 @@ def test_two_inputs_and_two_outputs_are_refused(tmp_path: Path) -> None:
     del model.graph.input[1]
     model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ("N", 120)))
     onnx.save(model, tmp_path / "outputs.onnx")
-    with pytest.raises(TargetError, match=r"gives 2 tensors \(scores, flat\), not one"):
+    with pytest.raises(TargetError, match="gives 2 outputs: scores, flat"):
         read_foreign(tmp_path / "outputs.onnx")
 
 
