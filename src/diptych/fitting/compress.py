@@ -5,7 +5,6 @@ weights can be trained, and students are distilled: a fit with a teacher that is
 """
 
 import dataclasses
-import re
 from pathlib import Path
 
 from torch import nn
@@ -22,7 +21,7 @@ from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import read_alike
 from diptych.inference.bundle import Bundle
 from diptych.inference.store import is_bundle
-from diptych.tasks.code import is_code
+from diptych.tasks.code import CODE, is_code
 from diptych.training.start import read_start
 
 Model = str | Path | nn.Module | ExportedProgram
@@ -144,6 +143,7 @@ def _name(model: Model) -> str:
     """Name a model for a file."""
     if not isinstance(model, str | Path):
         return type(model).__name__.lower()
-    place = str(model).rpartition(":")[0] if is_code(str(model)) else str(model)
-    name = place.rpartition(".")[2] if "/" not in place and ".py" not in place else ""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name or Path(place).stem)
+    if not is_code(str(model)):
+        return Path(model).resolve().stem
+    place = str(model).rpartition(":")[0]
+    return Path(place).stem if place.endswith(CODE) else place.rpartition(".")[2]

@@ -87,14 +87,14 @@ def _working(given: Given, dataset: Dataset, inputs: np.ndarray) -> list[GivenCo
             found.append(way)
     if found:
         return found
-    error = errors.get(True) or errors[False]
-    if isinstance(error, ConfigError):
-        raise error
+    reason = errors.get(True) or errors[False]
+    if isinstance(reason, ConfigError):
+        raise reason
     shape = "x".join(map(str, inputs.shape[1:]))
     raise ConfigError(
-        f"{given.source} raises {type(error).__name__} on {shape} {dataset.task}: {error}",
+        f"{given.source} raises {type(reason).__name__} on {shape} {dataset.task}: {reason}",
         "its forward takes one batch of items, of any number, and gives scores (N, K)",
-    ) from error
+    ) from reason
 
 
 def _answers(given: Given, way: GivenConfig, inputs: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ def _watched(
         return hook
 
     hooks = [
-        layer.register_forward_hook(keep(name))  # type: ignore[arg-type]
+        layer.register_forward_hook(keep(name))
         for name, layer in given.network.named_modules()
         if name and not isinstance(given.network, torch.fx.GraphModule)
     ]

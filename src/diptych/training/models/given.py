@@ -68,6 +68,9 @@ class GivenNetwork(nn.Module):
         config: How it is used.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, network: nn.Module, config: GivenConfig) -> None:
         super().__init__()
         self.network, self.config = network, config
