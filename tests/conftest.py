@@ -503,29 +503,42 @@ def fewer(): return with_last(nn.Linear(10, 7))
 '''
 
 
+LEARNING = '''"""A plain training of a network on digits, as people write it."""
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from diptych.data import read
+from diptych.data.reading import Options
+
+
+def learned(net, path, steps=120):
+    split = read("digits", Options(seed=0)).train
+    inputs = torch.from_numpy(split.inputs).permute(0, 3, 1, 2).float() / 255
+    targets, order = torch.from_numpy(split.targets), np.random.default_rng(0)
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(steps):
+        batch = order.integers(0, len(inputs), 64)
+        loss = torch.nn.functional.cross_entropy(net(inputs[batch]), targets[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    save_file(net.state_dict(), path)
+'''
+
+
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a network of somebody else's on digits: a folder with net.py and net.safetensors."""
     torch = pytest.importorskip("torch")
-    library = pytest.importorskip("safetensors.torch")
-    from diptych.data import read
-    from diptych.data.reading import Options
     from diptych.tasks.code import find_object
 
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "net.py").write_text(MODULES)
-    split = read("digits", Options(seed=0)).train
-    inputs = torch.from_numpy(split.inputs).permute(0, 3, 1, 2).float() / 255
-    targets, order = torch.from_numpy(split.targets), np.random.default_rng(0)
+    (folder / "learn.py").write_text(LEARNING)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = find_object(f"{folder / 'net.py'}:make")()
-        optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-        for _ in range(120):
-            batch = order.integers(0, len(inputs), 64)
-            loss = torch.nn.functional.cross_entropy(net(inputs[batch]), targets[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    library.save_file(net.state_dict(), folder / "net.safetensors")
+        find_object(f"{folder / 'learn.py'}:learned")(net, folder / "net.safetensors")
     return folder

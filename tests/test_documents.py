@@ -73,6 +73,26 @@ def test_the_task_of_the_page_on_own_tasks_is_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_the_example_of_the_page_on_compressing_runs(elsewhere: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "compress.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "model.py").write_text(code)
+    train = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from learn import learned\n"
+        "import model; learned(model.make(), 'model.safetensors')"
+    )
+    command = shlex.split(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0])[1:]
+    words = ["12s" if word == "60s" else word for word in command]
+    for call in (["-c", train, str(elsewhere)], ["-m", "diptych", *words]):
+        done = subprocess.run(
+            [sys.executable, *call], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert "PASS: " in done.stdout
+    assert (tmp_path / "model-compressed.dip" / "bundle.json").is_file()
+
+
 def test_the_python_of_the_page_on_training_reads_the_records_of_a_run(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "training.md").read_text()
     code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]

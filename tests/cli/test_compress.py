@@ -58,8 +58,8 @@ def compress(
         if file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
 
-    def call(*words: str) -> tuple[int, str, str]:
-        code = run(["compress", *words, "--recipe", "quick.toml"])
+    def call(*words: str, verb: str = "compress") -> tuple[int, str, str]:
+        code = run([verb, *words, "--recipe", "quick.toml"])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -146,7 +146,8 @@ def test_an_onnx_file_is_one_too_and_a_budget_that_nothing_can_keep_is_explained
 def test_an_operation_that_targets_lack_is_named_with_its_layer_and_students_are_made(
     compress: Compress,
 ) -> None:
-    code, said, told = compress(*module("odd", "--budget", "p99<=1s", "--json"))
+    words = ["digits", "--teacher", "net.py:odd", "--weights", "net.safetensors", "--json"]
+    code, said, told = compress(*words, "--budget", "p99<=1s", verb="fit")
     assert code == 0, told
     reason = "the network's operation 'aten.linalg_eig' in layer 'classifier.1' (Odd)"
     assert f"left out: onnxruntime fp32, onnxruntime int8: {reason}" in told
@@ -212,6 +213,23 @@ def test_what_is_no_model_is_told(
     linear(tmp_path / "two.onnx", ("scores", "same"))
     code, _, told = compress(*words)
     errors = [line for line in told.splitlines() if line.startswith(("error", "hint"))]
+    assert code == 2
+    assert said in errors[0]
+    assert hint in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (["--teacher", "net.py:raises"], "raises OSError: no weights here", "without arguments"),
+        (["--output", "scores"], "--weights and --output are of a teacher", "give --teacher"),
+    ],
+)
+def test_what_is_wrong_with_a_teacher_is_told_by_fit_too(
+    compress: Compress, words: list[str], said: str, hint: str
+) -> None:
+    code, _, told = compress("digits", *words, verb="fit")
+    errors = told.strip().splitlines()
     assert code == 2
     assert said in errors[0]
     assert hint in errors[1]

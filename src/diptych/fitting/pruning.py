@@ -109,7 +109,8 @@ def _told(pruned: PrunedNetwork) -> str:
     told = f"{pruned.parameters:,} of {pruned.parameters_before:,} parameters left"
     if not pruned.left:
         return told
-    return f"{told}; whole, for more hangs on them: {', '.join(pruned.left)}"
+    left = [name.removeprefix(WRAPPER) for name in pruned.left]
+    return f"{told}; whole, for more hangs on them: {', '.join(left)}"
 
 
 def _curve(name: str, runs: tuple[TrainedNetwork, ...]) -> tuple[CurvePoint, ...]:

@@ -64,4 +64,4 @@ def test_a_model_without_weights_of_its_own_is_not_pruned_and_it_is_said() -> No
 
 def test_any_network_can_be_tuned_by_small_steps() -> None:
     recipe = tuning_recipe(replace(VARIED, optimizer="sgd", learning_rate=0.5, clip=0.0))
-    assert (recipe.optimizer, recipe.learning_rate, recipe.clip) == ("adamw", 1e-3, 1.0)
+    assert (recipe.optimizer, recipe.learning_rate, recipe.clip) == ("adamw", 3e-3, 1.0)
