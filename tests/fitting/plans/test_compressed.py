@@ -1,5 +1,7 @@
+import pytest
 from msgspec.structs import replace
 
+from diptych.core.errors import ConfigError
 from diptych.core.progress import Step, silent
 from diptych.fitting.plans.compressed import tuning_recipe, with_model, with_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan
@@ -51,7 +53,7 @@ def test_half_and_three_quarters_are_pruned_one_after_the_other() -> None:
     assert student == STUDENT
     assert half.training.variation == VARIED.variation
     assert half.training.epochs == 10.0
-    assert recipe.left_with([]).students == (half, most)
+    assert recipe.left_with([student]).students == recipe.students
 
 
 def test_a_model_without_weights_of_its_own_is_not_pruned_and_it_is_said() -> None:
@@ -65,3 +67,9 @@ def test_a_model_without_weights_of_its_own_is_not_pruned_and_it_is_said() -> No
 def test_any_network_can_be_tuned_by_small_steps() -> None:
     recipe = tuning_recipe(replace(VARIED, optimizer="sgd", learning_rate=0.5, clip=0.0))
     assert (recipe.optimizer, recipe.learning_rate, recipe.clip) == ("adamw", 3e-3, 1.0)
+
+
+def test_a_module_teaches_and_is_no_student() -> None:
+    student = replace(STUDENT, network=GIVEN)
+    with pytest.raises(ConfigError, match="students can be pruned from it"):
+        replace(PLANNED, students=(student,))
