@@ -27,8 +27,8 @@ class RunControl:
     checkpoint, and leaves one there every `checkpoint_s` and at the end. `fresh` are the names of
     parameters that a network did not find where it started from. With `tune` it is tried first how
     this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
-    leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs. `given`
-    is a user's own module.
+    leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs.
+    `given` is a user's own module.
     """
 
     name: str = "training"
