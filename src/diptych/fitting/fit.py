@@ -12,8 +12,10 @@ from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
 from diptych.fitting.foreign import find_config, is_foreign
+from diptych.fitting.given_use import find_given
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
+from diptych.fitting.plans.compressed import with_model, with_pruned
 from diptych.fitting.plans.machines import for_device
 from diptych.fitting.plans.teacher import with_bundle, with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
@@ -85,7 +87,8 @@ def _request(job: Job, settings: Settings, seed: int | None, *, timed: bool) -> 
         target=settings.target,
         timed=timed,
         given=settings.recipe,
-        teacher=None if settings.teacher is None else str(settings.teacher.resolve()),
+        teacher=settings.taught_by(),
+        compress=settings.compress,
         device=settings.device,
     )
 
@@ -108,14 +111,24 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = with_labels(recipe) if _is_pretrained(settings.teacher) else recipe
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
+    recipe = _taught(recipe, job, settings)
+    planned = settings.recipe is None
+    return with_pruned(recipe, settings.report) if settings.compress and planned else recipe
+
+
+def _taught(recipe: FitRecipe, job: Job, settings: Settings) -> FitRecipe:
+    """Put a given teacher in the place of the planned one."""
+    dataset, report = job.dataset, settings.report
+    if settings.given is not None:
+        return with_model(recipe, find_given(settings.given, dataset, report))
     if settings.teacher is None:
         return recipe
     if job.start is not None:
-        return with_bundle(recipe, job.start, job.dataset)
+        return with_bundle(recipe, job.start, dataset)
     if is_foreign(settings.teacher):
-        config = find_config(settings.teacher, job.dataset, settings.report)
-        return replace(recipe, teacher=replace(recipe.teacher, network=config))
-    return with_teacher(recipe, settings.teacher, job.dataset, job.machine)
+        config = find_config(settings.teacher, dataset, report, settings.output)
+        return with_model(recipe, config)
+    return with_teacher(recipe, settings.teacher, dataset, job.machine)
 
 
 def _is_pretrained(teacher: Path | None) -> bool:

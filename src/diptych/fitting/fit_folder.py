@@ -50,6 +50,7 @@ class FitRequest(Value):
     timed: bool
     given: FitRecipe | None = None
     teacher: str | None = None
+    compress: bool = False
     device: str | None = None
 
 

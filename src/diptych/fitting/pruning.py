@@ -6,7 +6,7 @@ from itertools import accumulate
 from msgspec.structs import replace
 
 from diptych.compression.prune import FineTuning, PrunedNetwork, prune
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
@@ -34,7 +34,7 @@ def train_pruned(
         source: What is pruned; left as it is.
 
     Returns:
-        The smaller model; None where nothing could be removed, which is told.
+        The smaller model; None where nothing could be removed or learned, which is told.
 
     Raises:
         ConfigError: If the plan says nothing of pruning.
@@ -48,9 +48,14 @@ def train_pruned(
         training=plan.training,
         control=control,
     )
-    pruned = prune(whole, dataset, plan.prune, tuning)
-    if teacher.network is not None:
-        teacher.network.cpu()
+    try:
+        pruned = prune(whole, dataset, plan.prune, tuning)
+    except TrainingError as error:
+        control.warn(f"{source.name} is not pruned: {error}")
+        return None
+    finally:
+        if teacher.network is not None:
+            teacher.network.cpu()
     if pruned.dropped:
         control.warn(f"{source.name} is not pruned: {pruned.dropped}")
         return None
@@ -104,7 +109,8 @@ def _told(pruned: PrunedNetwork) -> str:
     told = f"{pruned.parameters:,} of {pruned.parameters_before:,} parameters left"
     if not pruned.left:
         return told
-    return f"{told}; whole, for more hangs on them: {', '.join(pruned.left)}"
+    left = [name.removeprefix(WRAPPER) for name in pruned.left]
+    return f"{told}; whole, for more hangs on them: {', '.join(left)}"
 
 
 def _curve(name: str, runs: tuple[TrainedNetwork, ...]) -> tuple[CurvePoint, ...]:

@@ -20,9 +20,15 @@ from diptych.core.text import nearest
 from diptych.core.values import Precision
 from diptych.targets import Choice, Method, Runtime
 from diptych.targets.adopted import ForeignConfig
-from diptych.targets.foreign import Scaling
 from diptych.training.encoder import EncoderConfig
-from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig, PrunedConfig
+from diptych.training.models import (
+    NETWORKS,
+    GivenConfig,
+    NetworkConfig,
+    OwnConfig,
+    PrunedConfig,
+)
+from diptych.training.models.given import Scaling
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
@@ -126,6 +132,8 @@ class FitRecipe(Value):
                 "trees, pretrained encoders and ONNX files can only teach: students must be "
                 "networks, at least one"
             )
+        if any(isinstance(p.network, GivenConfig) and p.prune is None for p in self.students):
+            raise ConfigError("a module of one's own teaches; students can be pruned from it")
         for place, plan in enumerate(self.students):
             _check_source(plan, (self.teacher, *self.students[:place]))
         for plan in self.cheaper:
@@ -202,6 +210,7 @@ KINDS = (
     TrainingRecipe,
     Replan,
     OwnConfig,
+    GivenConfig,
     PrunedConfig,
     PruneRecipe,
     TreesConfig,

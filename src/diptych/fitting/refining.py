@@ -16,6 +16,7 @@ from diptych.fitting.recipe import ProgramPlan
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
 from diptych.fitting.trials import PARITY_ITEMS, Trial, try_programs
 from diptych.targets import Runtime
+from diptych.targets.adopted import ForeignConfig
 from diptych.targets.guarding import Guard
 from diptych.targets.lower import lower_guarded, lower_trained
 from diptych.targets.parity import is_faithful
@@ -63,10 +64,16 @@ def refine(
         New trials; none where nothing was lost, or nothing helps.
     """
     lost = rounding_costs_too_much(refining.allowance, trials)
-    guarded = _try_guarded(model, refining) if lost else []
     if not lost and model.plan.quantized is None:
         return Refined()
+    try:
+        guarded = _try_guarded(model, refining) if lost else []
+    except TargetError as error:
+        refining.control.warn(f"cannot be guarded in 8 bits: {error}")
+        guarded = []
     runtimes = [plan.runtime for plan in refining.programs if plan.method == "trained"]
+    if isinstance(model.plan.network, ForeignConfig):
+        runtimes = []  # an ONNX file holds no weights that can be trained
     try:
         trained = _try_trained(model, teacher, runtimes, refining) if runtimes else Refined()
     except TargetError as error:

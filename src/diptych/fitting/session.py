@@ -15,6 +15,7 @@ from diptych.fitting.cascading import try_cascade
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
+from diptych.fitting.lowering import lower_and_try
 from diptych.fitting.noise import noise_floor
 from diptych.fitting.probing import choose_students, prober
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
@@ -22,12 +23,11 @@ from diptych.fitting.refining import Refining, refine
 from diptych.fitting.search import Search
 from diptych.fitting.settings import Settings
 from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
-from diptych.fitting.trainee import Trainee, network_of
+from diptych.fitting.trainee import Trainee
 from diptych.fitting.trainer import Trainer
-from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
+from diptych.fitting.trials import Trial, as_candidate, time_trials
 from diptych.targets import Method
 from diptych.targets.calibration import MIN_ITEMS
-from diptych.targets.lower import lower_all
 
 TIMING_S = 3.0
 FEW_CALLS = 400
@@ -87,7 +87,7 @@ class FitSession:
         }
         if teacher.network is not None:
             self._try(teacher)
-            if not students:
+            if not students or self.settings.compress:
                 self._refine(teacher, None)
 
     def train_student(self, plan: ModelPlan) -> None:
@@ -129,7 +129,7 @@ class FitSession:
 
     def try_cascade(self) -> None:
         """Where no student keeps the budget, try one that passes on what it is unsure of."""
-        best, teacher = choose(self.candidates, self.job.budget), self.trials[0].model
+        best, teacher = choose(self.candidates, self.job.budget), self.trainer.trainees[0]
         if self.settings.stop or (best.meets_budget and best.model != teacher.name):
             return
         found = try_cascade(self.trials, self.candidates, self._allowance(), self.settings.report)
@@ -173,15 +173,16 @@ class FitSession:
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
         plans = QUICK if self.settings.stop else self._first_programs()
-        programs = lower_all(
-            network_of(model),
-            self.job.dataset.spec.tensor(),
-            [plan.choice for plan in plans],
-            calibration=self.calibration,
-            name=model.name,
-            report=self.settings.report,
+        self.trials += lower_and_try(
+            model,
+            plans,
+            self.job.dataset,
+            self.calibration,
+            self.settings.report,
+            alone=not self.recipe.students,
         )
-        self.trials += try_programs(model, programs, self.job.dataset, self.settings.report)
+        if not self.trials:
+            return
         write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
         self.time.lowering_s = self.settings.clock() - started
 

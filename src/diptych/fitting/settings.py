@@ -12,6 +12,7 @@ from diptych.fitting.recipe import FitRecipe
 from diptych.inference.store import is_bundle
 from diptych.tasks.own import Task
 from diptych.training.meeting import Meeting
+from diptych.training.models.given import Given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,11 @@ class Settings:
     `task` is a user's own.
 
     Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a bundle,
-    or a local Hugging Face folder with an encoder, that students learn from; `start` is a bundle,
-    or a safetensors file, whose weights a training starts from.
+    or a local Hugging Face folder with an encoder, that students learn from, and `given` a
+    user's own module that does, with the `weights` of a safetensors file if it comes without them;
+    `output` names which of several outputs of a module or an ONNX file are the scores; with
+    `compress` the teacher itself is made smaller too; `start` is a bundle, or a safetensors file,
+    whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
@@ -40,6 +44,10 @@ class Settings:
     target: str = "cpu"
     recipe: FitRecipe | None = None
     teacher: Path | None = None
+    given: Given | None = None
+    weights: Path | None = None
+    output: str | None = None
+    compress: bool = False
     start: Path | None = None
     label: str | None = None
     goal: Goal | None = None
@@ -100,6 +108,16 @@ class Settings:
         plans = (recipe.teacher, *recipe.students) if recipe else ()
         starts = [plan.start.source for plan in plans if plan.start is not None]
         return self.start or next(iter(starts), None)
+
+    def taught_by(self) -> str | None:
+        """Say who teaches, so that another teacher is known.
+
+        Returns:
+            The place of a bundle, a folder or a file, or the hash of a module, with its output.
+        """
+        if self.given is not None:
+            return f"{self.given.sha256} {self.given.output}"
+        return None if self.teacher is None else f"{self.teacher.resolve()} {self.output}"
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.

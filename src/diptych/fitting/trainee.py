@@ -16,16 +16,17 @@ from diptych.compression.distill import distillation, recorded, running
 from diptych.core.arrays import sample
 from diptych.core.errors import ConfigError
 from diptych.core.values import CurvePoint, Dataset, Energy
+from diptych.fitting.given import open_elsewhere
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.starting import begin_plan
-from diptych.targets.adopted import ForeignConfig, open_adopted
+from diptych.targets.adopted import AdoptedNetwork, ForeignConfig
 from diptych.tasks.own import task_of
 from diptych.training.compute import compute_outputs, initialize, tensor_of
 from diptych.training.control import CPU, RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.flops import forward_flops
 from diptych.training.loop import train_network
-from diptych.training.models import NETWORKS, OwnConfig, PrunedConfig
+from diptych.training.models import NETWORKS, GivenConfig, OwnConfig, PrunedConfig
 from diptych.training.models.pruned import cut
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.models.spelling import fold_spelling, teach_spelling
@@ -60,10 +61,10 @@ class Trainee:
     plan: ModelPlan
     network: nn.Module | None
     recorded: RecordedModel | None = None
-    seconds: float
-    cpu_seconds: float
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
     gpu_energy: Energy | None = None
-    samples: int
+    samples: int = 0
     curve: tuple[CurvePoint, ...] = ()
     parameters: int = 0
     flops: int = 0
@@ -135,9 +136,9 @@ def train_model(
         encoder = train_encoder(dataset, config, training, objective, control)
         done = replace(config, answered=encoder.answered)
         return _recorded_trainee(replace(plan, network=done), encoder)
-    if isinstance(config, ForeignConfig):
-        adopted = open_adopted(config, dataset.spec, training.threads)
-        return _as_it_is(plan, adopted, adopted.parameter_count, adopted.flops)
+    if isinstance(config, ForeignConfig | GivenConfig):
+        opened = open_elsewhere(config, dataset, training.threads, control.given)
+        return _as_it_is(plan, opened, dataset)
     network = build(plan, dataset, control.seed)
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
@@ -148,7 +149,7 @@ def train_model(
         )
     if plan.kept:
         fold_spelling(network)
-        return _as_it_is(plan, network, sum(p.numel() for p in network.parameters()), flops)
+        return _as_it_is(plan, network, dataset)
     objective = objective_of(dataset, plan.training, teacher, control.device)
     trained = train_network(network.to(control.device), dataset, plan.training, objective, control)
     for model in (network, teacher.network if teacher else None):
@@ -170,16 +171,15 @@ def train_model(
     )
 
 
-def _as_it_is(plan: ModelPlan, network: nn.Module, parameters: int, flops: int) -> Trainee:
+def _as_it_is(plan: ModelPlan, network: nn.Module, dataset: Dataset) -> Trainee:
     """Return a model that was trained before."""
+    adopted = network if isinstance(network, AdoptedNetwork) else None
+    learned = sum(p.numel() for p in network.parameters())
     return Trainee(
         plan=plan,
         network=network.eval(),
-        seconds=0.0,
-        cpu_seconds=0.0,
-        samples=0,
-        parameters=parameters,
-        flops=flops,
+        parameters=adopted.parameter_count if adopted else learned,
+        flops=adopted.flops if adopted else forward_flops(network, dataset.spec),
     )
 
 

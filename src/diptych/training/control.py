@@ -11,6 +11,7 @@ from diptych.core.progress import Reporter, Step, StopRequest, silent
 from diptych.core.values import CurvePoint, Energy
 from diptych.measure.gpu_energy import GpuMeter
 from diptych.training.gpu_use import meter_of
+from diptych.training.models.given import Given
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
 from diptych.training.team import SOLO, Team
@@ -27,6 +28,7 @@ class RunControl:
     parameters that a network did not find where it started from. With `tune` it is tried first how
     this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
     leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs.
+    `given` is a user's own module.
     """
 
     name: str = "training"
@@ -43,6 +45,7 @@ class RunControl:
     tune: bool = False
     pause_after: int | None = None
     meter: Callable[[torch.device, Team], GpuMeter | None] = meter_of
+    given: Given | None = None
 
     def warn(self, text: str) -> None:
         """Tell something in words.
