@@ -19,11 +19,13 @@ from diptych.fitting.plans.compressed import with_model, with_pruned
 from diptych.fitting.plans.machines import for_device
 from diptych.fitting.plans.teacher import with_bundle, with_labels, with_teacher
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
+from diptych.fitting.reserve import reserve_programs
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import available
 from diptych.inference.store import is_bundle
+from diptych.measure.machine import describe
 from diptych.targets import TARGETS
 from diptych.training.compute import find_device
 
@@ -174,7 +176,8 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         target: A kind of hardware.
 
     Returns:
-        At least one program; those for what loses too much in 8 bits come last.
+        At least one program; those for what loses too much in 8 bits come last. bfloat16 is among
+        them only where this processor has it.
 
     Raises:
         ConfigError: If there is no such target.
@@ -187,6 +190,7 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
     guarded = [plan for plan in rounded if plan.runtime == "onnxruntime"]
     return (
         *calibrated,
+        *reserve_programs(target, describe()),
         *(replace(plan, method="guarded") for plan in guarded),
         *(replace(plan, method="trained") for plan in rounded),
     )

@@ -16,6 +16,7 @@ from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.encoder import EncoderConfig
 from diptych.training.flops import forward_flops
 from diptych.training.models import PrunedConfig
+from diptych.training.models.pruned import Widths
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.transfer import WRAPPER
 from diptych.training.trees import TreesConfig
@@ -64,7 +65,7 @@ def train_pruned(
         run.samples * (PASSES_PER_STEP * forward_flops(run.network, dataset.spec) + teacher.flops)
         for run in pruned.runs
     ]
-    config = pruned_config(source, pruned)
+    config = pruned_config(source, pruned.widths)
     return Trainee(
         plan=replace(plan, network=config, training=pruned.runs[-1].recipe, prune=pruned.recipe),
         network=pruned.network,
@@ -79,12 +80,12 @@ def train_pruned(
     )
 
 
-def pruned_config(source: Trainee, pruned: PrunedNetwork) -> PrunedConfig:
+def pruned_config(source: Trainee, widths: Widths) -> PrunedConfig:
     """Write down the shape of a pruned network.
 
     Args:
         source: What was pruned, may be for a second time.
-        pruned: What is left.
+        widths: Channels in and out of the layers that were cut.
 
     Returns:
         The shape, by which the network can be built again.
@@ -92,7 +93,7 @@ def pruned_config(source: Trainee, pruned: PrunedNetwork) -> PrunedConfig:
     Raises:
         TypeError: If the source has no network.
     """
-    config, cut = source.plan.network, dict(pruned.widths)
+    config, cut = source.plan.network, dict(widths)
     if isinstance(source.network, Rescaled):
         cut = {name.removeprefix(WRAPPER): width for name, width in cut.items()}
     match config:

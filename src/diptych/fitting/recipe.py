@@ -72,7 +72,11 @@ class ModelPlan(Value):
 
 
 class ProgramPlan(Value):
-    """One way to lower a network; `method` is about int8."""
+    """One way to lower a network.
+
+    `method` is how int8 is had, or `reserve`, in any precision: only where those that are always
+    tried lose too much in int8, or are too large.
+    """
 
     runtime: Runtime
     precision: Precision
@@ -84,7 +88,7 @@ class ProgramPlan(Value):
         Raises:
             ConfigError: If the method is not one of this precision or runtime.
         """
-        if self.method != "calibrated" and self.precision != "int8":
+        if self.method in {"guarded", "trained"} and self.precision != "int8":
             raise ConfigError(f"a program in {self.precision} is not {self.method}", "ask for int8")
         if self.method == "guarded" and self.runtime != "onnxruntime":
             raise ConfigError(
