@@ -5,8 +5,9 @@ calibration items, batches of 64 where it takes batches. Those that look at accu
 a point on validation items. Seconds are from the ONNX file on disk to the program on disk;
 importing the tool is not among them. No tool sees a test item.
 
-Usage: python -m compression.peer TOOL INPUTS OUT. INPUTS holds model.onnx, calibration.npy,
-validation.npy and labels.npy; OUT is a folder, empty at first.
+Usage: python -m compression.peer TOOL INPUTS OUT SECONDS. INPUTS holds model.onnx, calibration.npy,
+validation.npy and labels.npy; OUT is a folder, empty at first; a tool that can be told its time is
+told SECONDS.
 """
 
 import json
@@ -32,10 +33,15 @@ TOOLS = {
 
 
 def main() -> None:
-    name, inputs, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    name, inputs, out, limit_s = (
+        sys.argv[1],
+        Path(sys.argv[2]),
+        Path(sys.argv[3]),
+        float(sys.argv[4]),
+    )
     module, function, package = TOOLS[name]
     clock = Clock()
-    getattr(import_module(f"compression.{module}"), function)(Items(inputs), out, clock)
+    getattr(import_module(f"compression.{module}"), function)(Items(inputs, limit_s), out, clock)
     files = sorted(str(path.relative_to(out)) for path in out.iterdir())
     told = {"seconds": clock.seconds, "package": f"{package} {version(package)}"}
     print(json.dumps({**told, "files": files}))

@@ -16,9 +16,10 @@ MOST_DROP = 0.005
 
 
 class Items:
-    """What a tool is given: a model, items to calibrate with, and labelled items to judge by."""
+    """What a tool is given: a model, items to calibrate with, labelled items to judge by, time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit_s: float) -> None:
+        self.limit_s = limit_s
         self.model = folder / "model.onnx"
         self.calibration = np.load(folder / "calibration.npy")
         self.validation = np.load(folder / "validation.npy")

@@ -15,6 +15,9 @@ from torch.utils.data import TensorDataset
 
 from compression.peer_items import BATCH, MOST_DROP, Clock, Items, input_name, keep
 
+SEARCH_SHARE = 0.6
+"""Of the time: no further try begins after it, and the last one has to end."""
+
 
 def olive_auto_opt(items: Items, out: Path, clock: Clock) -> None:
     work = out / "work.tmp"
@@ -88,7 +91,11 @@ def olive_plan(items: Items, work: Path) -> dict[str, object]:
                 **dict.fromkeys(searched, "SEARCHABLE_VALUES"),
             }
         },
-        "search_strategy": {"execution_order": "joint", "sampler": "sequential"},
+        "search_strategy": {
+            "execution_order": "joint",
+            "sampler": "random",
+            "max_time": int(SEARCH_SHARE * items.limit_s),
+        },
         "evaluator": "judge",
         "host": "here",
         "target": "here",

@@ -110,7 +110,7 @@ def teacher_of(asked: Namespace) -> Path:
 def peer(name: str, place: Path, out: Path, asked: Namespace) -> dict[str, object]:
     """Run a tool in its environment; it is stopped at the time limit."""
     words = [interpreter(PEERS[name], asked.work), "-m", "compression.peer", name]
-    words += [place / "inputs", out]
+    words += [place / "inputs", out, 60 * asked.minutes]
     log = place / f"{name}.log"
     try:
         with log.open("w") as errors:
