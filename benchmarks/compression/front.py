@@ -2,7 +2,7 @@
 
 One program beats another if it is worse in nothing and better in something. A difference that the
 test items or this machine cannot tell is none: of accuracy, one whose paired 95 % interval holds 0;
-of latency, one no larger than the largest between a program and itself, opened twice. Sizes are
+of latency, one no larger than those between a program and itself. Sizes are
 exact. What a tool took to make a program is told, but a program is not worse for it.
 """
 
