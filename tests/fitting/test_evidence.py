@@ -29,6 +29,7 @@ class Choice:
 
     name = "made"
     size_bytes = 1234
+    unverified = ""
 
     def __init__(self) -> None:
         self.session = Brightest()

@@ -39,6 +39,7 @@ from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.inference.bundle import Bundle
 from diptych.reporting.damage import line
+from diptych.targets import TARGETS
 from diptych.tasks.goals import unit_of
 
 STOPPING = "stopping: writing the best bundle so far (Ctrl-C again to leave at once)"
@@ -51,7 +52,7 @@ def command(
     budget: Annotated[
         str, Option(help='Limits, such as "drop<=1%, p99<=2ms, size<=500KB".')
     ] = USUAL_BUDGET,
-    target: Annotated[str, Option(help="Kind of hardware: cpu or cpu-portable.")] = "cpu",
+    target: Annotated[str, Option(help=f"Kind of hardware: {', '.join(TARGETS)}.")] = "cpu",
     out: OutOption = None,
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,
@@ -135,6 +136,7 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
         "relaxations": msgspec.to_builtins(manifest.relaxations),
         "teacher": _model(manifest.teacher),
         "model": _model(manifest.model),
+        "unverified": manifest.programs[0].unverified or None,
         "training": {
             "seconds": training.seconds,
             "samples": training.samples,
@@ -187,6 +189,7 @@ def _model_line(manifest: Manifest) -> str:
         parts.append(f"p50 {quantity(model.p50_ms.value, 'ms')}")
     if model.size_bytes:
         parts.append(quantity(model.size_bytes, "bytes"))
+    parts += [f"unverified: {p.unverified}" for p in manifest.programs[:1] if p.unverified]
     return ", ".join(parts)
 
 
@@ -199,7 +202,7 @@ def _unmet_lines(manifest: Manifest) -> list[str]:
     lines = ["nearest:"]
     for near in nearest(manifest.candidates, budget):
         known = [(term, measured(near, term.name)) for term in budget.terms]
-        parts = [f"{term.name} {quantity(e.value, term.unit)}" for term, e in known if e]
+        parts = [f"{term.name} {quantity(e.value, term.unit)}" for term, e in known if e and e.n]
         lines.append(f"  {near.name}: {', '.join(parts)}")
     units = {term.name: term.unit for term in manifest.terms}
     for offer in manifest.relaxations[:1]:

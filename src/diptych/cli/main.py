@@ -28,6 +28,7 @@ VERBS = {
     "bench": "The latency lab: cold start, single stream, offline, server.",
     "serve": "Serve bundles over HTTP.",
     "report": "Write the page that shows both panels side by side.",
+    "export": "Lower a bundle for another kind of hardware.",
     "inspect": "What the data holds and what is wrong with it.",
     "doctor": "What works on this machine and what to install.",
 }

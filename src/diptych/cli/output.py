@@ -67,7 +67,10 @@ def verdict_table(terms: Sequence[Verdict]) -> str:
         limit = f"{term.relation} {quantity(term.limit, term.unit)}"
         value = quantity(term.value, term.unit)
         name = f"{term.name} ({term.label})" if term.label else term.name
-        rows.append((name, limit, value, f"{low} to {high}", f"{term.n:,}", verdict))
+        if term.n:
+            rows.append((name, limit, value, f"{low} to {high}", f"{term.n:,}", verdict))
+        else:
+            rows.append((name, limit, "unknown", "", "0", f"{verdict} ({term.method})"))
     return table(header, rows)
 
 

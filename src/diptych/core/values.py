@@ -147,7 +147,8 @@ class FileRecord(Value):
 class Program(Value):
     """A model lowered for one runtime; the first file is the one to open.
 
-    `tolerance` is the largest difference in logits that the golden examples may show.
+    `tolerance` is the largest difference in logits that the golden examples may show. A program
+    that could not run where it was made is `unverified`, for this reason.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Program(Value):
     output: TensorSpec
     tolerance: float
     threads: int = 1
+    unverified: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -170,7 +172,9 @@ class Candidate(Value):
 
     `scores` begin with the main one of the goal, whose loss against the teacher is `drop`.
     `in_float` are the layers that a guarded int8 program did not quantize, `passed_on` the share of
-    items that a cascade hands to its large program.
+    items that a cascade hands to its large program. One that could not run here is `unverified`,
+    for this reason: its scores are those of its files on the processor, and nothing is known of its
+    latency, energy and cost.
     """
 
     name: str
@@ -191,6 +195,7 @@ class Candidate(Value):
     meets_budget: bool = False
     in_float: tuple[str, ...] = ()
     passed_on: float | None = None
+    unverified: str = ""
 
     @property
     def score(self) -> Estimate:

@@ -20,17 +20,18 @@ from diptych.fitting.choice import relaxation_of_choice, relaxations
 from diptych.fitting.damage import Answered, assess
 from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary
+from diptych.fitting.packing import pack
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.trials import Trial, run_singly
 from diptych.fitting.verdicts import Evidence, cold, give_verdicts, memory, overall, scores
 from diptych.fitting.worst import inputs_of
 from diptych.inference import golden, store, worst
+from diptych.inference.runtimes import RUNTIMES
 from diptych.measure.quantiles import quantile
 from diptych.measure.scores import drop
 from diptych.reporting.card import render_card
 from diptych.reporting.page import render_page
-from diptych.targets.parity import tolerance
 from diptych.training import weights
 
 GOLDEN_ITEMS = 32
@@ -73,12 +74,14 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
     chosen = next(t for t in outcome.trials if t.name == outcome.chosen.name)
     kept = _kept_trials(chosen, outcome.trials)
     examples = _golden_inputs(job)
-    expected = {trial.program.name: run_singly(trial.session, examples) for trial in kept}
+    answers = [run_singly(trial.session, examples) for trial in kept]
+    packed = [pack(t.program, each, t.unverified) for t, each in zip(kept, answers, strict=True)]
+    expected = {p.name: each for ps, each in zip(packed, answers, strict=True) for p in ps}
     contents = {name: data for trial in kept for name, data in trial.program.contents.items()}
     contents |= job.dataset.assets
     contents["weights.safetensors"] = weights.encode(network_of(chosen.model))
     contents["golden.npz"] = golden.build(examples, expected)
-    programs = tuple(_program(trial, expected[trial.program.name]) for trial in kept)
+    programs = tuple(program for group in packed for program in group)
     manifest = _manifest(job, outcome, chosen, programs)
     shown = inputs_of(_worst(manifest), job.dataset.test.inputs)
     if len(shown):
@@ -103,7 +106,7 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
 
 def _kept_trials(chosen: Trial, trials: Sequence[Trial]) -> list[Trial]:
     """Keep the choice, and beside it a program of the same model that the base install can run."""
-    if chosen.program.runtime == PORTABLE_RUNTIME:
+    if PORTABLE_RUNTIME in {chosen.program.runtime, RUNTIMES[chosen.program.runtime].stand_in}:
         return [chosen]
     portable = [
         t for t in trials if t.model is chosen.model and t.program.runtime == PORTABLE_RUNTIME
@@ -116,19 +119,6 @@ def _golden_inputs(job: Job) -> np.ndarray:
     split = job.dataset.test
     order = generator(job.dataset.record.seed, "golden").permutation(len(split))
     return np.ascontiguousarray(split.inputs[np.sort(order[:GOLDEN_ITEMS])])
-
-
-def _program(trial: Trial, logits: np.ndarray) -> Program:
-    lowered = trial.program
-    return Program(
-        name=lowered.name,
-        runtime=lowered.runtime,
-        precision=lowered.precision,
-        files=tuple(store.record(name, data) for name, data in lowered.contents.items()),
-        input=lowered.input,
-        output=lowered.output,
-        tolerance=tolerance(logits, lowered.precision),
-    )
 
 
 def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program, ...]) -> Manifest:
@@ -220,18 +210,18 @@ def _teacher_summary(outcome: Outcome) -> ModelSummary:
 
 def _model_summary(outcome: Outcome, chosen: Trial) -> ModelSummary:
     evidence = outcome.evidence
-    peaks = evidence.memory_bytes
+    peaks, measured = evidence.memory_bytes, not evidence.unverified
     return ModelSummary(
         name=chosen.model.name,
         scores=scores(evidence.kind, evidence.outputs, evidence.targets),
         drop=drop(evidence.teacher_scores, evidence.item_scores),
         parameters=chosen.model.parameters,
         flops=chosen.model.flops,
-        p50_ms=quantile(evidence.latencies_ms, 0.5),
-        p99_ms=quantile(evidence.latencies_ms, 0.99),
+        p50_ms=quantile(evidence.latencies_ms, 0.5) if measured else None,
+        p99_ms=quantile(evidence.latencies_ms, 0.99) if measured else None,
         size_bytes=evidence.size_bytes,
-        energy=evidence.energy,
-        cost_usd_per_million=evidence.cost_usd_per_million,
+        energy=evidence.energy if measured else None,
+        cost_usd_per_million=evidence.cost_usd_per_million if measured else None,
         memory_bytes=None if peaks is None else int(memory(evidence).value),
         cold_ms=None if evidence.cold_ms is None else cold(evidence),
         runtime=chosen.program.runtime,

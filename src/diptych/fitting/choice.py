@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from diptych.core.values import Candidate, Energy, Estimate, Outcome, Relaxation, Verdict
 from diptych.fitting.budget import MAIN_SCORE, Budget, Term
-from diptych.fitting.verdicts import millijoules
+from diptych.fitting.verdicts import KNOWN_OF_FILES, millijoules, unmeasured
 from diptych.measure.decisions import decide, exact
 from diptych.measure.proportions import normal_quantile
 
@@ -73,6 +73,8 @@ def measured(candidate: Candidate, name: str) -> Estimate | None:
     """
     if name == MAIN_SCORE:
         return candidate.score
+    if candidate.unverified and name in COSTS and name not in KNOWN_OF_FILES:
+        return unmeasured(candidate.unverified)
     if name in candidate.scores:
         return candidate.scores[name]
     read = MEASURED.get(name)
@@ -138,7 +140,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) 
         doubt = uncertainty(candidate, budget) if worst == OUTCOME_ORDER["CANNOT TELL"] else 0.0
         distance = overshoot(candidate, budget) if worst else 0.0
         missing = -candidate.score.value if open_quality else 0.0
-        return worst, doubt, distance, missing, candidate.cost_usd_per_million
+        return worst, doubt, distance, missing, *_price(candidate)
 
     best = min(candidates, key=rank)
     if open_quality:
@@ -148,7 +150,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) 
         even = [c for c in candidates if not rank(c)[0] and c.cost_usd_per_million <= most]
         return max(even, key=lambda c: (c.score.value, -c.cost_usd_per_million))
     alike = [c for c in candidates if rank(c)[0] == rank(best)[0] and _as_near(c, best, budget)]
-    return min(alike, key=lambda c: c.cost_usd_per_million)
+    return min(alike, key=_price)
 
 
 def nearest(candidates: Sequence[Candidate], budget: Budget, count: int = 3) -> list[Candidate]:
@@ -236,6 +238,11 @@ def relaxation_of_choice(verdicts: Sequence[Verdict], candidate: str) -> tuple[R
     bound = one.high if one.relation == "<=" else one.low
     term = Term(name=one.name, relation=one.relation, limit=one.limit, unit=one.unit)
     return (_relaxation(candidate, bound, term),) if math.isfinite(bound) else ()
+
+
+def _price(candidate: Candidate) -> tuple[float, int]:
+    """Return what a prediction costs; of what was not measured only the operations are known."""
+    return candidate.cost_usd_per_million, candidate.flops
 
 
 def _as_near(candidate: Candidate, best: Candidate, budget: Budget) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
 from diptych.fitting.trials import Trial, in_turns, run_all
-from diptych.fitting.verdicts import Evidence
+from diptych.fitting.verdicts import Evidence, unknown_energy
 from diptych.measure.cost import usd_per_million
 from diptych.measure.energy import modelled
 from diptych.measure.process import probe
@@ -44,6 +44,8 @@ def gather_evidence(
         The evidence, without new processes.
     """
     test = dataset.test
+    if trial.unverified:
+        return _unverified(trial, dataset, teacher_outputs)
     run = in_turns(trial.session, test.inputs)
     timing = interleave({trial.name: run}, samples=calls, time_limit_s=seconds)[trial.name]
     return Evidence(
@@ -55,6 +57,21 @@ def gather_evidence(
         size_bytes=trial.size_bytes,
         energy=modelled(timing.cpu_seconds_per_call),
         cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
+    )
+
+
+def _unverified(trial: Trial, dataset: Dataset, teacher_outputs: np.ndarray) -> Evidence:
+    """Gather what is known of a program that cannot run here."""
+    return Evidence(
+        kind=kind_of(dataset),
+        targets=dataset.test.targets,
+        teacher_outputs=teacher_outputs,
+        outputs=run_all(trial.session, dataset.test.inputs),
+        latencies_ms=np.empty(0),
+        size_bytes=trial.size_bytes,
+        energy=unknown_energy(trial.unverified),
+        cost_usd_per_million=0.0,
+        unverified=trial.unverified,
     )
 
 

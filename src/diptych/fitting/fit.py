@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.text import nearest, parse_duration
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
@@ -23,10 +23,10 @@ from diptych.fitting.reserve import reserve_programs
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.inference.bundle import Bundle, load
-from diptych.inference.runtimes import available
+from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
 from diptych.inference.store import is_bundle
 from diptych.measure.machine import describe
-from diptych.targets import TARGETS
+from diptych.targets import NATIVE, TARGETS
 from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
@@ -180,11 +180,20 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         them only where this processor has it.
 
     Raises:
-        ConfigError: If there is no such target.
+        ConfigError: If there is no such target, or it is one of `export` alone.
+        MissingExtraError: If none of its runtimes is installed.
     """
+    if target == NATIVE:
+        raise ConfigError(
+            f"{target} makes machine code, which no bundle holds",
+            f"fit for another target, then: diptych export BUNDLE --target {target}",
+        )
     if target not in TARGETS:
-        raise ConfigError(f"there is no target {target!r}", nearest(target, TARGETS))
-    choices = [choice for choice in TARGETS[target] if available(choice[0])]
+        raise ConfigError(f"there is no target {target!r}", nearest(target, (*TARGETS, NATIVE)))
+    choices = [c for c in TARGETS[target] if available(c[0]) or RUNTIMES[c[0]].stand_in]
+    if not choices:
+        runtime = TARGETS[target][0][0]
+        raise MissingExtraError(f"{target} needs {runtime}: {obstacle(runtime)}", remedy(runtime))
     calibrated = [ProgramPlan(runtime=runtime, precision=p) for runtime, p in choices]
     rounded = [plan for plan in calibrated if plan.precision == "int8"]
     guarded = [plan for plan in rounded if plan.runtime == "onnxruntime"]

@@ -16,7 +16,8 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.choice import COSTS
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.trainee import build
-from diptych.fitting.trials import open_lowered
+from diptych.fitting.trials import open_lowered, unverified
+from diptych.fitting.verdicts import KNOWN_OF_FILES
 from diptych.measure.cost import usd_per_million
 from diptych.measure.decisions import decide
 from diptych.measure.energy import modelled
@@ -41,6 +42,7 @@ class ProgramCost:
     size_bytes: int
     energy: Energy
     cost_usd_per_million: float
+    unverified: bool = False
 
 
 class Probe(Protocol):
@@ -110,9 +112,10 @@ def can_keep(cost: ProgramCost, budget: Budget) -> bool:
         budget: The limits.
 
     Returns:
-        True too where it cannot be told.
+        True too where it cannot be told, as of what cannot run here.
     """
-    known = [term for term in budget.terms if term.name in COSTS]
+    names = COSTS.keys() & KNOWN_OF_FILES if cost.unverified else COSTS.keys()
+    known = [term for term in budget.terms if term.name in names]
     return all(decide(COSTS[t.name](cost), t.relation, t.limit) != "FAIL" for t in known)
 
 
@@ -158,6 +161,7 @@ def prober(
                 size_bytes=assets_bytes + sum(map(len, program.contents.values())),
                 energy=modelled(timings[program.name].cpu_seconds_per_call),
                 cost_usd_per_million=usd_per_million(timings[program.name].cpu_seconds_per_call),
+                unverified=bool(unverified(program)),
             )
             for program in lowered
         ]

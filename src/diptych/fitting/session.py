@@ -155,12 +155,12 @@ class FitSession:
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
         best = choose(self.candidates, self.job.budget)
-        if best.meets_budget and not self.settings.stop:
+        if best.meets_budget and not (best.unverified or self.settings.stop):
             trial = next(t for t in self.trials if t.name == best.name)
             limit_s = self.time.final_timing_s
             self.noise = noise_floor(trial, self.job.dataset.validation.inputs, limit_s)
         outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
-        if self.settings.stop:
+        if self.settings.stop or outcome.evidence.unverified:
             write_bundle(self.job, outcome, with_page=True)
         else:
             write_bundle(self.job, outcome)
@@ -185,7 +185,7 @@ class FitSession:
 
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
-        plans = QUICK if self.settings.stop else self._first_programs()
+        plans = self._first_programs()[: 1 if self.settings.stop else None]
         self.trials += lower_and_try(
             model,
             plans,
@@ -243,7 +243,7 @@ class FitSession:
             self.trials, dataset.validation.inputs, seed=seed, time_limit_s=seconds, report=report
         )
         teacher = self.teacher_outputs["validation"]
-        rows = [as_candidate(t, timings[t.name], dataset, teacher) for t in self.trials]
+        rows = [as_candidate(t, timings.get(t.name), dataset, teacher) for t in self.trials]
         candidates = self.candidates = mark_passing(rows, self.job.budget)
         chosen = choose(candidates, self.job.budget, self.noise or 0.0)
         trial = next(t for t in self.trials if t.name == chosen.name)

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from diptych.core.progress import Reporter, Step
-from diptych.core.values import Candidate, Dataset
+from diptych.core.values import Candidate, Dataset, Energy, Estimate
 from diptych.fitting.trainee import Trainee, network_of
-from diptych.fitting.verdicts import scores
-from diptych.inference.runtimes import Session, open_session
+from diptych.fitting.verdicts import scores, unknown_energy, unmeasured
+from diptych.inference.runtimes import RUNTIMES, Session, obstacle, open_session
 from diptych.measure.cost import usd_per_million
 from diptych.measure.energy import modelled
 from diptych.measure.quantiles import quantile
@@ -37,7 +38,8 @@ TURNS = 256
 class Trial:
     """A lowered program that runs here, and what it answered: `outputs` float32 (N, K).
 
-    `assets_bytes` is the size of the files that its inputs' preparation needs.
+    `assets_bytes` is the size of the files that its inputs' preparation needs. What cannot run here
+    is `unverified`, for this reason, and its session is that of a stand-in.
     """
 
     model: Trainee
@@ -45,6 +47,7 @@ class Trial:
     session: Session
     outputs: np.ndarray
     assets_bytes: int = 0
+    unverified: str = ""
 
     @property
     def name(self) -> str:
@@ -85,10 +88,23 @@ def try_programs(
         outputs = run_all(session, inputs)
         check(reference, outputs[:PARITY_ITEMS], program.precision)
         trial = Trial(model=model, program=program, session=session, outputs=outputs)
-        trials.append(replace(trial, assets_bytes=assets_bytes))
+        reason = unverified(program)
+        trials.append(replace(trial, assets_bytes=assets_bytes, unverified=reason))
         stage = f"try {model.name}"
         report(Step(stage=stage, done=done, total=len(lowered), note=program.name))
     return trials
+
+
+def unverified(program: LoweredProgram) -> str:
+    """Say why a program cannot run here, where a stand-in computes the same from its files.
+
+    Args:
+        program: The lowered program.
+
+    Returns:
+        The reason; ``""`` where it can run, or nothing stands in for it.
+    """
+    return obstacle(program.runtime) if RUNTIMES[program.runtime].stand_in else ""
 
 
 def open_lowered(program: LoweredProgram) -> Session:
@@ -98,13 +114,14 @@ def open_lowered(program: LoweredProgram) -> Session:
         program: The lowered program.
 
     Returns:
-        Its session.
+        Its session, or that of its stand-in where it is unverified.
     """
+    stand_in = RUNTIMES[program.runtime].stand_in if unverified(program) else ""
     with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
         paths = [Path(folder, name) for name in program.contents]
         for path, content in zip(paths, program.contents.values(), strict=True):
             path.write_bytes(content)
-        return open_session(program.runtime, paths, THREADS)
+        return open_session(stand_in or program.runtime, paths, THREADS)
 
 
 def run_all(session: Session, inputs: np.ndarray) -> np.ndarray:
@@ -137,10 +154,10 @@ def run_singly(session: Session, inputs: np.ndarray) -> np.ndarray:
 def time_trials(
     trials: Sequence[Trial], inputs: np.ndarray, *, seed: int, time_limit_s: float, report: Reporter
 ) -> dict[str, Timing]:
-    """Time single predictions of all trials, in alternation.
+    """Time single predictions of all trials that run here, in alternation.
 
     Args:
-        trials: At least one.
+        trials: Any number.
         inputs: Raw inputs (N, ...), of which some take turns.
         seed: Seed of the order.
         time_limit_s: When to stop.
@@ -149,7 +166,9 @@ def time_trials(
     Returns:
         The timing by the trial's name.
     """
-    runs = {trial.name: in_turns(trial.session, inputs) for trial in trials}
+    runs = {t.name: in_turns(t.session, inputs) for t in trials if not t.unverified}
+    if not runs:
+        return {}
     return interleave(
         runs, samples=TIMED_CALLS, time_limit_s=time_limit_s, seed=seed, report=report
     )
@@ -171,13 +190,13 @@ def in_turns(session: Session, inputs: np.ndarray) -> Callable[[], object]:
 
 
 def as_candidate(
-    trial: Trial, timing: Timing, dataset: Dataset, teacher_outputs: np.ndarray
+    trial: Trial, timing: Timing | None, dataset: Dataset, teacher_outputs: np.ndarray
 ) -> Candidate:
     """Gather what a trial showed into a row of the leaderboard.
 
     Args:
         trial: The trial.
-        timing: Its timing.
+        timing: Its timing; None of what cannot run here.
         dataset: The data, on whose validation split it was tried, N items.
         teacher_outputs: float32 (N, K), the teacher's on the same items.
 
@@ -186,6 +205,7 @@ def as_candidate(
     """
     targets, kind = dataset.validation.targets, kind_of(dataset)
     right = kind.item_scores(trial.outputs, targets)
+    costs = _unknown_costs(trial.unverified) if timing is None else _costs(timing)
     return Candidate(
         name=trial.name,
         model=trial.model.name,
@@ -194,13 +214,35 @@ def as_candidate(
         threads=THREADS,
         scores=scores(kind, trial.outputs, targets),
         drop=drop(kind.item_scores(teacher_outputs, targets), right),
-        p50_ms=quantile(timing.latencies_ms, 0.5),
-        p99_ms=quantile(timing.latencies_ms, 0.99),
+        p50_ms=costs.p50_ms,
+        p99_ms=costs.p99_ms,
         size_bytes=trial.size_bytes,
-        energy=modelled(timing.cpu_seconds_per_call),
-        cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
+        energy=costs.energy,
+        cost_usd_per_million=costs.cost_usd_per_million,
         parameters=trial.model.parameters,
         flops=trial.model.flops,
         in_float=trial.program.in_float,
         passed_on=trial.program.passed_on,
+        unverified=trial.unverified,
     )
+
+
+class _Costs(NamedTuple):
+    p50_ms: Estimate
+    p99_ms: Estimate
+    energy: Energy
+    cost_usd_per_million: float
+
+
+def _costs(timing: Timing) -> _Costs:
+    return _Costs(
+        quantile(timing.latencies_ms, 0.5),
+        quantile(timing.latencies_ms, 0.99),
+        modelled(timing.cpu_seconds_per_call),
+        usd_per_million(timing.cpu_seconds_per_call),
+    )
+
+
+def _unknown_costs(reason: str) -> _Costs:
+    nothing = unmeasured(reason)
+    return _Costs(nothing, nothing, unknown_energy(reason), 0.0)

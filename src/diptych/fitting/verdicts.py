@@ -22,7 +22,8 @@ class Evidence:
 
     `teacher_outputs` and `outputs` are float32 (N, K) over the test split, whose targets are
     `targets` (N, ...); `latencies_ms` float (M,) of single predictions; `cold_ms` and
-    `memory_bytes` are of new processes.
+    `memory_bytes` are of new processes. Of a program that cannot run here, for the reason that
+    `unverified` gives, there are no latencies, and its answers are those of a stand-in.
     """
 
     kind: GoalKind
@@ -35,6 +36,7 @@ class Evidence:
     cost_usd_per_million: float
     cold_ms: np.ndarray | None = None
     memory_bytes: np.ndarray | None = None
+    unverified: str = ""
 
     @cached_property
     def item_scores(self) -> np.ndarray:
@@ -101,7 +103,7 @@ def verdict_of(term: Term, estimate: Estimate) -> Verdict:
 
 def _verdict(term: Term, evidence: Evidence) -> Verdict:
     given = verdict_of(term, _estimate(term, evidence))
-    needed = _samples_needed(term, evidence) if given.verdict == "CANNOT TELL" else None
+    needed = _samples_needed(term, evidence) if given.verdict == "CANNOT TELL" and given.n else None
     return replace(given, samples_needed=needed, label=_label(term, evidence))
 
 
@@ -110,10 +112,14 @@ def _estimate(term: Term, evidence: Evidence) -> Estimate:
     metric = evidence.kind.metrics.get(name)
     if metric is not None:
         return metric(evidence.outputs, evidence.targets)
+    if evidence.unverified and term.name not in KNOWN_OF_FILES:
+        return unmeasured(evidence.unverified)
     return ESTIMATES[term.name](evidence)
 
 
 def _label(term: Term, evidence: Evidence) -> str | None:
+    if evidence.unverified:
+        return None
     return {"energy": evidence.energy.label, "cost": "declared"}.get(term.name)
 
 
@@ -201,6 +207,33 @@ def millijoules(energy: Energy, n: int) -> Estimate:
     )
 
 
+def unmeasured(reason: str) -> Estimate:
+    """Give the estimate of what was not measured.
+
+    Args:
+        reason: Why.
+
+    Returns:
+        An estimate without bounds, of which nothing can be told.
+    """
+    return unknown(f"not measured: {reason}")
+
+
+def unknown_energy(reason: str) -> Energy:
+    """Give the energy of what was not measured.
+
+    Args:
+        reason: Why.
+
+    Returns:
+        From 0 on, without an upper bound.
+    """
+    method = unmeasured(reason).method
+    return Energy(value_j=0.0, low_j=0.0, high_j=np.inf, label="modelled", method=method)
+
+
+KNOWN_OF_FILES = {"drop", "size"}
+"""The terms beside scores that are known of a program wherever it runs."""
 ESTIMATES: Mapping[str, Callable[[Evidence], Estimate]] = {
     "drop": lambda e: drop(e.teacher_scores, e.item_scores),
     "p50": lambda e: quantile(e.latencies_ms, 0.5),

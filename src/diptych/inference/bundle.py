@@ -212,12 +212,9 @@ class Bundle:
         return store.read_assets(self.path, self.manifest)
 
     def leaderboard(self) -> list[Candidate]:
-        """List the candidates that were measured, the chosen one first, then by latency.
-
-        Returns:
-            The candidates.
-        """
-        return sorted(self.manifest.candidates, key=lambda row: (not row.chosen, row.p99_ms.value))
+        """List the candidates: the chosen one first, then by latency, then what is unverified."""
+        rows = self.manifest.candidates
+        return sorted(rows, key=lambda row: (not row.chosen, row.unverified, row.p99_ms.value))
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the page that shows training and inference side by side.

@@ -1,4 +1,4 @@
-"""Which of a bundle's programs is opened: the first whose runtime is installed."""
+"""Which of a bundle's programs is opened: the first whose runtime can run here."""
 
 import logging
 
@@ -6,7 +6,7 @@ from diptych.core.errors import BundleError, ConfigError, MissingExtraError
 from diptych.core.manifest import Manifest
 from diptych.core.text import nearest
 from diptych.core.values import Program
-from diptych.inference.runtimes import RUNTIMES, available
+from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +35,19 @@ def choose(manifest: Manifest, runtime: str | None) -> Program:
     usable = [item for item in fitting if available(item.runtime)]
     if not usable:
         wanted = fitting[0].runtime
-        extra = f"pip install 'diptych[{wanted}]'"
         raise MissingExtraError(
-            f"this bundle needs the runtime {wanted!r}, which is not installed",
-            extra if wanted in RUNTIMES else "pip install --upgrade diptych",
+            f"this bundle needs the runtime {wanted!r}: {_reason(wanted)}",
+            remedy(wanted) if wanted in RUNTIMES else "pip install --upgrade diptych",
         )
     if usable[0] is not fitting[0]:
         logger.warning(
-            "%s is not installed: using %r in place of %r, which was the one measured and chosen",
-            fitting[0].runtime,
+            "%s: using %r in place of %r, which was the one chosen",
+            _reason(fitting[0].runtime),
             usable[0].name,
             fitting[0].name,
         )
     return usable[0]
+
+
+def _reason(runtime: str) -> str:
+    return obstacle(runtime) if runtime in RUNTIMES else f"{runtime} is not installed"

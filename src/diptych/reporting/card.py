@@ -125,8 +125,20 @@ def _limits(manifest: Manifest) -> list[str]:
         STRANGE[manifest.goal == "regression"],
         markdown.escape(describe(manifest.input).limit),
         f"{score} holds for data like the training data; for yours, run `diptych evaluate`.",
+        *_unverified(manifest),
         f"Time and energy hold for {cpu}; for another machine, run `diptych bench`.",
         "License: not stated. Whoever publishes this model adds one.",
+    ]
+
+
+def _unverified(manifest: Manifest) -> list[str]:
+    """Say of each program that could not run where it was made what is not known of it."""
+    return [
+        f"Unverified: {p.name} could not run where it was made ({markdown.escape(p.unverified)}). "
+        "Its files were checked and gave these answers on the processor; loading it on its own "
+        "hardware compares it with the golden examples, `diptych bench` times it."
+        for p in manifest.programs
+        if p.unverified
     ]
 
 

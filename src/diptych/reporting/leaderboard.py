@@ -12,6 +12,7 @@ HEADER = (
     "Candidate", "Score", "Drop", "p50", "p99", "Size", "Energy", "Cost / 1M", "Parameters",
     "Meets budget",
 )  # fmt: skip
+UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,12 @@ def entries(manifest: Manifest) -> tuple[Entry, ...]:
     """
     ordered = sorted(
         manifest.candidates,
-        key=lambda one: (not one.chosen, not one.meets_budget, one.p99_ms.value),
+        key=lambda one: (
+            not one.chosen,
+            not one.meets_budget,
+            one.unverified,
+            one.p99_ms.value,
+        ),
     )
     return tuple(_entry(one) for one in ordered)
 
@@ -69,15 +75,21 @@ def nearest(manifest: Manifest) -> tuple[Entry, ...]:
 
 
 def _entry(one: Candidate) -> Entry:
+    if one.unverified:
+        p50 = p99 = energy = cost = UNVERIFIED
+    else:
+        p50, p99 = (measured(e.value, e.low, e.high, "ms") for e in (one.p50_ms, one.p99_ms))
+        energy = f"{scaled(one.energy.value_j, 'J')} {one.energy.label}"
+        cost = f"${significant(one.cost_usd_per_million, 2)}"
     cells = (
         one.name,
         scores.figure(next(iter(one.scores)), one.score),
         measured(one.drop.value, one.drop.low, one.drop.high, "fraction"),
-        measured(one.p50_ms.value, one.p50_ms.low, one.p50_ms.high, "ms"),
-        measured(one.p99_ms.value, one.p99_ms.low, one.p99_ms.high, "ms"),
+        p50,
+        p99,
         text.size(one.size_bytes),
-        f"{scaled(one.energy.value_j, 'J')} {one.energy.label}",
-        f"${significant(one.cost_usd_per_million, 2)}",
+        energy,
+        cost,
         scaled(one.parameters, "", 3).rstrip(),
         "shown" if one.meets_budget else "not shown",
     )

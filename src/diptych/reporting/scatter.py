@@ -37,12 +37,13 @@ def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None
         width: Points of the plot itself.
 
     Returns:
-        The chart, or None without candidates.
+        The chart, or None without candidates that ran where they were made.
     """
-    if not manifest.candidates:
+    verified = [one for one in manifest.candidates if not one.unverified]
+    if not verified:
         return None
     alt = require("altair", EXTRA)
-    points, lines = [_point(one) for one in manifest.candidates], limits(manifest)
+    points, lines = [_point(one) for one in verified], limits(manifest)
     shown = [point["p99"] for point in points] + [one.value for one in lines if one.axis == "p99"]
     low, high = 0.7 * min(shown), 1.45 * max(shown)
     x = _latency_axis(alt, low, high)

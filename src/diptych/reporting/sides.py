@@ -172,8 +172,13 @@ def _model(manifest: Manifest) -> Row:
     return Row(
         what="Model",
         training=(teacher.name, *_parameters(teacher)),
-        inference=(f"{model.name}, {kind}" if kind else model.name, *small),
+        inference=(f"{model.name}, {kind}" if kind else model.name, *small, *_unverified(manifest)),
     )
+
+
+def _unverified(manifest: Manifest) -> tuple[str, ...]:
+    """Say why the first program could not run where it was made, if so."""
+    return tuple(f"unverified: {p.unverified}" for p in manifest.programs[:1] if p.unverified)
 
 
 def _parameters(model: ModelSummary) -> tuple[str, ...]:

@@ -89,6 +89,8 @@ def _term_row(term: Verdict) -> TermRow:
     value = measured(term.value, term.low, term.high, term.unit)
     if term.unit == "bytes":
         value = size(term.value, term.limit)
+    if not term.n:
+        value = "not measured"
     more = "" if term.samples_needed is None else f"{count(term.samples_needed)} samples"
     return TermRow(
         name=term.name,
@@ -106,11 +108,14 @@ def _outcome(manifest: Manifest) -> str:
     if not manifest.terms:
         return "no budget was set"
     missed = [term.name for term in manifest.terms if term.verdict == "FAIL"]
-    unsure = [term.name for term in manifest.terms if term.verdict == "CANNOT TELL"]
+    unsure = [term.name for term in manifest.terms if term.verdict == "CANNOT TELL" and term.n]
+    unknown = [term.name for term in manifest.terms if term.verdict == "CANNOT TELL" and not term.n]
     if missed:
         return f"the budget is not met: {' and '.join(missed)}"
     if unsure:
         return f"too few samples to tell whether the budget holds: {' and '.join(unsure)}"
+    if unknown:
+        return f"whether the budget holds was not measured: {' and '.join(unknown)}"
     return "every term of the budget holds"
 
 

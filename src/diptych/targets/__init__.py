@@ -4,7 +4,7 @@ from typing import Literal
 
 from diptych.core.values import Precision
 
-Runtime = Literal["onnxruntime", "openvino"]
+Runtime = Literal["onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt"]
 Method = Literal["calibrated", "guarded", "trained", "reserve"]
 """How int8 is had: scales from calibration items, the same with the most harmful layers left in
 float, or scales learned in training. What is in `reserve`, in any precision, is lowered as always,
@@ -21,7 +21,11 @@ TARGETS: dict[str, tuple[Choice, ...]] = {
         ("openvino", "int8"),
     ),
     "cpu-portable": (("onnxruntime", "fp32"), ("onnxruntime", "int8")),
+    "cuda": (("onnxruntime-cuda", "fp32"),),
+    "tensorrt": (("onnxruntime-tensorrt", "fp32"),),
 }
+NATIVE = "torch"
+"""A target of `export` alone: it makes machine code, which no bundle holds."""
 
 RESERVE: dict[str, tuple[Choice, ...]] = {
     "cpu": (

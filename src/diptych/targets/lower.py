@@ -25,6 +25,10 @@ from diptych.targets.qdq import export_quantized
 from diptych.targets.quantization import quantize_onnx
 
 STAGE = "lowering"
+SAME_FILES: dict[str, Runtime] = {
+    "onnxruntime-cuda": "onnxruntime",
+    "onnxruntime-tensorrt": "onnxruntime",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +194,8 @@ def lower_exported(
 def _program(
     model: bytes, spec: TensorSpec, choice: Choice, calibration: np.ndarray | None, name: str
 ) -> LoweredProgram:
-    files = _convert(model, choice, calibration)
+    runtime, precision = choice
+    files = _convert(model, (SAME_FILES.get(runtime, runtime), precision), calibration)
     return _named(files, choice, spec, _output(model), name)
 
 

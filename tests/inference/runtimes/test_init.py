@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from diptych.core.errors import ConfigError
-from diptych.inference.runtimes import RUNTIMES, available, open_session
+from diptych.core.errors import ConfigError, MissingExtraError
+from diptych.inference import runtimes
+from diptych.inference.runtimes import RUNTIMES, Engine, available, obstacle, open_session, remedy
 
 
 def test_only_known_and_installed_runtimes_are_available():
@@ -18,7 +19,8 @@ def test_only_known_and_installed_runtimes_are_available():
 def test_asking_what_is_available_imports_no_runtime():
     code = (
         "import sys; from diptych.inference.runtimes import RUNTIMES, available; "
-        "[available(name) for name in RUNTIMES]; sys.exit(any(n in sys.modules for n in RUNTIMES))"
+        "[available(name) for name in RUNTIMES]; "
+        "sys.exit(any(engine.library in sys.modules for engine in RUNTIMES.values()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -30,3 +32,39 @@ def test_an_unknown_runtime_and_no_threads_are_refused(tmp_path):
     for name in RUNTIMES:
         with pytest.raises(ConfigError, match="threads is 0"):
             open_session(name, [tmp_path / "x"], threads=0)
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """Give a library for graphics processors, with a plugin or without, and a folder of devices."""
+    (tmp_path / "made_library/capi").mkdir(parents=True)
+    (tmp_path / "made_library/__init__.py").touch()
+    (tmp_path / "dev").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = Engine("absent", "made_library", "cuda", "open_cuda", "providers_cuda", "onnxruntime")
+    monkeypatch.setitem(runtimes.RUNTIMES, "made", engine)
+    return tmp_path
+
+
+def test_a_graphics_processor_is_looked_for_without_importing_anything(library):
+    assert obstacle("made", library / "dev") == "this made_library is built for processors only"
+    (library / "made_library/capi/libonnxruntime_providers_cuda.so").touch()
+    (library / "dev/nvidiactl").touch()
+    assert obstacle("made", library / "dev") == "there is no CUDA device"
+    (library / "dev/nvidia0").touch()
+    assert obstacle("made", library / "dev") == ""
+    assert "made_library" not in sys.modules
+
+
+def test_what_is_not_installed_is_said_with_what_to_install(library, monkeypatch, tmp_path):
+    absent = Engine("absent", "no_such_library", "edge")
+    monkeypatch.setitem(runtimes.RUNTIMES, "made", absent)
+    assert obstacle("made") == "no_such_library is not installed"
+    assert remedy("made") == "pip install 'diptych[edge]'"
+    with pytest.raises(MissingExtraError, match="'made' cannot run here: no_such_library is not"):
+        open_session("made", [tmp_path / "x"])
+
+
+def test_a_stand_in_is_a_runtime_of_the_base_install():
+    assert {engine.stand_in for engine in RUNTIMES.values()} == {"", "onnxruntime"}
+    assert RUNTIMES["onnxruntime"].extra == ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -36,32 +36,84 @@ class Session(Protocol):
 Opener = Callable[[Sequence[Path], int], Session]
 
 
-def _opener(module: str) -> Opener:
-    def open_lazily(paths: Sequence[Path], threads: int) -> Session:
-        with no_telemetry():
-            runtime = import_module(f"{__name__}.{module}")
-        session: Session = runtime.open_session(paths, threads)
-        return session
+class Engine(NamedTuple):
+    """An engine: its module here, its library, and the extra that brings it (none: the base).
 
-    return open_lazily
+    One that needs a graphics processor has a `plugin` in its library's folder, and a `stand_in`
+    that computes the same from the same files elsewhere.
+    """
+
+    module: str
+    library: str
+    extra: str = ""
+    opener: str = "open_session"
+    plugin: str = ""
+    stand_in: str = ""
 
 
-RUNTIMES: dict[str, Opener] = {
-    "onnxruntime": _opener("onnxruntime"),
-    "openvino": _opener("openvino"),
+RUNTIMES: dict[str, Engine] = {
+    "onnxruntime": Engine("onnxruntime", "onnxruntime"),
+    "openvino": Engine("openvino", "openvino", "openvino"),
+    "onnxruntime-cuda": Engine(
+        "onnxruntime_gpu", "onnxruntime", "cuda", "open_cuda", "providers_cuda", "onnxruntime"
+    ),
+    "onnxruntime-tensorrt": Engine(
+        "onnxruntime_gpu",
+        "onnxruntime",
+        "cuda",
+        "open_tensorrt",
+        "providers_tensorrt",
+        "onnxruntime",
+    ),
 }
+DEVICES = "nvidia[0-9]*"
+
+
+def obstacle(runtime: str, devices: Path = Path("/dev")) -> str:
+    """Say why programs for a runtime cannot be opened here, without importing it.
+
+    Args:
+        runtime: A name in :data:`RUNTIMES`.
+        devices: Where the system lists its devices.
+
+    Returns:
+        The reason in a few words; ``""`` where :func:`open_session` can open them.
+    """
+    engine = RUNTIMES[runtime]
+    found = find_spec(engine.library)
+    if found is None:
+        return f"{engine.library} is not installed"
+    folders = map(Path, found.submodule_search_locations or ())
+    if engine.plugin and not any(any(f.glob(f"capi/*{engine.plugin}*")) for f in folders):
+        return f"this {engine.library} is built for processors only"
+    if engine.plugin and not any(devices.glob(DEVICES)):
+        return "there is no CUDA device"
+    return ""
+
+
+def remedy(runtime: str) -> str:
+    """Say what to install for a runtime.
+
+    Args:
+        runtime: A name in :data:`RUNTIMES`.
+
+    Returns:
+        A command.
+    """
+    engine = RUNTIMES[runtime]
+    return f"pip install 'diptych[{engine.extra}]'" if engine.extra else "pip install diptych"
 
 
 def available(runtime: str) -> bool:
-    """Say whether a runtime is known and installed, without importing it.
+    """Say whether a runtime is known and can run here, without importing it.
 
     Args:
-        runtime: A runtime's name, which is also its library's.
+        runtime: A runtime's name.
 
     Returns:
         True where :func:`open_session` can open programs for it.
     """
-    return runtime in RUNTIMES and find_spec(runtime) is not None
+    return runtime in RUNTIMES and not obstacle(runtime)
 
 
 def open_session(runtime: str, paths: Sequence[Path], threads: int = 1) -> Session:
@@ -83,8 +135,10 @@ def open_session(runtime: str, paths: Sequence[Path], threads: int = 1) -> Sessi
         raise ConfigError(f"unknown runtime {runtime!r}", nearest(runtime, RUNTIMES))
     if threads < 1:
         raise ConfigError(f"threads is {threads}", "use 1 or more")
-    if not available(runtime):
-        raise MissingExtraError(
-            f"this needs {runtime!r}, which is not installed", f"pip install 'diptych[{runtime}]'"
-        )
-    return RUNTIMES[runtime](paths, threads)
+    if reason := obstacle(runtime):
+        raise MissingExtraError(f"{runtime!r} cannot run here: {reason}", remedy(runtime))
+    engine = RUNTIMES[runtime]
+    with no_telemetry():
+        door = import_module(f"{__name__}.{engine.module}")
+    opener: Opener = getattr(door, engine.opener)
+    return opener(paths, threads)

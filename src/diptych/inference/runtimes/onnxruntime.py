@@ -66,36 +66,58 @@ def open_session(paths: Sequence[Path], threads: int) -> OnnxRuntimeSession:
 
     Returns:
         The session.
+    """
+    return OnnxRuntimeSession(create(paths[0], options(threads), ["CPUExecutionProvider"]))
+
+
+def create(
+    path: Path, chosen: onnxruntime.SessionOptions, providers: Sequence[object]
+) -> onnxruntime.InferenceSession:
+    """Open an ONNX model where it is to be computed.
+
+    Args:
+        path: The model.
+        chosen: Options, as :func:`options` gives them.
+        providers: Who computes, the first where they can.
+
+    Returns:
+        ONNX Runtime's session.
 
     Raises:
         BundleError: If the model is malformed, needs other files, or cannot be loaded.
     """
-    data = paths[0].read_bytes()
+    data = path.read_bytes()
     refuse_external_data(data)
     onnxruntime.disable_telemetry_events()
     try:
-        session = onnxruntime.InferenceSession(
-            data, _options(threads), providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(data, chosen, providers=providers)
     except ERRORS as error:
         raise BundleError(
-            f"ONNX Runtime cannot load {paths[0].name}: {error}", "make the bundle again"
+            f"ONNX Runtime cannot load {path.name}: {error}", "make the bundle again"
         ) from error
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
-        raise BundleError(f"{paths[0].name} must have one input and one output")
+        raise BundleError(f"{path.name} must have one input and one output")
     if session.get_inputs()[0].type not in TYPES:
-        raise BundleError(f"{paths[0].name} must take one of {', '.join(TYPES)}")
-    return OnnxRuntimeSession(session)
+        raise BundleError(f"{path.name} must take one of {', '.join(TYPES)}")
+    return session
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = SEVERITY_FATAL
-    options.add_session_config_entry("session.load_model_format", "ONNX")
+def options(threads: int) -> onnxruntime.SessionOptions:
+    """Choose how ONNX Runtime works.
+
+    Args:
+        threads: Threads inside an operator, at least 1.
+
+    Returns:
+        The options, which say nothing of where it computes.
+    """
+    chosen = onnxruntime.SessionOptions()
+    chosen.intra_op_num_threads = threads
+    chosen.inter_op_num_threads = 1
+    chosen.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    chosen.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    chosen.log_severity_level = SEVERITY_FATAL
+    chosen.add_session_config_entry("session.load_model_format", "ONNX")
     if threads == 1:
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+        chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen
