@@ -210,3 +210,14 @@ def test_an_interrupt_at_any_moment_leaves_a_whole_bundle_or_none(
     if out.exists():
         diptych.load(out).close()
     assert {path.name for path in tmp_path.iterdir()} <= {"a.dip", "a.fit"}
+
+
+def test_machine_code_is_no_target_of_a_fit() -> None:
+    with pytest.raises(ConfigError, match="torch makes machine code") as caught:
+        available_programs("torch")
+    assert "diptych export BUNDLE --target torch" in caught.value.hint
+
+
+def test_a_target_that_may_not_run_here_is_planned_all_the_same() -> None:
+    (plan,) = available_programs("cuda")
+    assert plan.choice == ("onnxruntime-cuda", "fp32")

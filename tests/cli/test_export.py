@@ -1,0 +1,56 @@
+"""``diptych export`` as people and programs see it."""
+
+from pathlib import Path
+
+import pytest
+
+from diptych.cli.export import page
+from diptych.cli.main import run
+from diptych.fitting.export import Lowered
+
+PLAIN = Lowered(
+    name="net-openvino-fp32",
+    runtime="openvino",
+    precision="fp32",
+    size_bytes=5000,
+    max_difference=1.5e-6,
+    flips=0,
+    n=32,
+)
+
+
+def test_people_see_how_far_a_program_is_from_the_network() -> None:
+    shown = page(Path("a.dip"), "cpu", [PLAIN])
+    assert "0 of 32" in shown
+    assert "1.5e-06" in shown
+    assert "yes" in shown
+    assert shown.endswith("out: a.dip")
+    assert "--data DATA measures" in shown
+
+
+def test_what_could_not_run_here_says_why() -> None:
+    from msgspec.structs import replace
+
+    unrun = replace(PLAIN, runtime="onnxruntime-cuda", unverified="there is no CUDA device")
+    assert "unverified: there is no CUDA device" in page(Path("a.dip"), "cuda", [unrun])
+
+
+def test_machine_code_is_called_so() -> None:
+    shown = page(Path("a.pt2"), "torch", [PLAIN])
+    assert "this is machine code" in shown
+    assert "--data" not in shown
+
+
+def test_a_package_needs_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["export", str(tmp_path), "--target", "torch", "--data", "digits"]
+    assert run(words) == 2
+    assert "error: torch needs no data" in capsys.readouterr().err
+
+
+def test_an_unknown_target_and_what_is_no_bundle_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", str(tmp_path), "--target", "gpu"]) == 2
+    assert "there is no target 'gpu'" in capsys.readouterr().err
+    assert run(["export", str(tmp_path), "--target", "torch"]) == 2
+    assert "is no bundle" in capsys.readouterr().err
