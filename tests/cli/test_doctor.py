@@ -16,10 +16,12 @@ from diptych.cli.doctor import (
     examine,
     import_complaint,
     library_capability,
+    target_capabilities,
 )
 from diptych.cli.main import run
 from diptych.core.manifest import Machine
 from diptych.core.progress import Step
+from diptych.targets import TARGETS
 
 NUMPY = Library("arrays", "numpy", "numpy", "train")
 ABSENT = Library("nothing", "no_such_module", "no-such-distribution", "serve")
@@ -111,7 +113,7 @@ def test_the_compiler_is_the_one_on_the_path() -> None:
 def test_everything_is_examined_and_progress_is_reported(tmp_path: Path) -> None:
     steps: list[Step] = []
     found = examine(None, root=tmp_path, report=steps.append)
-    assert len(found) == len(LIBRARIES) + 3
+    assert len(found) == len(LIBRARIES) + 3 + len(TARGETS)
     assert [step.done for step in steps] == list(range(1, len(LIBRARIES) + 1))
 
 
@@ -151,3 +153,11 @@ def test_the_full_examination_imports_for_real(capsys: pytest.CaptureFixture[str
     }
     assert statuses["pillow"] == statuses["onnxruntime"] == "works"
     assert "installed" not in statuses.values()
+
+
+def test_a_target_without_its_device_is_said_to_be_unverified(tmp_path: Path) -> None:
+    found = {one.name: one for one in target_capabilities(tmp_path)}
+    assert found["cpu"].status == "installed"
+    missing = found["cuda"]
+    assert (missing.status, missing.hint) == ("missing", "")
+    assert missing.detail.endswith("programs would be unverified")

@@ -15,9 +15,11 @@ from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.specs import Value
 from diptych.core.text import size
+from diptych.inference.runtimes import DEVICES, obstacle, remedy
 from diptych.measure.energy import counters
 from diptych.measure.machine import describe, versions
 from diptych.measure.process import probe
+from diptych.targets import TARGETS
 
 IMPORT_LIMIT_S = 120.0
 
@@ -104,7 +106,8 @@ def examine(
         found.append(library_capability(library, complaint_of))
         step = Step(stage="libraries", done=done, total=len(LIBRARIES), note=library.distribution)
         report(step)
-    return (*found, counter_capability(root), cuda_capability(root), compiler_capability())
+    machine = (counter_capability(root), cuda_capability(root), compiler_capability())
+    return (*found, *machine, *target_capabilities(root))
 
 
 def import_complaint(module: str) -> str:
@@ -195,6 +198,32 @@ def cuda_capability(root: Path) -> Capability:
     return Capability(purpose=purpose, name=name, status="works", detail=detail, hint=hint)
 
 
+def target_capabilities(root: Path) -> tuple[Capability, ...]:
+    """Say of each target whether its programs run here, or would be unverified.
+
+    Args:
+        root: The root of the file system, where ``dev`` is.
+
+    Returns:
+        A finding for each.
+    """
+    found = []
+    for target, choices in TARGETS.items():
+        runtime = choices[0][0]
+        reason = obstacle(runtime, root / "dev")
+        has_device = any((root / "dev").glob(DEVICES))
+        found.append(
+            Capability(
+                purpose="target",
+                name=target,
+                status="missing" if reason else "installed",
+                detail=f"{reason}: programs would be unverified" if reason else f"by {runtime}",
+                hint=remedy(runtime) if reason and has_device else "",
+            )
+        )
+    return tuple(found)
+
+
 def compiler_capability() -> Capability:
     """Look for a C++ compiler.
 
@@ -204,7 +233,7 @@ def compiler_capability() -> Capability:
     purpose, name = "compiler", "g++"
     if path := shutil.which(name):
         return Capability(purpose=purpose, name=name, status="works", detail=path)
-    detail = "only torch.compile needs it"
+    detail = "only torch.compile and export --target torch need it"
     return Capability(
         purpose=purpose, name=name, status="missing", detail=detail, hint="sudo apt install g++"
     )
