@@ -216,7 +216,7 @@ def target_capabilities(root: Path) -> tuple[Capability, ...]:
             Capability(
                 purpose="target",
                 name=target,
-                status="missing" if reason else "installed",
+                status="missing" if reason else "works",
                 detail=f"{reason}: programs would be unverified" if reason else f"by {runtime}",
                 hint=remedy(runtime) if reason and has_device else "",
             )
