@@ -20,6 +20,7 @@ from diptych.cli.options import (
     TaskOption,
     TeacherOption,
     TimeLimitOption,
+    UnlabelledOption,
     order_of,
     task_of,
 )
@@ -52,6 +53,7 @@ def command(
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     teacher: TeacherOption = None,
+    unlabelled: UnlabelledOption = None,
     label: LabelOption = None,
     task: TaskOption = None,
     order: OrderOption = None,
@@ -66,7 +68,8 @@ def command(
         settings = Settings(
             target=target,
             recipe=read_recipe(recipe) if recipe else None,
-            teacher=teacher,
+            teacher=tuple(teacher or ()) or None,
+            unlabelled=unlabelled,
             label=label,
             goal=goal,
             task=own,

@@ -25,8 +25,15 @@ RecipeOption = Annotated[
     Path | None, Option(help="A .toml recipe, or a bundle whose making is done again.")
 ]
 TeacherOption = Annotated[
+    list[Path] | None,
+    Option(
+        help="Who teaches: a bundle, an .onnx file (pictures), or a Hugging Face folder; several "
+        "bundles and files teach together."
+    ),
+]
+UnlabelledOption = Annotated[
     Path | None,
-    Option(help="Who teaches: a bundle, an .onnx file (pictures), or a Hugging Face folder."),
+    Option(help="More items without labels, a folder or file: the teacher's answers are learned."),
 ]
 StartOption = Annotated[
     Path | None, Option(help="Start from these weights: a bundle, or a .safetensors file.")

@@ -18,6 +18,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
+from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.targets import Choice, Method, Runtime
 from diptych.targets.adopted import ForeignConfig
 from diptych.targets.foreign import Scaling
@@ -29,9 +30,14 @@ from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
-ONLY_TEACH = (TreesConfig, EncoderConfig)
+ONLY_TEACH = (TreesConfig, EncoderConfig, FunctionConfig, EnsembleConfig)
 UNTRAINED = (*ONLY_TEACH, ForeignConfig)
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
+
+
+Config = (
+    NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig | FunctionConfig | EnsembleConfig
+)
 
 
 class ModelPlan(Value):
@@ -47,7 +53,7 @@ class ModelPlan(Value):
     """
 
     name: Name
-    network: NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig
+    network: Config
     training: TrainingRecipe
     start: StartPlan | None = None
     kept: bool = False
@@ -63,6 +69,20 @@ class ModelPlan(Value):
         """
         if self.kept and self.start is None:
             raise ConfigError(f"{self.name} is to be kept, and starts from nothing", "give a start")
+
+
+def starts_of(plan: ModelPlan) -> tuple[StartPlan, ...]:
+    """List the weights that a model is made of.
+
+    Args:
+        plan: The model.
+
+    Returns:
+        That of the plan, or those of its members.
+    """
+    members = plan.network.members if isinstance(plan.network, EnsembleConfig) else ()
+    starts = (plan.start, *(member.start for member in members))
+    return tuple(start for start in starts if start is not None)
 
 
 class ProgramPlan(Value):
@@ -123,8 +143,8 @@ class FitRecipe(Value):
         taught = [not isinstance(plan.network, UNTRAINED) for plan in pupils]
         if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not self.students):
             raise ConfigError(
-                "trees, pretrained encoders and ONNX files can only teach: students must be "
-                "networks, at least one"
+                "trees, pretrained encoders, ONNX files, functions and several models together can "
+                "only teach: students must be networks, at least one"
             )
         for place, plan in enumerate(self.students):
             _check_source(plan, (self.teacher, *self.students[:place]))
@@ -190,7 +210,7 @@ def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
         )
 
 
-def _whole(plan: ModelPlan) -> NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig:
+def _whole(plan: ModelPlan) -> Config:
     """Return the shape that a network was built in."""
     return plan.network.network if isinstance(plan.network, PrunedConfig) else plan.network
 
@@ -207,6 +227,9 @@ KINDS = (
     TreesConfig,
     EncoderConfig,
     ForeignConfig,
+    FunctionConfig,
+    EnsembleConfig,
+    Member,
     Scaling,
     StartPlan,
     *NETWORKS,

@@ -1,17 +1,21 @@
 """How a fit or a training is run, apart from what is asked of the model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from diptych.compression.function import Function, name_of
 from diptych.core.progress import Reporter, StopRequest, silent
 from diptych.core.values import Goal
 from diptych.data.reading import Options
-from diptych.fitting.recipe import FitRecipe
+from diptych.fitting.recipe import FitRecipe, starts_of
 from diptych.inference.store import is_bundle
 from diptych.tasks.own import Task
 from diptych.training.meeting import Meeting
+
+Teacher = Path | Function
+"""A bundle, a file or a folder; or a function of raw inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +28,13 @@ class Settings:
     counts them; `cache` takes what was decoded before from where it was kept, and keeps it there;
     `task` is a user's own.
 
-    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a bundle,
-    or a local Hugging Face folder with an encoder, that students learn from; `start` is a bundle,
-    or a safetensors file, whose weights a training starts from.
+    `unlabelled` is where more items are, without labels, to which students learn the teacher's
+    answers.
+
+    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is whom
+    students learn from: a bundle, an ONNX file, a function from raw inputs (N, ...) to logits
+    (N, K), several of these, whose probabilities are averaged, or a local Hugging Face folder with
+    an encoder; `start` is a bundle, or a safetensors file, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
@@ -39,7 +47,7 @@ class Settings:
 
     target: str = "cpu"
     recipe: FitRecipe | None = None
-    teacher: Path | None = None
+    teacher: Teacher | Sequence[Teacher] | None = None
     start: Path | None = None
     label: str | None = None
     goal: Goal | None = None
@@ -47,6 +55,7 @@ class Settings:
     image_size: int | None = None
     skip_unreadable: bool = False
     cache: bool = True
+    unlabelled: Path | None = None
     task: Task | None = None
     device: str | None = None
     devices: int = 1
@@ -88,18 +97,36 @@ class Settings:
             task=self.task,
         )
 
+    def teachers(self) -> tuple[Teacher, ...]:
+        """List whom students learn from.
+
+        Returns:
+            Those that were given; none where one is trained.
+        """
+        if self.teacher is None:
+            return ()
+        return tuple(self.teacher) if isinstance(self.teacher, Sequence) else (self.teacher,)
+
+    def functions(self) -> dict[str, Function]:
+        """List the teachers that are functions.
+
+        Returns:
+            Them, by name.
+        """
+        return {name_of(t): t for t in self.teachers() if not isinstance(t, Path)}
+
     def source_of_weights(self) -> Path | None:
         """Say which weights a training starts from.
 
         Returns:
-            The bundle or file that is given, the bundle that teaches, that of the recipe, or None.
+            The first bundle that teaches, the bundle or file that is given, that of the recipe, or
+            None.
         """
-        if self.teacher is not None and is_bundle(self.teacher):
-            return self.teacher
+        bundles = [t for t in self.teachers() if isinstance(t, Path) and is_bundle(t)]
         recipe = self.recipe
         plans = (recipe.teacher, *recipe.students) if recipe else ()
-        starts = [plan.start.source for plan in plans if plan.start is not None]
-        return self.start or next(iter(starts), None)
+        starts = [start.source for plan in plans for start in starts_of(plan)]
+        return next(iter(bundles), self.start or next(iter(starts), None))
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.
