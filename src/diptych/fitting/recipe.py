@@ -65,10 +65,17 @@ class ModelPlan(Value):
         """Check what concerns more than one field.
 
         Raises:
-            ConfigError: If there are no weights to keep.
+            ConfigError: If there are no weights to keep, or features are learned where they
+                cannot be.
         """
         if self.kept and self.start is None:
             raise ConfigError(f"{self.name} is to be kept, and starts from nothing", "give a start")
+        whole = (self.quantized, self.training if self.prune else None)
+        if any(recipe and (recipe.similarity or recipe.features) for recipe in whole):
+            raise ConfigError(
+                f"{self.name} cannot learn features while it is pruned or trained in 8 bits",
+                "set similarity and features to 0 there",
+            )
 
 
 def starts_of(plan: ModelPlan) -> tuple[StartPlan, ...]:

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from torch import nn
 
 from diptych.compression.answers import Answers, Memory, Running, can_remember, recorded
+from diptych.compression.features import Showing
 from diptych.core.values import CurvePoint, Dataset, Energy
 from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.building import build
 from diptych.fitting.recipe import ONLY_TEACH, ModelPlan
+from diptych.fitting.showing import Learner, showing_learner, shows
 from diptych.fitting.standing import is_standing, open_standing
 from diptych.fitting.starting import begin_plan
 from diptych.training.compute import compute_outputs
@@ -157,10 +159,15 @@ def train_model(
     network = build(plan, dataset, control.seed)
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
-    answers = teacher.answers(dataset, training, control.device) if teacher else None
-    objective = objective_of(dataset, training, answers, control.device)
-    lesson = lesson_of(dataset) if teacher else dataset
-    trained = train_network(network.to(control.device), lesson, training, objective, control)
+    learner = _learner(network, teacher, dataset, training, control)
+    trained = train_network(
+        learner.module.to(control.device),
+        lesson_of(dataset) if teacher else dataset,
+        training,
+        learner.objective,
+        learner.control,
+    )
+    whole = trained.network.network if isinstance(trained.network, Showing) else trained.network
     network.cpu()
     if teacher:
         teacher.rest()
@@ -168,7 +175,7 @@ def train_model(
     flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
     return Trainee(
         plan=replace(plan, training=trained.recipe),
-        network=trained.network,
+        network=whole,
         seconds=trained.seconds,
         cpu_seconds=trained.cpu_seconds,
         gpu_energy=trained.gpu_energy,
@@ -178,6 +185,21 @@ def train_model(
         flops=flops,
         training_flops=flops_per_sample * trained.samples,
     )
+
+
+def _learner(
+    network: nn.Module,
+    teacher: Trainee | None,
+    dataset: Dataset,
+    training: TrainingRecipe,
+    control: RunControl,
+) -> Learner:
+    """Say what is trained, and towards what."""
+    if teacher and shows(training):
+        return showing_learner(network, teacher.network, dataset, training, control)
+    answers = teacher.answers(dataset, training, control.device) if teacher else None
+    objective = objective_of(dataset, training, answers, control.device)
+    return Learner(module=network, objective=objective, control=control)
 
 
 def _standing_trainee(plan: ModelPlan, dataset: Dataset, control: RunControl) -> Trainee:
