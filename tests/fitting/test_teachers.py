@@ -111,6 +111,7 @@ def test_a_function_teaches_and_is_asked_about_each_item_once(
         fitted(tmp_path / "b.dip", None, recipe=recipe)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_prepares_its_inputs_otherwise_is_refused(
     bundles: list[Path], digits: Dataset, tmp_path: Path
 ) -> None:
@@ -131,11 +132,13 @@ def test_a_teacher_that_prepares_its_inputs_otherwise_is_refused(
         fitted(tmp_path / "a.dip", (bundles[0], out))
 
 
+@pytest.mark.slow
 def test_a_folder_with_an_encoder_teaches_alone(bundles: list[Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not a folder"):
         fitted(tmp_path / "a.dip", (bundles[0], tmp_path / "nothing"))
 
 
+@pytest.mark.slow
 def test_the_bundle_does_not_take_the_place_of_any_teacher(bundles: list[Path]) -> None:
     with pytest.raises(ConfigError, match="would take the place of its teacher"):
         fitted(bundles[1], tuple(bundles))
@@ -161,6 +164,7 @@ def test_functions_are_known_by_what_they_answer(make_dataset: MakeDataset) -> N
         function_config(7, data)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_only_encoders_have_yet_to_learn(bundles: list[Path], tmp_path: Path) -> None:
     assert not is_pretrained([*bundles, Path("a.onnx"), len])
     assert is_pretrained([tmp_path])
