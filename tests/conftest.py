@@ -414,3 +414,131 @@ def encoder_folder(
 ) -> Path:
     """Save one; the tests leave it as it is."""
     return save_encoder(tmp_path_factory.mktemp("encoders") / "tiny-bert")
+
+
+MODULES = '''"""Networks of somebody else's, with all that people do in theirs."""
+
+from collections import namedtuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Two = namedtuple("Two", ("features", "scores"))
+
+
+class Net(nn.Module):
+    """Floats (N, 1, 8, 8) from 0 to 1 in; a residual sum, norms, dropout, a mean over places."""
+
+    def __init__(self, gives="scores", width=32):
+        super().__init__()
+        self.gives = gives
+        self.stem = self.layers(1, width, 1)
+        self.block = self.layers(width, width, 1)
+        self.wide = self.layers(width, 2 * width, 2)
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * width, 10))
+
+    def layers(self, inputs, outputs, stride):
+        layer = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+    def forward(self, x):
+        x = self.stem(x)
+        features = self.wide(x + self.block(x)).mean((2, 3))
+        if self.gives == "chance":
+            features = functional.dropout(features, 0.2)
+        scores = self.classifier(features)
+        if self.gives == "dict":
+            return {"features": features, "scores": scores}
+        if self.gives == "tuple":
+            return Two(features, scores)
+        if self.gives == "one row":
+            return scores.reshape(-1)[:10].reshape(1, 10)
+        return scores.softmax(1) if self.gives == "shares" else scores
+
+
+class Odd(nn.Module):
+    """An operation that ONNX lacks, without effect."""
+
+    def forward(self, x):
+        return x + 0 * torch.linalg.eigvals(torch.eye(2) * x.mean()).real.sum()
+
+
+class Deciding(nn.Module):
+    """Goes another way where the numbers are other ones."""
+
+    def forward(self, x):
+        return x if x.sum() > -1e9 else -x
+
+
+def make(): return Net()
+def gives_dict(): return Net("dict")
+def gives_tuple(): return Net("tuple")
+def gives_shares(): return Net("shares")
+def by_chance(): return Net("chance")
+def fixed_batch(): return Net("one row")
+def raises(): raise OSError("no weights here")
+def nothing(): return None
+def without_weights(): return Net().to("meta")
+NUMBER = 3
+
+
+class Swap(nn.Module):
+    def forward(self, x):
+        return x[:, [1, 0, *range(2, 10)]]
+
+
+def with_last(layer):
+    net = Net()
+    net.register_load_state_dict_post_hook(
+        lambda net, keys: setattr(net, "classifier", nn.Sequential(net.classifier, layer))
+    )
+    return net
+
+
+def reordered(): return with_last(Swap())
+def odd(): return with_last(Odd())
+def deciding(): return with_last(Deciding())
+def fewer(): return with_last(nn.Linear(10, 7))
+'''
+
+
+LEARNING = '''"""A plain training of a network on digits, as people write it."""
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from diptych.data import read
+from diptych.data.reading import Options
+
+
+def learned(net, path, steps=120):
+    split = read("digits", Options(seed=0)).train
+    inputs = torch.from_numpy(split.inputs).permute(0, 3, 1, 2).float() / 255
+    targets, order = torch.from_numpy(split.targets), np.random.default_rng(0)
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(steps):
+        batch = order.integers(0, len(inputs), 64)
+        loss = torch.nn.functional.cross_entropy(net(inputs[batch]), targets[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    save_file(net.state_dict(), path)
+'''
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a network of somebody else's on digits: a folder with net.py and net.safetensors."""
+    torch = pytest.importorskip("torch")
+    from diptych.tasks.code import find_object
+
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "net.py").write_text(MODULES)
+    (folder / "learn.py").write_text(LEARNING)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = find_object(f"{folder / 'net.py'}:make")()
+        find_object(f"{folder / 'learn.py'}:learned")(net, folder / "net.safetensors")
+    return folder

@@ -12,6 +12,20 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
+QUICK = """
+[teacher]
+name = "teacher"
+network = {name = "residual", stem = 8, widths = [16], blocks = [0]}
+training = {epochs = 1}
+[[programs]]
+runtime = "onnxruntime"
+precision = "fp32"
+[[programs]]
+runtime = "onnxruntime"
+precision = "int8"
+"""
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
@@ -71,6 +85,27 @@ def test_the_task_of_the_page_on_own_tasks_is_one(tmp_path: Path) -> None:
         [sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_on_compressing_runs(elsewhere: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "compress.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "model.py").write_text(code)
+    train = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from learn import learned\n"
+        "import model; learned(model.make(), 'model.safetensors')"
+    )
+    command = shlex.split(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0])[1:]
+    (tmp_path / "quick.toml").write_text(QUICK)
+    words = [*command, "--recipe", "quick.toml"]
+    for call in (["-c", train, str(elsewhere)], ["-m", "diptych", *words]):
+        done = subprocess.run(
+            [sys.executable, *call], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert "PASS: " in done.stdout
+    assert (tmp_path / "model-compressed.dip" / "bundle.json").is_file()
 
 
 def test_the_python_of_the_page_on_training_reads_the_records_of_a_run(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from diptych.fitting.budget import Budget as Budget
+    from diptych.fitting.compress import compress as compress
     from diptych.fitting.evaluate import evaluate as evaluate
     from diptych.fitting.fit import fit as fit
     from diptych.fitting.settings import Settings as Settings
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "fit": "diptych.fitting.fit",
+    "compress": "diptych.fitting.compress",
     "resume": "diptych.fitting.train",
     "train": "diptych.fitting.train",
     "evaluate": "diptych.fitting.evaluate",
@@ -28,7 +30,18 @@ PUBLIC = {
     "Task": "diptych.tasks.own",
 }
 
-__all__ = ["Budget", "Bundle", "Settings", "Task", "evaluate", "fit", "load", "resume", "train"]
+__all__ = [
+    "Budget",
+    "Bundle",
+    "Settings",
+    "Task",
+    "compress",
+    "evaluate",
+    "fit",
+    "load",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

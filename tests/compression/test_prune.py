@@ -12,7 +12,14 @@ from diptych.compression.answers import Running
 from diptych.compression.channels import Group
 from diptych.compression.distill import distillation
 from diptych.compression.importance import IMPORTANCES
-from diptych.compression.prune import FineTuning, PrunedNetwork, PruneRecipe, kept, prune
+from diptych.compression.prune import (
+    FineTuning,
+    PrunedNetwork,
+    PruneRecipe,
+    kept,
+    prune,
+    widths_after,
+)
 from diptych.core.errors import ConfigError
 from diptych.core.progress import StopRequest
 from diptych.core.specs import ImageSpec
@@ -95,6 +102,17 @@ def test_half_of_the_channels_leaves_less_than_half_of_the_network(
     assert not result.network.training
     assert not result.dropped
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("name", PICTURES)
+def test_widths_are_known_before_anything_is_learned(
+    cases: Cases, dataset: Dataset, name: str, steps: int
+) -> None:
+    network = cases(name).network
+    known = widths_after(network, dataset, PruneRecipe(share=0.5))
+    assert known == pruned(dataset, network, share=0.5, steps=steps).widths
+    assert widths_after(network, dataset, PruneRecipe(share=0.01)) == {}
 
 
 def test_channels_stay_a_multiple_and_the_ends_of_the_network_as_they_were(

@@ -171,6 +171,7 @@ def test_what_saves_too_great_a_loss_is_planned_after_what_is_always_tried() -> 
     assert programs == [
         ("onnxruntime", "fp32", "calibrated"),
         ("onnxruntime", "int8", "calibrated"),
+        ("onnxruntime", "fp16", "reserve"),
         ("onnxruntime", "int8", "guarded"),
         ("onnxruntime", "int8", "trained"),
     ]

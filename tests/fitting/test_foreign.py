@@ -19,7 +19,7 @@ from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.fit import fit
-from diptych.fitting.foreign import find_config, is_foreign, scalings
+from diptych.fitting.foreign import find_config, is_foreign
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.targets.adopted import open_adopted
@@ -105,14 +105,6 @@ def test_the_scaling_is_found_by_what_the_model_knows(
     np.testing.assert_array_equal(told, learner.predict(scaled(pixels, mean, deviation)))
     assert "channels first: it knows" in said[0].note
     assert config.scaling.name == name
-
-
-def test_all_known_scalings_are_of_one_unit(digits: Dataset) -> None:
-    found = {scaling.name: scaling for scaling in scalings(digits)}
-    assert found["from 0 to 1"].deviation == (255.0,)
-    assert found["from 0 to 255"].deviation == pytest.approx((1.0,))
-    assert "as for ImageNet" not in found
-    assert [s.name for s in scalings(digits, takes_bytes=True)] == ["as bytes"]
 
 
 def test_a_model_with_labels_in_another_order_is_refused(tmp_path: Path, digits: Dataset) -> None:

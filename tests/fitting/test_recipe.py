@@ -227,7 +227,7 @@ def test_students_that_are_pruned_from_one_that_is_left_out_are_too() -> None:
     students = (wide, narrow, from_wide, from_that, from_narrow, PRUNED)
     recipe = replace(RECIPE, students=students, most_students=1)
     assert recipe.left_with((wide,)) == replace(
-        RECIPE, students=(wide, from_wide, from_that, PRUNED)
+        RECIPE, students=(wide, from_wide, from_that, PRUNED), cheaper=(narrow,)
     )
 
 

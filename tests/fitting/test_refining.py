@@ -53,7 +53,9 @@ def refining(dataset, programs=INT8, **control: object) -> Refining:
 def trials(dataset, rounded: np.ndarray) -> list[SimpleNamespace]:
     right = np.eye(2, dtype=np.float32)[dataset.validation.targets]
     return [
-        SimpleNamespace(program=SimpleNamespace(precision=precision), outputs=outputs)
+        SimpleNamespace(
+            program=SimpleNamespace(precision=precision), outputs=outputs, size_bytes=100
+        )
         for precision, outputs in (("fp32", right), ("int8", rounded))
     ]
 
@@ -129,3 +131,12 @@ def test_a_model_trained_on_keeps_its_network_in_float_and_says_what_it_used(
     assert refined.plan.quantized is not None
     again, _ = train_in_8_bits(refined, None, dataset, calibration, control)
     assert again.plan == refined.plan
+
+
+@pytest.mark.slow
+def test_what_is_in_reserve_is_tried_where_8_bits_lose_too_much(dataset, model) -> None:
+    halves = ProgramPlan(runtime="onnxruntime", precision="fp16", method="reserve")
+    wrong = np.eye(2, dtype=np.float32)[1 - dataset.validation.targets]
+    done = refine(model, None, trials(dataset, wrong), refining(dataset, [halves]))
+    assert [trial.name for trial in done.trials] == ["student onnxruntime fp16"]
+    assert done.trainees == ()

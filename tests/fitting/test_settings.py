@@ -1,12 +1,15 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import pytest
+from torch import nn
 
 from diptych.core.progress import silent
 from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.training.models import ResidualNetConfig
+from diptych.training.models.given import Given
 from diptych.training.recipe import TrainingRecipe
 
 
@@ -61,3 +64,20 @@ def test_the_seed_is_the_one_asked_for_or_the_recipes_or_0() -> None:
     settings = Settings(recipe=FitRecipe(teacher=plan, seed=5))
     assert [settings.seed(given) for given in (3, 0, None)] == [3, 0, 5]
     assert Settings().seed(None) == 0
+
+
+def test_another_teacher_or_another_of_its_outputs_is_another_request() -> None:
+    given = Given(source="net.py:make", network=nn.Identity(), sha256="1" * 64)
+    settings = [
+        Settings(),
+        Settings(teacher=Path("a.onnx")),
+        Settings(teacher=Path("b.onnx")),
+        Settings(teacher=Path("a.onnx"), output="scores"),
+        Settings(given=given),
+        Settings(given=replace(given, output="scores")),
+        Settings(given=replace(given, sha256="2" * 64)),
+    ]
+    assert settings[0].taught_by() is None
+    assert len({each.taught_by() for each in settings}) == len(settings)
+    there = Settings(teacher=Path("a.onnx").resolve())
+    assert there.taught_by() == settings[1].taught_by()

@@ -10,8 +10,8 @@ from diptych.core.errors import TargetError
 from diptych.core.files import sha256_of_file
 from diptych.core.specs import ImageSpec, TextSpec
 from diptych.targets.adopted import AdoptedNetwork, ForeignConfig, open_adopted
-from diptych.targets.foreign import Scaling
 from diptych.targets.onnx import export
+from diptych.training.models.given import Scaling
 
 SPEC = ImageSpec(height=4, width=5, channels=1)
 SCALING = Scaling(name="made", mean=(10.0,), deviation=(2.0,))

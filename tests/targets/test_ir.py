@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diptych.inference.runtimes.telemetry import no_telemetry
-from diptych.targets.ir import compact_ir
+from diptych.targets.ir import compact_ir, with_hint
 
 PIXELS = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -66,3 +66,14 @@ def test_equal_constants_are_stored_once_and_notes_go(saved):
 def test_a_small_graph_stays_as_it_is(saved):
     small = compact_ir(saved[0])
     assert compact_ir(small) == small
+
+
+def test_a_graph_that_notes_a_precision_is_read_with_it_and_computes_the_same(openvino, saved):
+    small = compact_ir(saved[0])
+    model = openvino.Core().read_model(with_hint(small), saved[1])
+    assert model.get_rt_info(["runtime_options", "INFERENCE_PRECISION_HINT"]).astype(str) == "bf16"
+    answers = [
+        openvino.Core().compile_model(openvino.Core().read_model(xml, saved[1]), "CPU")(PIXELS)[0]
+        for xml in (small, with_hint(small))
+    ]
+    np.testing.assert_array_equal(answers[1], answers[0])

@@ -7,7 +7,7 @@ from diptych.compression.quantize import quantization_aware
 from diptych.core.errors import TargetError
 from diptych.targets import TARGETS
 from diptych.targets.guarding import Guard
-from diptych.targets.lower import lower, lower_all, lower_guarded, lower_trained
+from diptych.targets.lower import lower, lower_all, lower_exported, lower_guarded, lower_trained
 from diptych.targets.parity import check, is_faithful, tolerance
 
 pytest.importorskip("nncf")
@@ -134,3 +134,14 @@ def test_a_guarded_program_says_what_stayed_in_float_and_there_may_be_none(train
     assert all(layer.startswith("layer ") for layer in program.in_float)
     never = Guard(inputs=trained.test, excess=lambda outputs: 1.0)
     assert lower_guarded(trained.network, trained.spec, trained.train, never) is None
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_network_that_is_exported_already_is_lowered_without_calibration(
+    trained, exported, run_files, precision
+):
+    program = lower_exported(exported, trained.spec, ("openvino", precision), name="net")
+    assert program.name == f"net-openvino-{precision}"
+    assert program.precision == precision
+    logits = run_files("openvino", program.contents, trained.test)
+    assert check(trained.logits(trained.test), logits, precision).flips < 8

@@ -13,7 +13,7 @@ pytest.importorskip("nncf")
 from torch import nn  # noqa: E402  after the check that it is there
 
 from diptych.targets.onnx import export  # noqa: E402
-from diptych.targets.openvino import from_onnx, quantize  # noqa: E402
+from diptych.targets.openvino import from_onnx, quantize, round_weights  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -138,3 +138,19 @@ def test_nothing_is_sent_and_no_identifier_is_left_at_home(exported, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert list(home.iterdir()) == []
+
+
+def test_halves_take_half_and_bfloat16_moves_logits_more_than_they_do(trained, exported, run_files):
+    reference, off = trained.logits(trained.test), []
+    files = [from_onnx(exported, halves=True), from_onnx(exported, halves=True, bf16=True)]
+    for each in files:
+        assert len(each["model.bin"]) < 0.6 * len(from_onnx(exported)["model.bin"])
+        off.append(np.abs(run_files("openvino", each, trained.test) - reference).max())
+    assert files[0]["model.bin"] == files[1]["model.bin"]
+    assert 0 < off[0] < 0.002 * np.ptp(reference)
+    assert off[1] < 0.05 * np.ptp(reference)
+
+
+def test_weights_that_cannot_be_rounded_are_one_error():
+    with pytest.raises(TargetError, match="OpenVINO cannot"):
+        round_weights(b"no model", 4)

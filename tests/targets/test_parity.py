@@ -31,8 +31,16 @@ def test_fp32_may_differ_by_a_thousandth_of_the_range():
         check(LOGITS, LOGITS + 0.021, "fp32")
 
 
-def test_int8_may_differ_by_more():
-    parity = check(LOGITS, LOGITS[:, ::-1], "int8")
+@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.01), ("bf16", 0.1)])
+def test_other_floats_may_differ_by_more_but_not_by_any_amount(precision, share):
+    assert check(LOGITS, LOGITS + 0.99 * share * 20, precision).flips == 0
+    with pytest.raises(TargetError, match="computes something else"):
+        check(LOGITS, LOGITS + 1.01 * share * 20, precision)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-weights", "int4-weights"])
+def test_rounded_weights_may_differ_by_any_amount(precision):
+    parity = check(LOGITS, LOGITS[:, ::-1], precision)
     assert (parity.flips, parity.max_difference) == (1, 10)
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
@@ -117,6 +118,16 @@ def test_openvino_runs_the_layers_in_int8(programs):
         if note["layerType"].value in {"Convolution", "FullyConnected"}
     }
     assert layers == {("Convolution", "u8"), ("FullyConnected", "u8")}
+
+
+def test_onnxruntime_runs_the_layers_in_int8(programs, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(programs["onnxruntime"], options)
+    steps = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
+    assert {"QLinearConv", "QGemm"} <= set(steps)
+    assert not {"Conv", "Gemm", "MatMul"} & set(steps)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

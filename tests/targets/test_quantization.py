@@ -44,6 +44,28 @@ def test_pixels_are_scaled_and_logits_given_in_float(quantized):
     assert makers[scaling[2].input[0]].op_type == "Sub"
 
 
+def test_zero_points_that_are_left_out_were_zero(trained, quantized, run_files):
+    model = onnx.load_from_string(quantized)
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    sizes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    without = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
+    without = [node for node in without if len(node.input) == 2]
+    layers = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert layers
+    assert all(makers[n] in without for each in layers for n in each.input[1:])
+    assert all(len(makers[name].input) == 3 for name in makers["logits"].input)
+    for node in without:
+        name = f"zero of {node.output[0]}"
+        kind = onnx.helper.tensor_dtype_to_np_dtype(types[node.input[0]])
+        zeros = np.zeros(sizes[node.input[1]], kind)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(zeros, name))
+        node.input.append(name)
+    both = ({"m.onnx": content} for content in (quantized, model.SerializeToString()))
+    one, other = (run_files("onnxruntime", files, trained.test) for files in both)
+    np.testing.assert_array_equal(one, other)
+
+
 def test_the_same_arguments_give_the_same_bytes(trained, exported, quantized):
     assert quantize_onnx(exported, trained.train) == quantized
 

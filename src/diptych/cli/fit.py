@@ -1,5 +1,6 @@
 """``diptych fit``: data and a budget in, a measured bundle out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from diptych.cli.options import (
     NoCacheOption,
     OrderOption,
     OutOption,
+    OutputOption,
     RecipeOption,
     SeedOption,
     SkipOption,
@@ -21,19 +23,23 @@ from diptych.cli.options import (
     TeacherOption,
     TimeLimitOption,
     UnlabelledOption,
+    WeightsOption,
     order_of,
     task_of,
 )
 from diptych.cli.output import note, print_json, progress, verdict_table
+from diptych.core.errors import ConfigError
 from diptych.core.manifest import Manifest
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
 from diptych.core.values import ModelSummary
 from diptych.fitting.budget import Budget
 from diptych.fitting.choice import measured, nearest
+from diptych.fitting.compress import taught_by
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.inference.bundle import Bundle
 from diptych.reporting.damage import line
 from diptych.tasks.goals import unit_of
 
@@ -54,6 +60,8 @@ def command(
     recipe: RecipeOption = None,
     teacher: TeacherOption = None,
     unlabelled: UnlabelledOption = None,
+    weights: WeightsOption = None,
+    output: OutputOption = None,
     label: LabelOption = None,
     task: TaskOption = None,
     order: OrderOption = None,
@@ -68,8 +76,9 @@ def command(
         settings = Settings(
             target=target,
             recipe=read_recipe(recipe) if recipe else None,
-            teacher=tuple(teacher or ()) or None,
             unlabelled=unlabelled,
+            weights=weights,
+            output=output,
             label=label,
             goal=goal,
             task=own,
@@ -81,8 +90,30 @@ def command(
             stop=stop,
             started=context.obj,
         )
+        if teacher:
+            settings = (
+                taught_by(teacher[0], settings)
+                if len(teacher) == 1
+                else replace(settings, teacher=tuple(Path(each) for each in teacher))
+            )
+        elif weights is not None or output is not None:
+            raise ConfigError("--weights and --output are of a teacher", "give --teacher too")
         bundle = fit(data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings)
-    if stop:
+    return conclude(bundle, stopped=bool(stop), as_json=as_json)
+
+
+def conclude(bundle: Bundle, *, stopped: bool, as_json: bool) -> int:
+    """Say what came out of a fit.
+
+    Args:
+        bundle: What it made; closed here.
+        stopped: Whether a person ended it early.
+        as_json: Whether to print one JSON document.
+
+    Returns:
+        The exit code.
+    """
+    if stopped:
         note("the fit is not over; the same command goes on with it")
     with bundle:
         manifest = bundle.manifest

@@ -20,6 +20,7 @@ from diptych.core.text import nearest
 
 VERBS = {
     "fit": "Data and a budget in, a measured bundle out.",
+    "compress": "A trained model and a budget in, the cheapest model that keeps it out.",
     "train": "Train one model.",
     "evaluate": "Accuracy of a bundle on labelled data, with its interval.",
     "diff": "What a bundle loses and gains against another one.",

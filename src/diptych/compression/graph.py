@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.fx.graph import CodeGen
 
+from diptych.compression.failing_layer import hushed, place_of
 from diptych.core.errors import TargetError
 from diptych.core.specs import TensorSpec
 
@@ -26,6 +27,14 @@ MAX_POOL = frozenset({aten.max_pool1d.default, aten.max_pool2d.default})
 NORM = aten.batch_norm.default
 EXAMPLES = 2
 LARGEST_BATCH = 1 << 16
+FAILURES = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    torch._dynamo.exc.TorchDynamoException,
+)
 
 
 def capture(network: nn.Module, spec: TensorSpec) -> GraphModule:
@@ -47,12 +56,14 @@ def capture(network: nn.Module, spec: TensorSpec) -> GraphModule:
     example = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
     batch = torch.export.Dim("N", min=1, max=LARGEST_BATCH)
     try:
-        program = torch.export.export(
-            copy.deepcopy(network).cpu(), (example,), dynamic_shapes=({0: batch},)
-        )
-    except (RuntimeError, ValueError, torch._dynamo.exc.TorchDynamoException) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TargetError(f"torch cannot follow the network: {reason}") from error
+        with hushed():
+            program = torch.export.export(
+                copy.deepcopy(network).cpu(), (example,), dynamic_shapes=({0: batch},)
+            )
+    except FAILURES as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = place_of(network, spec)
+        raise TargetError(f"torch cannot follow the network{where}: {reason}") from error
     followed = program.module(check_guards=False)
     _simplify(followed)
     graph = followed.graph

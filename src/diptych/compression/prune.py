@@ -178,6 +178,30 @@ def shrink(
     return smaller
 
 
+def widths_after(
+    network: nn.Module, dataset: Dataset, recipe: PruneRecipe
+) -> dict[str, tuple[int, int]]:
+    """Tell how wide layers will be once a network is pruned, before anything is learned.
+
+    Args:
+        network: Any network, on the processor; it is left as it is.
+        dataset: Whose items it takes.
+        recipe: The share, to which multiple; which channels go makes no difference to the widths.
+
+    Returns:
+        Channels in and out of the layers that will be cut; none where nothing can be removed.
+
+    Raises:
+        TrainingError: If the network cannot be followed.
+    """
+    inputs, smaller = tensor_of(dataset.train.inputs[:CHECKED_ITEMS]), network
+    for group in find_groups(network, inputs):
+        keep = kept(group, group.size, recipe)
+        if keep < group.size:
+            smaller = removed(smaller, group, range(keep, group.size), inputs) or smaller
+    return _cut_widths(network, smaller)
+
+
 def kept(group: Group, whole: int, recipe: PruneRecipe) -> int:
     """Say how many channels or heads of a group stay.
 

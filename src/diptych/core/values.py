@@ -20,7 +20,10 @@ from diptych.core.specs import InputSpec, OwnSpec, TensorSpec, Value
 from diptych.core.unlabelled import Unlabelled, UnlabelledRecord
 
 Goal = Literal["classification", "multi-label", "ordinal", "regression"]
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-weights", "int4-weights"]
+"""How a program keeps its weights and computes: `fp16` keeps them in 16 bits and computes in
+float32, `bf16` multiplies in bfloat16, `int8` in 8 bits; with `-weights` only the weights of linear
+layers and tables are rounded."""
 Outcome = Literal["PASS", "FAIL", "CANNOT TELL"]
 EnergyLabel = Literal["counter", "modelled", "declared"]
 Assets = Mapping[str, bytes]

@@ -13,15 +13,18 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
+from diptych.fitting.plans.compressed import with_pruned
 from diptych.fitting.plans.lesson import with_lesson
 from diptych.fitting.plans.machines import for_device
 from diptych.fitting.plans.teacher import with_labels
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
+from diptych.fitting.reserve import reserve_programs
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import available
+from diptych.measure.machine import describe
 from diptych.targets import TARGETS
 from diptych.training.compute import find_device
 
@@ -92,6 +95,8 @@ def _request(job: Job, settings: Settings, seed: int | None, *, timed: bool) -> 
         timed=timed,
         given=settings.recipe,
         teachers=names_of(settings.teachers(), job.dataset),
+        module=settings.taught_by(),
+        compress=settings.compress,
         device=settings.device,
     )
 
@@ -119,7 +124,9 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = replace(settings.recipe, seed=settings.seed(seed))
     if job.dataset.unlabelled is not None and not recipe.students:
         raise ConfigError("no student is planned to learn from items without labels", "leave them")
-    return taught(recipe, job, settings)
+    recipe = taught(recipe, job, settings)
+    planned = settings.recipe is None
+    return with_pruned(recipe, settings.report) if settings.compress and planned else recipe
 
 
 def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings) -> Bundle:
@@ -160,7 +167,8 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         target: A kind of hardware.
 
     Returns:
-        At least one program; those for what loses too much in 8 bits come last.
+        At least one program; those for what loses too much in 8 bits come last. bfloat16 is among
+        them only where this processor has it.
 
     Raises:
         ConfigError: If there is no such target.
@@ -173,6 +181,7 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
     guarded = [plan for plan in rounded if plan.runtime == "onnxruntime"]
     return (
         *calibrated,
+        *reserve_programs(target, describe()),
         *(replace(plan, method="guarded") for plan in guarded),
         *(replace(plan, method="trained") for plan in rounded),
     )

@@ -51,6 +51,8 @@ class FitRequest(Value):
     timed: bool
     given: FitRecipe | None = None
     teachers: tuple[str, ...] = ()
+    module: str | None = None
+    compress: bool = False
     device: str | None = None
 
 

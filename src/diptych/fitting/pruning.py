@@ -6,7 +6,7 @@ from itertools import accumulate
 from msgspec.structs import replace
 
 from diptych.compression.prune import FineTuning, PrunedNetwork, prune
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.members import EnsembleConfig, FunctionConfig
@@ -18,6 +18,7 @@ from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.encoder import EncoderConfig
 from diptych.training.flops import forward_flops
 from diptych.training.models import PrunedConfig
+from diptych.training.models.pruned import Widths
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.transfer import WRAPPER
 from diptych.training.trees import TreesConfig
@@ -36,7 +37,7 @@ def train_pruned(
         source: What is pruned; left as it is.
 
     Returns:
-        The smaller model; None where nothing could be removed, which is told.
+        The smaller model; None where nothing could be removed or learned, which is told.
 
     Raises:
         ConfigError: If the plan says nothing of pruning.
@@ -51,8 +52,13 @@ def train_pruned(
         training=plan.training,
         control=control,
     )
-    pruned = prune(whole, dataset, plan.prune, tuning, lesson_of(dataset))
-    teacher.rest()
+    try:
+        pruned = prune(whole, dataset, plan.prune, tuning, lesson_of(dataset))
+    except TrainingError as error:
+        control.warn(f"{source.name} is not pruned: {error}")
+        return None
+    finally:
+        teacher.rest()
     if pruned.dropped:
         control.warn(f"{source.name} is not pruned: {pruned.dropped}")
         return None
@@ -61,7 +67,7 @@ def train_pruned(
         run.samples * (PASSES_PER_STEP * forward_flops(run.network, dataset.spec) + teacher.flops)
         for run in pruned.runs
     ]
-    config = pruned_config(source, pruned)
+    config = pruned_config(source, pruned.widths)
     return Trainee(
         plan=replace(plan, network=config, training=pruned.runs[-1].recipe, prune=pruned.recipe),
         network=pruned.network,
@@ -76,12 +82,12 @@ def train_pruned(
     )
 
 
-def pruned_config(source: Trainee, pruned: PrunedNetwork) -> PrunedConfig:
+def pruned_config(source: Trainee, widths: Widths) -> PrunedConfig:
     """Write down the shape of a pruned network.
 
     Args:
         source: What was pruned, may be for a second time.
-        pruned: What is left.
+        widths: Channels in and out of the layers that were cut.
 
     Returns:
         The shape, by which the network can be built again.
@@ -89,7 +95,7 @@ def pruned_config(source: Trainee, pruned: PrunedNetwork) -> PrunedConfig:
     Raises:
         TypeError: If the source has no network.
     """
-    config, cut = source.plan.network, dict(pruned.widths)
+    config, cut = source.plan.network, dict(widths)
     if isinstance(source.network, Rescaled):
         cut = {name.removeprefix(WRAPPER): width for name, width in cut.items()}
     match config:
@@ -108,7 +114,8 @@ def _told(pruned: PrunedNetwork) -> str:
     told = f"{pruned.parameters:,} of {pruned.parameters_before:,} parameters left"
     if not pruned.left:
         return told
-    return f"{told}; whole, for more hangs on them: {', '.join(pruned.left)}"
+    left = [name.removeprefix(WRAPPER) for name in pruned.left]
+    return f"{told}; whole, for more hangs on them: {', '.join(left)}"
 
 
 def _curve(name: str, runs: tuple[TrainedNetwork, ...]) -> tuple[CurvePoint, ...]:

@@ -1,7 +1,6 @@
 """The recipe of a whole fit: what is trained, how, and into which programs it is lowered.
 
-A fit without a recipe plans one, and writes what it really did into the bundle; a fit with that
-recipe does the same again.
+A fit without one plans it, and writes what it did into the bundle; with that it is done again.
 """
 
 import re
@@ -21,9 +20,15 @@ from diptych.core.values import Precision
 from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.targets import Choice, Method, Runtime
 from diptych.targets.adopted import ForeignConfig
-from diptych.targets.foreign import Scaling
 from diptych.training.encoder import EncoderConfig
-from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig, PrunedConfig
+from diptych.training.models import (
+    NETWORKS,
+    GivenConfig,
+    NetworkConfig,
+    OwnConfig,
+    PrunedConfig,
+)
+from diptych.training.models.given import Scaling
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
@@ -62,11 +67,10 @@ class ModelPlan(Value):
     quantized: TrainingRecipe | None = None
 
     def __post_init__(self) -> None:
-        """Check what concerns more than one field.
+        """Check what concerns several fields.
 
         Raises:
-            ConfigError: If there are no weights to keep, or features are learned where they
-                cannot be.
+            ConfigError: If there are no weights to keep, or features that cannot be learned.
         """
         if self.kept and self.start is None:
             raise ConfigError(f"{self.name} is to be kept, and starts from nothing", "give a start")
@@ -89,11 +93,15 @@ def starts_of(plan: ModelPlan) -> tuple[StartPlan, ...]:
     """
     members = plan.network.members if isinstance(plan.network, EnsembleConfig) else ()
     starts = (plan.start, *(member.start for member in members))
-    return tuple(start for start in starts if start is not None)
+    return tuple(start for start in starts if start)
 
 
 class ProgramPlan(Value):
-    """One way to lower a network; `method` is about int8."""
+    """One way to lower a network.
+
+    `method` is how int8 is had, or `reserve`, in any precision: only where those that are always
+    tried lose too much in int8, or are too large.
+    """
 
     runtime: Runtime
     precision: Precision
@@ -105,7 +113,7 @@ class ProgramPlan(Value):
         Raises:
             ConfigError: If the method is not one of this precision or runtime.
         """
-        if self.method != "calibrated" and self.precision != "int8":
+        if self.method in {"guarded", "trained"} and self.precision != "int8":
             raise ConfigError(f"a program in {self.precision} is not {self.method}", "ask for int8")
         if self.method == "guarded" and self.runtime != "onnxruntime":
             raise ConfigError(
@@ -153,6 +161,8 @@ class FitRecipe(Value):
                 "trees, pretrained encoders, ONNX files, functions and several models together can "
                 "only teach: students must be networks, at least one"
             )
+        if any(isinstance(p.network, GivenConfig) and p.prune is None for p in self.students):
+            raise ConfigError("a module of one's own teaches; students can be pruned from it")
         for place, plan in enumerate(self.students):
             _check_source(plan, (self.teacher, *self.students[:place]))
         for plan in self.cheaper:
@@ -229,6 +239,7 @@ KINDS = (
     TrainingRecipe,
     Replan,
     OwnConfig,
+    GivenConfig,
     PrunedConfig,
     PruneRecipe,
     TreesConfig,

@@ -1,4 +1,4 @@
-"""Saving what rounding to 8 bits lost, in two ways: some layers in float, and more training."""
+"""Saving what rounding to 8 bits lost: other precisions, some layers in float, more training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,11 @@ from diptych.core.values import Dataset
 from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.allowance import Allowance, excess, rounding_costs_too_much
 from diptych.fitting.recipe import ProgramPlan
+from diptych.fitting.reserve import try_reserve
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of
 from diptych.fitting.trials import PARITY_ITEMS, Trial, try_programs
 from diptych.targets import Runtime
+from diptych.targets.adopted import ForeignConfig
 from diptych.targets.guarding import Guard
 from diptych.targets.lower import lower_guarded, lower_trained
 from diptych.targets.parity import is_faithful
@@ -54,6 +56,8 @@ def refine(
 ) -> Refined:
     """Save what a model lost in 8 bits, if that is more than allowed or its recipe says so.
 
+    What is in reserve and smaller is tried too where int8 is too large.
+
     Args:
         model: A trained network.
         teacher: Whom it imitated and imitates on; without one it imitates itself in float.
@@ -64,16 +68,23 @@ def refine(
         New trials; none where nothing was lost, or nothing helps.
     """
     lost = rounding_costs_too_much(refining.allowance, trials)
-    guarded = _try_guarded(model, refining) if lost else []
+    spare = try_reserve(model, trials, refining.programs, refining.allowance, refining.control)
     if not lost and model.plan.quantized is None:
-        return Refined()
+        return Refined(trials=tuple(spare))
+    try:
+        guarded = _try_guarded(model, refining) if lost else []
+    except TargetError as error:
+        refining.control.warn(f"cannot be guarded in 8 bits: {error}")
+        guarded = []
     runtimes = [plan.runtime for plan in refining.programs if plan.method == "trained"]
+    if isinstance(model.plan.network, ForeignConfig):
+        runtimes = []  # an ONNX file holds no weights that can be trained
     try:
         trained = _try_trained(model, teacher, runtimes, refining) if runtimes else Refined()
     except TargetError as error:
         refining.control.warn(f"cannot be trained in 8 bits: {error}")
         trained = Refined()
-    return Refined(trainees=trained.trainees, trials=(*guarded, *trained.trials))
+    return Refined(trainees=trained.trainees, trials=(*spare, *guarded, *trained.trials))
 
 
 def _try_guarded(model: Trainee, refining: Refining) -> list[Trial]:

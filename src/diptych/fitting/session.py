@@ -15,19 +15,20 @@ from diptych.fitting.cascading import try_cascade
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.evidence import gather_evidence, probe_cold_starts
 from diptych.fitting.job import Job
+from diptych.fitting.lowering import lower_and_try
 from diptych.fitting.noise import noise_floor
-from diptych.fitting.probing import choose_students, prober
+from diptych.fitting.probing import Probe, choose_students, prober
+from diptych.fitting.pruned_cost import can_pay
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.refining import Refining, refine
 from diptych.fitting.search import Search
 from diptych.fitting.settings import Settings
 from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
-from diptych.fitting.trainee import Trainee, network_of
+from diptych.fitting.trainee import Trainee
 from diptych.fitting.trainer import Trainer
-from diptych.fitting.trials import Trial, as_candidate, time_trials, try_programs
-from diptych.targets import Method
+from diptych.fitting.trials import Trial, as_candidate, time_trials
+from diptych.targets import LATER, Method
 from diptych.targets.calibration import MIN_ITEMS
-from diptych.targets.lower import lower_all
 
 TIMING_S = 3.0
 FEW_CALLS = 400
@@ -63,16 +64,15 @@ class FitSession:
             deadline,
             settings.clock,
             students=recipe.most_students or len(recipe.students),
-            refined=bool(self._programs("guarded", "trained")),
+            refined=bool(self._programs(*LATER)),
         )
 
     def choose_students(self) -> None:
         """Leave only those students in the recipe that are to be trained."""
-        data, report = self.job.dataset, self.settings.report
         self.recipe = choose_students(
             self.recipe,
             self.job.budget,
-            prober(data, self._first_programs(), self.calibration, self.recipe.seed, report),
+            self._probe(),
             lambda: self.time.may_probe() and not self.settings.stop,
         )
 
@@ -87,7 +87,7 @@ class FitSession:
         }
         if teacher.network is not None:
             self._try(teacher)
-            if not students:
+            if not students or self.settings.compress:
                 self._refine(teacher, None)
 
     def train_student(self, plan: ModelPlan) -> None:
@@ -101,7 +101,7 @@ class FitSession:
         if plan.prune is None:
             student: Trainee | None = self.trainer.train(plan, seconds)
         else:
-            student = self.trainer.prune(plan, self.recipe.source_of(plan).name, seconds)
+            student = self._prune(plan, seconds)
         if student is not None:
             self._try(student)
             self._refine(student, self.trainer.teacher)
@@ -129,7 +129,7 @@ class FitSession:
 
     def try_cascade(self) -> None:
         """Where no student keeps the budget, try one that passes on what it is unsure of."""
-        best, teacher = choose(self.candidates, self.job.budget), self.trials[0].model
+        best, teacher = choose(self.candidates, self.job.budget), self.trainer.trainees[0]
         if self.settings.stop or (best.meets_budget and best.model != teacher.name):
             return
         found = try_cascade(self.trials, self.candidates, self._allowance(), self.settings.report)
@@ -170,24 +170,38 @@ class FitSession:
             )
             write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
 
+    def _prune(self, plan: ModelPlan, seconds: float) -> Trainee | None:
+        """Prune a model and train what is left, if that can keep the budget."""
+        control = self.trainer.control(plan.name, seconds, None)
+        models = self.trainer.trainees
+        if not can_pay(plan, self.recipe, models, self.job, self._probe(), control):
+            return None
+        return self.trainer.prune(plan, self.recipe.source_of(plan).name, seconds)
+
+    def _probe(self) -> Probe:
+        """Make what tells the costs of planned networks."""
+        programs, seed = self._first_programs(), self.recipe.seed
+        return prober(self.job.dataset, programs, self.calibration, seed, self.settings.report)
+
     def _try(self, model: Trainee) -> None:
         started = self.settings.clock()
         plans = QUICK if self.settings.stop else self._first_programs()
-        programs = lower_all(
-            network_of(model),
-            self.job.dataset.spec.tensor(),
-            [plan.choice for plan in plans],
-            calibration=self.calibration,
-            name=model.name,
-            report=self.settings.report,
+        self.trials += lower_and_try(
+            model,
+            plans,
+            self.job.dataset,
+            self.calibration,
+            self.settings.report,
+            alone=not self.recipe.students,
         )
-        self.trials += try_programs(model, programs, self.job.dataset, self.settings.report)
+        if not self.trials:
+            return
         write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
         self.time.lowering_s = self.settings.clock() - started
 
     def _refine(self, model: Trainee, teacher: Trainee | None) -> None:
         """Save what a model lost in 8 bits, where that is too much and there is time for it."""
-        programs = self._programs("guarded", "trained")
+        programs = self._programs(*LATER)
         late = self.time.deadline is not None and not self.time.refining_s
         if self.settings.stop or not programs or late:
             return
@@ -215,7 +229,7 @@ class FitSession:
         planned = [plan for plan in self.recipe.programs if plan.method in methods]
         if len(self.calibration) >= MIN_ITEMS:
             return planned
-        return [plan for plan in planned if plan.precision == "fp32"]
+        return [plan for plan in planned if plan.precision != "int8"]
 
     def _first_programs(self) -> Sequence[ProgramPlan]:
         """List the programs that every model is tried in, at least one."""

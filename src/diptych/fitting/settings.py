@@ -13,6 +13,7 @@ from diptych.fitting.recipe import FitRecipe, starts_of
 from diptych.inference.store import is_bundle
 from diptych.tasks.own import Task
 from diptych.training.meeting import Meeting
+from diptych.training.models.given import Given
 
 Teacher = Path | Function
 """A bundle, a file or a folder; or a function of raw inputs."""
@@ -34,7 +35,10 @@ class Settings:
     Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is whom
     students learn from: a bundle, an ONNX file, a function from raw inputs (N, ...) to logits
     (N, K), several of these, whose probabilities are averaged, or a local Hugging Face folder with
-    an encoder; `start` is a bundle, or a safetensors file, whose weights a training starts from.
+    an encoder, and `given` a user's own module that does, with the `weights` of a safetensors file
+    if it comes without them; `output` names which of several outputs of a module or an ONNX file
+    are the scores; with `compress` the teacher itself is made smaller too; `start` is a bundle, or
+    a safetensors file, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
@@ -48,6 +52,10 @@ class Settings:
     target: str = "cpu"
     recipe: FitRecipe | None = None
     teacher: Teacher | Sequence[Teacher] | None = None
+    given: Given | None = None
+    weights: Path | None = None
+    output: str | None = None
+    compress: bool = False
     start: Path | None = None
     label: str | None = None
     goal: Goal | None = None
@@ -127,6 +135,17 @@ class Settings:
         plans = (recipe.teacher, *recipe.students) if recipe else ()
         starts = [start.source for plan in plans for start in starts_of(plan)]
         return next(iter(bundles), self.start or next(iter(starts), None))
+
+    def taught_by(self) -> str | None:
+        """Say who teaches, so that another teacher is known.
+
+        Returns:
+            The places of bundles and files, or the hash of a module, with the output.
+        """
+        if self.given is not None:
+            return f"{self.given.sha256} {self.given.output}"
+        paths = [str(each.resolve()) for each in self.teachers() if isinstance(each, Path)]
+        return f"{' '.join(paths)} {self.output}" if paths else None
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.

@@ -15,12 +15,14 @@ from diptych.core.errors import ConfigError
 from diptych.core.text import nearest
 from diptych.core.values import Dataset
 from diptych.fitting.building import build
+from diptych.fitting.given import open_elsewhere
 from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.starting import begin_plan
 from diptych.targets.adopted import ForeignConfig, open_adopted
 from diptych.training.control import RunControl
 from diptych.training.flops import forward_flops
+from diptych.training.models import GivenConfig
 from diptych.training.models.spelling import fold_spelling
 
 
@@ -42,7 +44,9 @@ def is_standing(plan: ModelPlan) -> bool:
     Returns:
         Whether it is used as it is.
     """
-    return plan.kept or isinstance(plan.network, ForeignConfig | FunctionConfig | EnsembleConfig)
+    return plan.kept or isinstance(
+        plan.network, ForeignConfig | GivenConfig | FunctionConfig | EnsembleConfig
+    )
 
 
 def open_standing(plan: ModelPlan, dataset: Dataset, control: RunControl) -> Standing:
@@ -65,6 +69,8 @@ def open_standing(plan: ModelPlan, dataset: Dataset, control: RunControl) -> Sta
     if isinstance(config, FunctionConfig):
         function = _find(config, control.functions)
         return Standing(network=FunctionNetwork(function, len(dataset.labels)).eval())
+    if isinstance(config, GivenConfig):
+        return _measured(open_elsewhere(config, dataset, 1, control.given), dataset)
     if isinstance(config, ForeignConfig):
         adopted = open_adopted(config, dataset.spec, plan.training.threads)
         return Standing(network=adopted, parameters=adopted.parameter_count, flops=adopted.flops)
@@ -76,6 +82,10 @@ def open_standing(plan: ModelPlan, dataset: Dataset, control: RunControl) -> Sta
             "give the bundle that the network is of",
         )
     fold_spelling(network)
+    return _measured(network, dataset)
+
+
+def _measured(network: nn.Module, dataset: Dataset) -> Standing:
     return Standing(
         network=network.eval(),
         parameters=sum(p.numel() for p in network.parameters()),

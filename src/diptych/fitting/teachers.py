@@ -10,8 +10,10 @@ from diptych.core.errors import ConfigError
 from diptych.core.files import sha256_of_bytes
 from diptych.core.values import Dataset
 from diptych.fitting.foreign import find_config, is_foreign
+from diptych.fitting.given_use import find_given
 from diptych.fitting.job import Job
 from diptych.fitting.members import FunctionConfig, Member
+from diptych.fitting.plans.compressed import with_model
 from diptych.fitting.plans.teacher import (
     member_of,
     with_bundle,
@@ -42,18 +44,24 @@ def taught(recipe: FitRecipe, job: Job, settings: Settings) -> FitRecipe:
     Raises:
         ConfigError: If one of them cannot teach this data, or not beside the others.
     """
+    if settings.given is not None:
+        return with_model(recipe, find_given(settings.given, job.dataset, settings.report))
     given = settings.teachers()
     if len(given) > 1:
         return with_several(recipe, [_member(each, job, settings) for each in given])
     if not given:
         return recipe
-    teacher = given[0]
+    return _taught_by(given[0], recipe, job, settings)
+
+
+def _taught_by(teacher: Teacher, recipe: FitRecipe, job: Job, settings: Settings) -> FitRecipe:
     if not isinstance(teacher, Path):
         return with_member(recipe, function_config(teacher, job.dataset))
     if is_bundle(teacher) and job.start is not None:
         return with_bundle(recipe, job.start, job.dataset)
     if is_foreign(teacher):
-        return with_member(recipe, find_config(teacher, job.dataset, settings.report))
+        config = find_config(teacher, job.dataset, settings.report, settings.output)
+        return with_model(recipe, config)
     return with_teacher(recipe, teacher, job.dataset, job.machine)
 
 

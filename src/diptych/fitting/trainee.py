@@ -48,10 +48,10 @@ class Trainee:
     recorded: RecordedModel | None = None
     answering: nn.Module | None = None
     memory: Memory = field(default_factory=Memory, repr=False, compare=False)
-    seconds: float
-    cpu_seconds: float
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
     gpu_energy: Energy | None = None
-    samples: int
+    samples: int = 0
     curve: tuple[CurvePoint, ...] = ()
     parameters: int = 0
     flops: int = 0

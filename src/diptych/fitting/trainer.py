@@ -113,6 +113,7 @@ class Trainer:
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,
             functions=self.settings.functions(),
+            given=self.settings.given,
         )
 
     def _folder(self, plan: ModelPlan) -> RunFolder | None:

@@ -15,17 +15,19 @@ from diptych.core.errors import TargetError
 from diptych.core.files import sha256_of_file
 from diptych.core.specs import ImageSpec, InputSpec, Value
 from diptych.inference.runtimes import open_session
-from diptych.targets.foreign import Scaling, adopt, count_flops, count_parameters, read_foreign
+from diptych.targets.foreign import adopt, count_flops, count_parameters, read_foreign
+from diptych.training.models.given import Scaling
 
 RUNTIME = "onnxruntime"
 
 
 class ForeignConfig(Value, tag_field="name", tag="onnx"):
-    """An ONNX file, the hash of what it was, and how it wants pixels scaled."""
+    """An ONNX file, the hash of what it was, how it wants pixels, and which output is meant."""
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     scaling: Scaling
+    output: str | None = None
 
 
 class AdoptedNetwork(nn.Module):
@@ -75,7 +77,7 @@ def open_adopted(config: ForeignConfig, spec: InputSpec, threads: int = 1) -> Ad
     if not isinstance(spec, ImageSpec):
         raise TargetError(f"{config.path} takes pictures, and the data is something else")
     path = Path(config.path)
-    foreign = read_foreign(path)
+    foreign = read_foreign(path, config.output)
     if sha256_of_file(path) != config.sha256:
         raise TargetError(f"{path} is not the file that it was", "fit anew with --teacher")
     network = AdoptedNetwork(adopt(foreign, spec, config.scaling), threads)

@@ -18,10 +18,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from diptych.core.errors import BundleError, TargetError
-from diptych.core.specs import ImageSpec, Value
+from diptych.core.specs import ImageSpec
 from diptych.core.text import size
 from diptych.inference.runtimes.onnx_wire import refuse_external_data
 from diptych.targets.compact import compact
+from diptych.targets.outputs import choose_output
+from diptych.training.models.given import Scaling
 
 MOST_BYTES = 1 << 30
 AXES = 4
@@ -29,14 +31,6 @@ INPUT, OUTPUT = "pixels", "logits"
 FREE = "N"
 TYPES = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
 EXPORT = "export it with one input of pictures and one output of scores"
-
-
-class Scaling(Value):
-    """How pixels from 0 to 255 are scaled: less `mean`, by `deviation`, of each channel."""
-
-    name: str
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +50,12 @@ class Foreign:
     dtype: str
 
 
-def read_foreign(path: Path) -> Foreign:
+def read_foreign(path: Path, output: str | None = None) -> Foreign:
     """Read an ONNX file of a classifier of pictures.
 
     Args:
         path: The file, with its weights inside.
+        output: Which of several outputs are the scores.
 
     Returns:
         The model, not yet run.
@@ -82,8 +77,8 @@ def read_foreign(path: Path) -> Foreign:
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
-    _check_one(path, "takes", [value.name for value in inputs])
-    _check_one(path, "gives", [value.name for value in graph.output])
+    _check_one(path, [value.name for value in inputs])
+    choose_output(graph, path, output)
     shape, dtype = _shape(inputs[0]), inputs[0].type.tensor_type.elem_type
     if len(shape) != AXES or dtype not in TYPES:
         kind = TensorProto.DataType.Name(dtype)
@@ -187,10 +182,10 @@ def _bytes_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _check_one(path: Path, does: str, names: list[str]) -> None:
+def _check_one(path: Path, names: list[str]) -> None:
     if len(names) != 1:
         told = ", ".join(names[:3]) or "nothing"
-        raise TargetError(f"{path} {does} {len(names)} tensors ({told}), not one", EXPORT)
+        raise TargetError(f"{path} takes {len(names)} tensors ({told}), not one", EXPORT)
 
 
 def _check_pictures(foreign: Foreign, spec: ImageSpec) -> None:

@@ -7,6 +7,8 @@ was made. Equal constants, which point at the same bytes of the weights, are sto
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
+from diptych.inference.runtimes.hints import BF16, HINT
+
 ENDS = ("Parameter", "Result")
 
 
@@ -31,6 +33,24 @@ def compact_ir(xml: bytes) -> bytes:
         _strip_layer(layer, outputs)
     for element in root.iter():
         element.text = element.tail = None
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
+
+
+def with_hint(xml: bytes) -> bytes:
+    """Note in a graph that it is to multiply in bfloat16, where whoever opens it finds it.
+
+    Args:
+        xml: A compact graph.
+
+    Returns:
+        The same graph, with the note.
+    """
+    root = ET.fromstring(xml)  # noqa: S314  ours
+    noted = root
+    for name in ("rt_info", *HINT):
+        noted = ET.SubElement(noted, name)
+    noted.set("value", BF16)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return written
 

@@ -20,6 +20,7 @@ from diptych.targets import TARGETS, Choice, Method, Runtime
 from diptych.targets.guarding import Guard, quantize_guarded
 from diptych.targets.onnx import export
 from diptych.targets.openvino import from_onnx, from_qdq, quantize
+from diptych.targets.precisions import UNCALIBRATED
 from diptych.targets.qdq import export_quantized
 from diptych.targets.quantization import quantize_onnx
 
@@ -99,9 +100,8 @@ def lower_all(
     model = export(network, spec)
     programs = []
     for done, choice in enumerate(choices, start=1):
-        full_name = "-".join((name, *choice))
         report(Step(stage=STAGE, done=done, total=total, note=" ".join(choice)))
-        programs.append(_program(model, spec, choice, calibration, full_name))
+        programs.append(lower_exported(model, spec, choice, calibration, name))
     report(Step(stage=STAGE, done=total, total=total))
     return programs
 
@@ -165,6 +165,28 @@ def lower_guarded(
     return replace(program, method="guarded", in_float=found.in_float)
 
 
+def lower_exported(
+    model: bytes,
+    spec: TensorSpec,
+    choice: Choice,
+    calibration: np.ndarray | None = None,
+    name: str = "model",
+) -> LoweredProgram:
+    """Lower a network that is exported already.
+
+    Args:
+        model: An ONNX file in float, as `export` gives it.
+        spec: The input.
+        choice: The runtime and the precision.
+        calibration: Raw inputs (M, ...) of the training split, M at least 16; for int8 only.
+        name: How the program's name begins.
+
+    Returns:
+        The program, named ``NAME-RUNTIME-PRECISION``.
+    """
+    return _program(model, spec, choice, calibration, "-".join((name, *choice)))
+
+
 def _program(
     model: bytes, spec: TensorSpec, choice: Choice, calibration: np.ndarray | None, name: str
 ) -> LoweredProgram:
@@ -188,6 +210,8 @@ def _named(
 
 
 def _convert(model: bytes, choice: Choice, calibration: np.ndarray | None) -> dict[str, bytes]:
+    if choice in UNCALIBRATED:
+        return UNCALIBRATED[choice](model)
     match choice:
         case ("onnxruntime", "fp32"):
             return {"model.onnx": model}

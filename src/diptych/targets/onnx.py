@@ -9,6 +9,7 @@ import onnx
 import torch
 from torch import nn
 
+from diptych.compression.failing_layer import hushed, place_of
 from diptych.core.errors import TargetError
 from diptych.core.extras import require
 from diptych.core.specs import TensorSpec
@@ -44,7 +45,7 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
     shape = [EXAMPLES if size is None else size for size in spec.shape]
     example = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), hushed(), torch.no_grad():
             program = torch.onnx.export(
                 nn.Sequential(network).eval(),  # a dot in names: no step of the graph has one
                 (example,),
@@ -56,7 +57,7 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("N", min=1, max=1 << 16)},),
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise TargetError(*_reason(error)) from error
+        raise TargetError(*_reason(error, network, spec)) from error
     if program is None:
         raise TargetError("the exporter gave no model", "please report it with the network")
     model: onnx.ModelProto = program.model_proto
@@ -64,12 +65,14 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
     return compact(model)
 
 
-def _reason(error: Exception) -> tuple[str, str]:
+def _reason(error: Exception, network: nn.Module, spec: TensorSpec) -> tuple[str, str]:
     text = str(error)
     operation = UNKNOWN_OPERATION.search(text)
     if operation:
-        message = f"the network's operation {operation[1]!r} cannot be lowered to ONNX"
+        where = place_of(network, spec, operation[1])
+        message = f"the network's operation {operation[1]!r}{where} cannot be lowered to ONNX"
         return message, "replace it by operations that ONNX has"
     cause = FIRST_CAUSE.search(text)
     reason = cause[1] if cause else text.strip().splitlines()[0]
-    return f"the network cannot be lowered to ONNX: {reason}", "simplify its forward"
+    where = place_of(network, spec)
+    return f"the network cannot be lowered to ONNX{where}: {reason}", "simplify its forward"

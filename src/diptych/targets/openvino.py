@@ -1,4 +1,4 @@
-"""Lower an ONNX program for OpenVINO: its own two files, in fp32 and in int8.
+"""Lower an ONNX program for OpenVINO: its own two files, in every precision that it has.
 
 The int8 defaults are measured: NNCF 3.4 with OpenVINO 2026.4 on an x86-64 CPU with AVX512-VNNI,
 two networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items, 10,000 test
@@ -14,7 +14,7 @@ Shapes: M calibration items, H height, W width, C channels.
 import tempfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,21 +22,25 @@ from diptych.core.errors import TargetError
 from diptych.core.extras import require
 from diptych.inference.runtimes.telemetry import no_telemetry
 from diptych.targets.calibration import check_calibration
-from diptych.targets.ir import compact_ir
+from diptych.targets.ir import compact_ir, with_hint
 from diptych.targets.quiet import quiet
 
 EXTRA = "openvino"
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 Graph = Any
 """An ``openvino.Model`` or one of its operations, which have no types."""
+BLOCK = 32
+LEAST_TABLE, LARGEST_INT8 = 4096, 127
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
-def from_onnx(model: bytes) -> dict[str, bytes]:
+def from_onnx(model: bytes, *, halves: bool = False, bf16: bool = False) -> dict[str, bytes]:
     """Convert a model as it is.
 
     Args:
         model: An ONNX file.
+        halves: Keep weights in float16, from which float32 is made when the program is opened.
+        bf16: Multiply in bfloat16, where the processor can; elsewhere in float32.
 
     Returns:
         The contents of ``model.xml`` and ``model.bin``, in this order.
@@ -47,9 +51,10 @@ def from_onnx(model: bytes) -> dict[str, bytes]:
     openvino = _library("openvino")
     try:
         with quiet():
-            return _save(openvino, _read(openvino, model))
+            files = _save(openvino, _read(openvino, model), halves=halves)
     except RuntimeError as error:
         raise TargetError(*_reason("convert", error)) from error
+    return files | {GRAPH: with_hint(files[GRAPH])} if bf16 else files
 
 
 def from_qdq(model: bytes) -> dict[str, bytes]:
@@ -77,7 +82,7 @@ def from_qdq(model: bytes) -> dict[str, bytes]:
 
 
 def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
-    """Convert a model to int8: weights per channel, activations per tensor.
+    """Convert a model to int8: weights per channel, activations per tensor, tables per row.
 
     Args:
         model: An ONNX file in float.
@@ -106,9 +111,44 @@ def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
                     disable_bias_correction=True,
                 ),
             )
+            _round_tables(openvino, quantized)
             return _save(openvino, quantized)
     except (RuntimeError, nncf.ValidationError, nncf.UnsupportedModelError) as error:
         raise TargetError(*_reason("quantize", error)) from error
+
+
+def round_weights(model: bytes, bits: Literal[4, 8]) -> dict[str, bytes]:
+    """Convert a model, the weights of its linear layers and tables rounded, the rest in float.
+
+    Args:
+        model: An ONNX file in float.
+        bits: Of each weight; with 4 each block of 32 has a scale of its own, with 8 each channel.
+
+    Returns:
+        The contents of ``model.xml`` and ``model.bin``, in this order.
+
+    Raises:
+        TargetError: If OpenVINO cannot round the weights.
+    """
+    openvino, nncf = _library("openvino"), _library("nncf")
+    modes = nncf.CompressWeightsMode
+    settings = {"group_size": BLOCK, "all_layers": True, "advanced_parameters": _adjusting(nncf)}
+    try:
+        with quiet():
+            rounded = nncf.compress_weights(
+                _read(openvino, model),
+                mode=modes.INT4_ASYM if bits == 4 else modes.INT8_ASYM,
+                **(settings if bits == 4 else {}),
+            )
+            return _save(openvino, rounded)
+    except (RuntimeError, nncf.ValidationError, nncf.UnsupportedModelError) as error:
+        raise TargetError(*_reason("round the weights of", error)) from error
+
+
+def _adjusting(nncf: ModuleType) -> object:
+    """Let layers whose width is no multiple of the block have smaller ones."""
+    mode = require("nncf.quantization.advanced_parameters", EXTRA).GroupSizeFallbackMode.ADJUST
+    return nncf.AdvancedCompressionParameters(group_size_fallback_mode=mode)
 
 
 def _library(name: str) -> ModuleType:
@@ -140,14 +180,32 @@ def _preparation(model: Graph) -> list[str]:
     return outside
 
 
+def _round_tables(openvino: ModuleType, model: Graph) -> None:
+    """Store tables that are looked up in 8 bits, which NNCF does not; narrow rows share a scale."""
+    ops = require("openvino.opset13", EXTRA)
+    for node in model.get_ordered_ops():
+        table = node.input_value(0).get_node() if node.get_type_name() == "Gather" else None
+        if table is None or table.get_type_name() != "Constant":
+            continue
+        numbers = table.get_data()
+        if numbers.dtype != np.float32 or numbers.ndim != 2 or numbers.size < LEAST_TABLE:
+            continue
+        axis = 1 if numbers.shape[1] >= BLOCK else None
+        scale = np.abs(numbers).max(axis, keepdims=True) / LARGEST_INT8
+        scale = np.where(scale > 0, scale, 1).astype(np.float32)
+        levels = ops.constant(np.rint(numbers / scale).astype(np.int8))
+        rounded = ops.multiply(ops.convert(levels, np.float32), ops.constant(scale))
+        node.input(0).replace_source_output(rounded.output(0))
+
+
 def _has_weights(node: Graph, sources: list[Graph]) -> bool:
     return node.get_type_name() in WEIGHTED and sources[1].get_type_name() == "Constant"
 
 
-def _save(openvino: ModuleType, model: object) -> dict[str, bytes]:
+def _save(openvino: ModuleType, model: object, *, halves: bool = False) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
         graph, weights = Path(folder) / GRAPH, Path(folder) / WEIGHTS
-        openvino.save_model(model, graph, compress_to_fp16=False)
+        openvino.save_model(model, graph, compress_to_fp16=halves)
         return {GRAPH: compact_ir(graph.read_bytes()), WEIGHTS: weights.read_bytes()}
 
 

@@ -3,6 +3,7 @@
 Shapes: N items, K classes.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,17 @@ from diptych.core.errors import TargetError
 from diptych.core.values import Precision
 
 UNFAITHFUL_SHARE = 0.1
-SHARES: dict[Precision, float] = {"fp32": 1e-3, "int8": 0.02}
+SHARES: dict[Precision, float] = {
+    "fp32": 1e-3,
+    "fp16": 1e-3,
+    "bf16": 0.02,
+    "int8": 0.02,
+    "int8-weights": 0.02,
+    "int4-weights": 0.02,
+}
+"""Of the logits' range: what the same program may differ by on another machine."""
+FAITHFUL_SHARES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.01, "bf16": 0.1}
+"""Of the logits' range: what a program in float may differ by from the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,22 +62,24 @@ def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
 
 
 def check(reference: np.ndarray, candidate: np.ndarray, precision: Precision) -> Parity:
-    """Compare, and refuse a program in fp32 that computes something else.
+    """Compare, and refuse a program in float that computes something else.
 
     Args:
         reference: The network's logits (N, K).
         candidate: The program's logits on the same items (N, K).
-        precision: The program's; in int8 logits may differ by any amount, for accuracy decides.
+        precision: The program's; where it rounds to 8 bits or fewer logits may differ by any
+            amount, for accuracy decides.
 
     Returns:
         The differences.
 
     Raises:
-        TargetError: If an fp32 logit differs by more than a thousandth of the logits' range.
+        TargetError: If a logit differs by more than a thousandth of the logits' range in fp32, a
+            hundredth in fp16, a tenth in bf16.
     """
     parity = compare(reference, candidate)
-    allowed = tolerance(reference, "fp32")
-    if precision == "fp32" and parity.max_difference > allowed:
+    allowed = FAITHFUL_SHARES.get(precision, math.inf) * _spread(reference)
+    if parity.max_difference > allowed:
         raise TargetError(
             f"the lowered program computes something else: its logits differ by up to "
             f"{parity.max_difference:.3g} (allowed {allowed:.3g}), and {parity.flips} of "
@@ -90,8 +103,8 @@ def is_faithful(reference: np.ndarray, candidate: np.ndarray) -> bool:
     Returns:
         Whether no logit differs by more than a tenth of the logits' range.
     """
-    spread = float(reference.max() - reference.min())
-    return compare(reference, candidate).max_difference <= UNFAITHFUL_SHARE * spread
+    allowed = UNFAITHFUL_SHARE * _spread(reference)
+    return compare(reference, candidate).max_difference <= allowed
 
 
 def tolerance(logits: np.ndarray, precision: Precision) -> float:
@@ -109,4 +122,8 @@ def tolerance(logits: np.ndarray, precision: Precision) -> float:
     Returns:
         The tolerance, in logits.
     """
-    return SHARES[precision] * float(logits.max() - logits.min())
+    return SHARES[precision] * _spread(logits)
+
+
+def _spread(logits: np.ndarray) -> float:
+    return float(logits.max() - logits.min())

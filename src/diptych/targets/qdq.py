@@ -3,7 +3,8 @@
 Weights become int8 constants, activations pairs of QuantizeLinear and DequantizeLinear, which
 runtimes turn into integer kernels. ONNX Runtime wants biases in int32, in steps of the input's
 scale times the weights', as its kernels add them up, and pairs around what only picks values, such
-as max pooling; OpenVINO wants neither.
+as max pooling, and zero points of linear layers' weights, without which it runs them in float;
+OpenVINO wants none of these.
 
 Shapes: N batch, C outputs of a layer.
 """
@@ -62,7 +63,7 @@ class Levels(nn.Module):
     Args:
         levels: int8 or int32 (C, ...), or uint8 of any shape.
         scale: float32 (C,), or a scalar.
-        zero: uint8 scalar; without it 0 stands for 0.
+        zero: Of the type of the levels and the shape of the scale; without it 0 stands for 0.
     """
 
     levels: Tensor
@@ -111,7 +112,7 @@ def _dequantize(levels: Tensor, scale: Tensor, zero: Tensor | None, like: Tensor
     return torch.onnx.ops.symbolic(
         "DequantizeLinear",
         (levels, scale) if zero is None else (levels, scale, zero),
-        attrs={} if zero is not None else {"axis": 0},
+        attrs={"axis": 0} if scale.dim() else {},
         dtype=torch.float32,
         shape=like.shape,
     )
@@ -127,7 +128,9 @@ def _write_grid(network: GraphModule, call: Node, runtime: Runtime) -> None:
     elif values is not None:
         network.set_submodule(name, _values(values, held))
     elif isinstance(grid, WeightGrid) and held is not None:
-        network.set_submodule(name, _levels(held, scales(held), torch.int8))
+        linear = runtime == "onnxruntime" and held.dim() == 2
+        zero = torch.zeros(len(held), dtype=torch.int8) if linear else None
+        network.set_submodule(name, _levels(held, scales(held), torch.int8, zero))
 
 
 def _values(grid: ActivationGrid, table: Tensor | None) -> nn.Module:
@@ -165,6 +168,8 @@ def _activation_grid(network: GraphModule, value: object) -> ActivationGrid | No
     return grid if isinstance(grid, ActivationGrid) else None
 
 
-def _levels(numbers: Tensor, scale: Tensor, dtype: torch.dtype) -> Levels:
+def _levels(
+    numbers: Tensor, scale: Tensor, dtype: torch.dtype, zero: Tensor | None = None
+) -> Levels:
     steps = scale.double().view(-1, *[1] * (numbers.dim() - 1))
-    return Levels((numbers.detach().double() / steps).round().to(dtype), scale)
+    return Levels((numbers.detach().double() / steps).round().to(dtype), scale, zero)

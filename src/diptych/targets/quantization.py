@@ -111,7 +111,9 @@ class Quantizer:
         try:
             with quiet():
                 _quantize(self._model, self._calibration, folder, in_float)
-                return compact(onnx.load(folder / QUANTIZED))
+                quantized = onnx.load(folder / QUANTIZED)
+                _leave_out_zeros(quantized.graph)
+                return compact(quantized)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             raise TargetError(f"ONNX Runtime cannot quantize the network: {error}") from error
 
@@ -165,6 +167,22 @@ def _quantize(
         extra_options={"OpTypesToExcludeOutputQuantization": [last] if last_is_alone else []},
         calibration_cache_path=folder / RANGES,
     )
+
+
+def _leave_out_zeros(graph: GraphProto) -> None:
+    """Leave out zero points of convolutions' weights and biases: they are 0, as without them.
+
+    One for each channel takes up to 1 % of a file. Without those of a Gemm, ONNX Runtime 1.32 would
+    compute it in float.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    others = {name for node in graph.node if node.op_type != "Conv" for name in node.input}
+    for node in graph.node:
+        held = node.op_type == "DequantizeLinear" and node.input[0] in tensors
+        if held and node.output[0] not in others:
+            zeros = [onnx.numpy_helper.to_array(tensors[name]) for name in node.input[2:]]
+            if not any(zero.any() for zero in zeros):
+                del node.input[2:]
 
 
 def _is_table(node: NodeProto, graph: GraphProto) -> bool:

@@ -7,15 +7,11 @@ installed packages. A bundle holds the task's name only, never its code.
 Shapes: N items, B batch, K outputs.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +20,7 @@ from diptych.core.errors import ConfigError, DataError
 from diptych.core.specs import OwnSpec
 from diptych.core.text import nearest
 from diptych.core.values import Dataset, Goal
+from diptych.tasks.code import find_object
 
 ENTRY_POINTS = "diptych.tasks"
 LONGEST_NAME = 120
@@ -125,13 +122,7 @@ def find(name: str) -> Task:
     Raises:
         ConfigError: If there is none, or it is not a task.
     """
-    place, colon, attribute = name.rpartition(":")
-    if not colon:
-        return _checked(_entry_point(name), name)
-    module = _from_file(Path(place)) if place.endswith(".py") else _module(place)
-    if not hasattr(module, attribute):
-        raise ConfigError(f"{place} has no {attribute!r}", nearest(attribute, vars(module)))
-    return _checked(getattr(module, attribute), name)
+    return _checked(find_object(name) if ":" in name else _entry_point(name), name)
 
 
 def task_of(dataset: Dataset) -> Task | None:
@@ -155,23 +146,6 @@ def _entry_point(name: str) -> object:
             f"{near}hand it over: --task file.py:TASK, load(..., task=TASK)",
         )
     return known[name].load()
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ConfigError(f"cannot import {name!r}: {error}", "check its name") from error
-
-
-def _from_file(path: Path) -> ModuleType:
-    spec = spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"there is no file {str(path)!r}", "check the path")
-    module = module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _checked(found: object, name: str) -> Task:

@@ -12,6 +12,7 @@ from diptych.core.progress import Reporter, Step, StopRequest, silent
 from diptych.core.values import CurvePoint, Energy
 from diptych.measure.gpu_energy import GpuMeter
 from diptych.training.gpu_use import meter_of
+from diptych.training.models.given import Given
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
 from diptych.training.team import SOLO, Team
@@ -29,6 +30,7 @@ class RunControl:
     this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
     leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs.
     `functions` are the user's, by name.
+    `given` is a user's own module.
     """
 
     name: str = "training"
@@ -46,6 +48,7 @@ class RunControl:
     pause_after: int | None = None
     meter: Callable[[torch.device, Team], GpuMeter | None] = meter_of
     functions: Mapping[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
+    given: Given | None = None
 
     def warn(self, text: str) -> None:
         """Tell something in words.

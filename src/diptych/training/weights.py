@@ -16,7 +16,8 @@ def encode(network: nn.Module) -> bytes:
     Returns:
         A safetensors file.
     """
-    state = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
+    named = network.state_dict().items()
+    state = {name: value.detach().clone().contiguous() for name, value in named}  # none shared
     return cast("bytes", require("safetensors.torch", "train").save(state))
 
 

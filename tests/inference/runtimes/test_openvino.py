@@ -9,6 +9,7 @@ import pytest
 
 from diptych.core.errors import BundleError
 from diptych.inference.runtimes import open_session
+from diptych.inference.runtimes.hints import HINT
 from diptych.inference.runtimes.telemetry import no_telemetry
 
 with no_telemetry():
@@ -121,3 +122,16 @@ def test_an_interrupt_after_sessions_are_closed_in_any_order_does_not_crash(
         [sys.executable, "-c", INTERRUPTED, *words], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+@pytest.mark.parametrize(("noted", "computed"), [("bf16", "bf16"), ("f16", "f32"), (None, "f32")])
+def test_a_graph_is_computed_in_bfloat16_only_where_it_says_so(tiny, write, noted, computed):
+    graph = tiny.contents["model.xml"]
+    if noted is not None:
+        note = (
+            f'<rt_info><runtime_options><{HINT[-1]} value="{noted}"/></runtime_options></rt_info>'
+        )
+        graph = graph.split(b"<rt_info")[0].removesuffix(b"</net>") + note.encode() + b"</net>"
+    session = open_session("openvino", write(graph))
+    assert session._config[HINT[-1]] == computed
+    np.testing.assert_allclose(session.run(tiny.inputs), tiny.logits(tiny.inputs), atol=0.2)

@@ -15,6 +15,7 @@ import numpy as np
 import openvino
 
 from diptych.core.errors import BundleError
+from diptych.inference.runtimes.hints import BF16, HINT
 
 TYPES = ("u8", "i16", "i32", "i64", "f32")
 IR_STARTS = (b"<?xml", b"<net")
@@ -34,7 +35,7 @@ class OpenVinoSession:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            HINT[-1]: BF16 if _wants_bf16(model) else "f32",
         }
         self._lock = threading.Lock()
         self._single = self._compile(1)
@@ -135,6 +136,12 @@ def open_session(paths: Sequence[Path], threads: int) -> OpenVinoSession:
         raise BundleError(
             f"OpenVINO cannot load {paths[0].name}: {error}", "make the bundle again"
         ) from error
+
+
+def _wants_bf16(model: openvino.Model) -> bool:
+    """Say whether a graph notes that it was measured in bfloat16; without it, it is float32."""
+    noted = model.has_rt_info(list(HINT))
+    return bool(noted and model.get_rt_info(list(HINT)).astype(str) == BF16)
 
 
 def _check_signature(model: openvino.Model, name: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from diptych.training.models.conformer import Conformer, ConformerConfig
 from diptych.training.models.dscnn import DepthwiseNet, DepthwiseNetConfig
+from diptych.training.models.given import GivenConfig, not_given
 from diptych.training.models.ngrams import Ngrams, NgramsConfig
 from diptych.training.models.own import OwnConfig
 from diptych.training.models.pruned import PrunedConfig, WholeConfig
@@ -18,6 +19,7 @@ __all__ = [
     "NETWORKS",
     "ConformerConfig",
     "DepthwiseNetConfig",
+    "GivenConfig",
     "NetworkConfig",
     "NgramsConfig",
     "OwnConfig",
@@ -42,8 +44,10 @@ NETWORKS: dict[type, Any] = {
     TransformerConfig: Transformer,
     TabularConfig: Tabular,
     WhitenedNetConfig: WhitenedNet,
+    GivenConfig: not_given,
 }
 """The class of each config, made from the config, an input's spec and the number of outputs.
 
-The networks of a user's own task are built by the task; pruned ones as whole, and then cut.
+The networks of a user's own task are built by the task, a user's own module is handed over; pruned
+ones are built as whole, and then cut.
 """

@@ -16,6 +16,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.training.models.conformer import ConformerConfig
 from diptych.training.models.dscnn import DepthwiseNetConfig
+from diptych.training.models.given import GivenConfig
 from diptych.training.models.heads import Headed, head_size
 from diptych.training.models.ngrams import NgramsConfig
 from diptych.training.models.own import OwnConfig
@@ -37,6 +38,7 @@ WholeConfig = (
     | TabularConfig
     | WhitenedNetConfig
     | OwnConfig
+    | GivenConfig
 )
 """The shapes that networks are built in."""
 Channels = Annotated[int, Meta(ge=1, le=1 << 20)]

@@ -1,0 +1,96 @@
+"""A model lowered and tried in each of the planned programs.
+
+A network of ours that cannot be lowered is a defect, and told as such. What came from elsewhere may
+have an operation that a target lacks: that program is left out, and it is said which and why.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from diptych.core.errors import TargetError
+from diptych.core.progress import Reporter, Step
+from diptych.core.values import Dataset
+from diptych.fitting.recipe import ProgramPlan
+from diptych.fitting.trainee import Trainee, network_of
+from diptych.fitting.trials import Trial, try_programs
+from diptych.targets.adopted import ForeignConfig
+from diptych.targets.lower import lower_all
+from diptych.training.models import GivenConfig
+
+
+def lower_and_try(
+    model: Trainee,
+    plans: Sequence[ProgramPlan],
+    dataset: Dataset,
+    calibration: np.ndarray,
+    report: Reporter,
+    *,
+    alone: bool = False,
+) -> list[Trial]:
+    """Lower a model to programs and run them on the validation split.
+
+    Args:
+        model: A network.
+        plans: The programs, at least one.
+        dataset: The data.
+        calibration: Training items (M, ...).
+        report: Told of each program, and of those that are left out.
+        alone: Whether there is no other model.
+
+    Returns:
+        One trial per program; of a model that was made elsewhere, those that there can be, if any.
+
+    Raises:
+        TargetError: If a network of ours cannot be lowered, or nothing else is left to be.
+    """
+    try:
+        return _tried(model, plans, dataset, calibration, report)
+    except TargetError:
+        if not is_from_elsewhere(model):
+            raise
+    trials, reasons = list[Trial](), dict[str, str]()
+    for plan in plans:
+        try:
+            trials += _tried(model, [plan], dataset, calibration, report)
+        except TargetError as error:
+            reasons[" ".join(plan.choice)] = str(error)
+    for reason in dict.fromkeys(reasons.values()):
+        left_out = [program for program, why in reasons.items() if why == reason]
+        note = f"left out: {', '.join(left_out)}: {reason}"
+        report(Step(stage=f"try {model.name}", done=1, total=1, note=note))
+    if alone and not trials:
+        raise TargetError(next(iter(reasons.values())), "allow students, which are other networks")
+    return trials
+
+
+def is_from_elsewhere(model: Trainee) -> bool:
+    """Say whether a network is not one that this package has designed.
+
+    Args:
+        model: A network.
+
+    Returns:
+        Whether it is a user's module, what was pruned from one, or an ONNX file.
+    """
+    config = model.plan.network
+    whole = getattr(config, "network", config)
+    return isinstance(whole, ForeignConfig | GivenConfig)
+
+
+def _tried(
+    model: Trainee,
+    plans: Sequence[ProgramPlan],
+    dataset: Dataset,
+    calibration: np.ndarray,
+    report: Reporter,
+) -> list[Trial]:
+    programs = lower_all(
+        network_of(model),
+        dataset.spec.tensor(),
+        [plan.choice for plan in plans],
+        calibration=calibration,
+        name=model.name,
+        report=report,
+    )
+    return try_programs(model, programs, dataset, report)

@@ -1,0 +1,69 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from diptych.core.errors import TargetError
+from diptych.core.progress import Step, silent
+from diptych.core.values import Dataset
+from diptych.fitting.lowering import is_from_elsewhere, lower_and_try
+from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.trainee import Trainee
+from diptych.training.models import GivenConfig, NetworkConfig, PrunedConfig, ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+MakeDataset = Callable[..., Dataset]
+OURS = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+GIVEN = GivenConfig(source="net.py:make", sha256="0" * 64)
+PROGRAMS = [ProgramPlan(runtime="onnxruntime", precision="fp32")]
+
+
+class Mean(nn.Module):
+    def __init__(self, *, odd: bool) -> None:
+        super().__init__()
+        self.odd, self.head = odd, nn.Linear(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.float().mean((1, 2, 3)).reshape(-1, 1)
+        if self.odd:
+            mean = mean + torch.linalg.eigvals(torch.eye(2) * mean.mean()).real.sum()
+        return self.head(mean)
+
+
+def model(config: NetworkConfig, *, odd: bool) -> Trainee:
+    plan = ModelPlan(name="made", network=config, training=TrainingRecipe())
+    return Trainee(plan=plan, network=Mean(odd=odd).eval())
+
+
+def test_what_comes_from_elsewhere_is_known() -> None:
+    pruned = PrunedConfig(network=GIVEN, widths={})
+    assert is_from_elsewhere(model(GIVEN, odd=False))
+    assert is_from_elsewhere(model(pruned, odd=False))
+    assert not is_from_elsewhere(model(OURS, odd=False))
+    assert not is_from_elsewhere(model(PrunedConfig(network=OURS, widths={}), odd=False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [OURS, GIVEN])
+def test_what_can_be_lowered_is_tried(config: NetworkConfig, make_dataset: MakeDataset) -> None:
+    data = make_dataset()
+    trials = lower_and_try(model(config, odd=False), PROGRAMS, data, data.train.inputs, silent)
+    assert [trial.name for trial in trials] == ["made onnxruntime fp32"]
+
+
+@pytest.mark.slow
+def test_a_program_that_cannot_be_had_is_left_out_and_it_is_said(make_dataset: MakeDataset) -> None:
+    data, told = make_dataset(), list[Step]()
+    odd = model(GIVEN, odd=True)
+    assert lower_and_try(odd, PROGRAMS, data, data.train.inputs, told.append) == []
+    assert told[-1].note.startswith("left out: onnxruntime fp32: the network's operation 'aten.lin")
+    with pytest.raises(TargetError, match="in the forward of Mean cannot be lowered"):
+        lower_and_try(odd, PROGRAMS, data, data.train.inputs, silent, alone=True)
+
+
+@pytest.mark.slow
+def test_a_network_of_ours_that_cannot_be_lowered_is_a_defect(make_dataset: MakeDataset) -> None:
+    data = make_dataset()
+    with pytest.raises(TargetError, match=r"aten\.linalg_eig"):
+        lower_and_try(model(OURS, odd=True), PROGRAMS, data, data.train.inputs, silent)

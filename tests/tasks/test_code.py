@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from diptych.core.errors import ConfigError
+from diptych.tasks.code import find_object, is_code
+
+
+@pytest.mark.parametrize("name", ["net.py:make", "a/b c/net.py:make", "package.module:make"])
+def test_an_object_in_code_is_known_by_its_name(name: str) -> None:
+    assert is_code(name)
+
+
+@pytest.mark.parametrize("name", ["net.py", "large.dip", "a/b:c", "C:\\models\\net.onnx", "x.py:"])
+def test_a_path_is_no_code(name: str) -> None:
+    assert not is_code(name)
+
+
+def test_an_object_is_found_in_a_file_and_in_a_module(tmp_path: Path) -> None:
+    (tmp_path / "numbers_of_mine.py").write_text("LIST = [1, 2]\n")
+    assert find_object(f"{tmp_path / 'numbers_of_mine.py'}:LIST") == [1, 2]
+    assert find_object("math:pi") == pytest.approx(3.14159, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = ", "raises SyntaxError"),
+        ("1 / 0", "raises ZeroDivisionError: division by zero"),
+        ("import absent_module", "cannot import"),
+        ("LISTS = []", "has no 'LIST'"),
+    ],
+)
+def test_code_that_cannot_be_run_is_told(tmp_path: Path, source: str, said: str) -> None:
+    (tmp_path / "broken.py").write_text(source)
+    with pytest.raises(ConfigError, match=said):
+        find_object(f"{tmp_path / 'broken.py'}:LIST")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no file"):
+        find_object(f"{tmp_path / 'absent.py'}:make")
