@@ -28,10 +28,11 @@ from diptych.core.errors import TrainingError
 from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting.aims import objective_of
 from diptych.fitting.budget import Budget
+from diptych.fitting.building import build
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.recipe import ModelPlan
-from diptych.fitting.trainee import build, objective_of
 from diptych.measure.machine import describe
 from diptych.training.compute import compute_threads
 from diptych.training.feed import Feed

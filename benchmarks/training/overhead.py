@@ -35,10 +35,11 @@ from conditions import data_folder, print_conditions
 from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting.aims import objective_of
 from diptych.fitting.budget import Budget
+from diptych.fitting.building import build
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.recipe import ModelPlan
-from diptych.fitting.trainee import build, objective_of
 from diptych.measure.machine import describe
 from diptych.training.compute import DTYPES, compute_threads, tensor_of
 from diptych.training.control import RunControl

@@ -3,8 +3,9 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from diptych.compression.answers import Running
 from diptych.compression.aware import quantized_recipe, train_quantized
-from diptych.compression.distill import distillation, running
+from diptych.compression.distill import distillation
 from diptych.compression.quantize import QuantizedNetwork, quantization_aware
 from diptych.data import read
 from diptych.data.reading import Options
@@ -73,7 +74,7 @@ def test_training_on_brings_8_bits_nearer_to_float_than_calibration_does() -> No
         network,
         dataset,
         replace(quantized_recipe(TRAINING), epochs=12.0),
-        distillation("classification", running(network), 2.0),
+        distillation("classification", Running(network), 2.0),
         RunControl(name="8 bits"),
         calibration=few,
     )

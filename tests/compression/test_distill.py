@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.compression.distill import distillation, recorded, running
+from diptych.compression.answers import Running, recorded
+from diptych.compression.distill import distillation, partly_labelled
 from diptych.core.values import Goal
 
 NOTHING = torch.empty(0)
@@ -26,7 +27,7 @@ def pair(*shape: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("goal", ["classification", "ordinal"])
 def test_the_loss_is_the_divergence_of_the_softened_distributions(goal: Goal) -> None:
     wanted, given = pair(5, 3)
-    answers = running(Fixed(wanted))
+    answers = Running(Fixed(wanted))
     loss = distillation(goal, answers, 3.0)(NOTHING, given, torch.arange(5))
     p, q = (wanted / 3).softmax(1), (given / 3).softmax(1)
     assert loss.item() == pytest.approx(9 * (p * (p / q).log()).sum(1).mean().item(), rel=1e-4)
@@ -47,25 +48,11 @@ def test_numbers_differ_in_units_of_the_scale() -> None:
     assert objective(NOTHING, given, torch.arange(5)).item() == pytest.approx(expected)
 
 
-def test_recorded_answers_are_those_of_the_chosen_items() -> None:
-    outputs, _ = pair(9, 3)
-    chosen = torch.tensor([7, 7, 0])
-    assert torch.equal(recorded(outputs)(NOTHING, chosen), outputs[[7, 7, 0]])
-
-
-def test_a_running_teacher_sees_the_students_inputs() -> None:
-    teacher = nn.Linear(4, 2)
-    inputs = torch.ones(3, 4)
-    answered = running(teacher)(inputs, torch.arange(3))
-    assert torch.equal(answered, teacher(inputs))
-    assert not answered.requires_grad
-
-
 @pytest.mark.parametrize("goal", GOALS)
 def test_imitating_perfectly_costs_nothing_and_the_teacher_gets_no_gradient(goal: Goal) -> None:
     wanted = pair(4, 1 if goal == "regression" else 3)[0].requires_grad_()
     given = wanted.detach().clone().requires_grad_()
-    objective = distillation(goal, running(Fixed(wanted)), 2.0)
+    objective = distillation(goal, Running(Fixed(wanted)), 2.0)
     loss = objective(NOTHING, given, torch.arange(4))
     loss.backward()
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
@@ -82,3 +69,23 @@ def test_each_member_of_a_student_ensemble_imitates(goal: Goal) -> None:
     alone = [objective(NOTHING, given[:, member], torch.arange(4)) for member in range(2)]
     together = objective(NOTHING, given, torch.arange(4))
     assert torch.allclose(together, torch.stack(alone).mean())
+
+
+def test_items_with_labels_cost_a_mix_and_the_others_imitation_alone() -> None:
+    """The loss of a batch is the mean of what its items cost one by one."""
+    costs = torch.tensor([1.0, 10.0, 100.0, 1000.0])
+
+    def labels(inputs: Tensor, outputs: Tensor, chosen: Tensor) -> Tensor:
+        assert (chosen < 2).all(), "an item without a label was asked for it"
+        return costs[chosen].mean()
+
+    def imitation(inputs: Tensor, outputs: Tensor, chosen: Tensor) -> Tensor:
+        return 7 * costs[chosen].mean()
+
+    objective = partly_labelled(labels, imitation, 0.25, 2)
+    each = [(0.25 + 0.75 * 7) * costs[0], (0.25 + 0.75 * 7) * costs[1], 7 * costs[2], 7 * costs[3]]
+    for chosen in ([0, 1], [2, 3], [0, 2, 3], [3, 1, 1], [0, 1, 2, 3]):
+        batch = torch.tensor(chosen)
+        expected = torch.stack([each[item] for item in chosen]).mean()
+        loss = objective(torch.zeros(len(batch), 1), torch.zeros(len(batch), 1), batch)
+        assert loss.item() == pytest.approx(expected.item())

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from diptych.compression.answers import Running
 from diptych.compression.channels import Group
-from diptych.compression.distill import distillation, running
+from diptych.compression.distill import distillation
 from diptych.compression.importance import IMPORTANCES
 from diptych.compression.prune import (
     FineTuning,
@@ -74,7 +75,7 @@ def tuning(dataset: Dataset, network: nn.Module, **control: Any) -> FineTuning:
     targets = torch.from_numpy(dataset.train.targets)
     return FineTuning(
         labels=learn_labels("classification", targets, label_smoothing=0.1),
-        objective=distillation("classification", running(network), 2.0),
+        objective=distillation("classification", Running(network), 2.0),
         training=TrainingRecipe(epochs=3.0, batch_size=20, learning_rate=0.01),
         control=RunControl(name="student", **control),
     )

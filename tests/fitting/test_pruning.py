@@ -12,12 +12,13 @@ from diptych.core.progress import Step
 from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting.building import build
 from diptych.fitting.fit import fit
 from diptych.fitting.pruning import train_pruned
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
-from diptych.fitting.trainee import Trainee, build, network_of, train_model
+from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.targets import Choice
 from diptych.targets.lower import lower_all
 from diptych.training.control import RunControl

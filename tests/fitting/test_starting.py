@@ -17,12 +17,13 @@ from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.data.reading import Options
+from diptych.fitting.building import build
 from diptych.fitting.fit import fit
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.starting import begin_plan, read_alike, with_start
 from diptych.fitting.train import resume, train
-from diptych.fitting.trainee import build, train_model
+from diptych.fitting.trainee import train_model
 from diptych.training import weights
 from diptych.training.control import RunControl
 from diptych.training.models import PrunedConfig, ResidualNetConfig, TabularConfig

@@ -5,24 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from diptych.core.errors import ConfigError
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset, Goal
 from diptych.fitting.recipe import ModelPlan
-from diptych.fitting.trainee import (
-    Trainee,
-    build,
-    class_weights,
-    network_of,
-    objective_of,
-    target_scale,
-    train_model,
-)
+from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.tasks.goals import GOALS
 from diptych.training.control import RunControl
 from diptych.training.flops import forward_flops
 from diptych.training.models import ResidualNetConfig
-from diptych.training.models.rescaled import Rescaled
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 from diptych.training.trees import TreesConfig
@@ -40,32 +30,6 @@ def plan(name: str = "small", stages: int = 1, **training: object) -> ModelPlan:
         network=ResidualNetConfig(stem=8, widths=(8,) * stages, blocks=(0,) * stages),
         training=TrainingRecipe(batch_size=20, variation=VARIATION, **training),  # type: ignore[arg-type]
     )
-
-
-def test_the_first_weights_depend_on_seed_and_name_alone(make_dataset: MakeDataset) -> None:
-    data = make_dataset()
-
-    def first(seed: int, name: str) -> torch.Tensor:
-        return next(build(plan(name), data, seed).parameters()).detach()
-
-    torch.manual_seed(1)
-    expected = first(0, "small")
-    torch.manual_seed(2)
-    assert torch.equal(first(0, "small"), expected)
-    assert not torch.equal(first(1, "small"), expected)
-    assert not torch.equal(first(0, "other"), expected)
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "stages"), [(8, 8, 4), (1, 64, 1), (64, 3, 2), (127, 127, 7)]
-)
-def test_pictures_that_are_too_small_for_the_network_are_refused_before_training(
-    make_dataset: MakeDataset, height: int, width: int, stages: int
-) -> None:
-    data = make_dataset(height=height, width=width)
-    with pytest.raises(ConfigError, match=f"cannot be halved {stages} times"):
-        build(plan(stages=stages), data, 0)
-    build(plan(stages=stages - 1), data, 0)
 
 
 def test_a_student_learns_from_the_teacher_and_its_work_is_counted(
@@ -127,73 +91,6 @@ def test_a_teacher_and_its_student_learn_whatever_is_told(
         assert score(outputs, data.test.targets).mean() > 0.85, model.name
         validation = score(model.outputs(data, "validation"), data.validation.targets).mean()
         assert model.curve[-1].score == pytest.approx(validation, abs=1e-4)
-
-
-def test_numbers_are_told_in_their_own_unit_from_the_first_step(make_dataset: MakeDataset) -> None:
-    data = make_dataset(items=60, goal="regression")
-    network = build(plan(), data, 0)
-    assert isinstance(network, Rescaled)
-    assert network.mean.item() == pytest.approx(data.train.targets.mean())
-    assert network.deviation.item() == pytest.approx(data.train.targets.std())
-    assert not isinstance(build(plan(), make_dataset(goal="ordinal"), 0), Rescaled)
-
-
-def test_the_scale_of_numbers_is_their_mean_and_deviation(make_dataset: MakeDataset) -> None:
-    data = make_dataset(items=30, classes=3, goal="regression")
-    assert target_scale(data) == (pytest.approx(100.0), pytest.approx(100 * (2 / 3) ** 0.5))
-    data.train.targets[:] = 7
-    assert target_scale(data) == (7.0, 1.0)
-    assert target_scale(make_dataset()) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize("goal", ["classification", "ordinal"])
-def test_weighed_classes_count_alike(make_dataset: MakeDataset, goal: Goal) -> None:
-    data = make_dataset(items=100, classes=4, goal=goal)
-    data.train.targets[:] = np.repeat([0, 1, 2, 3], [80, 14, 5, 1])
-    weights = class_weights(data)
-    assert weights is not None
-    counted = np.bincount(data.train.targets, weights=weights.numpy()[data.train.targets])
-    assert counted == pytest.approx([25.0] * 4)
-    data.train.targets[-1] = 2
-    absent = class_weights(data)
-    assert absent is not None
-    assert torch.isfinite(absent).all()
-    assert class_weights(make_dataset(goal="multi-label")) is None
-    assert class_weights(make_dataset(goal="regression")) is None
-
-
-def test_where_nothing_can_be_seen_answers_are_shares_and_even_where_classes_are_balanced(
-    make_dataset: MakeDataset,
-) -> None:
-    data = make_dataset(items=100)
-    data.train.targets[:] = np.arange(100) % 10 == 0
-    for balance, shares in ((False, (0.9, 0.1)), (True, (0.5, 0.5))):
-        best = torch.tensor(shares).log().requires_grad_()
-        recipe = TrainingRecipe(balance=balance, label_smoothing=0.0)
-        outputs = best.expand(100, 2)
-        loss = objective_of(data, recipe, None)(torch.empty(0), outputs, torch.arange(100))
-        loss.backward()
-        assert best.grad is not None
-        assert best.grad.abs().max() < 1e-6
-
-
-@pytest.mark.parametrize("goal", get_args(Goal))
-def test_the_share_of_labels_is_mixed_into_imitation(make_dataset: MakeDataset, goal: Goal) -> None:
-    data = make_dataset(items=40, goal=goal)
-    settings = {"label_smoothing": 0.1, "temperature": 3.0}
-    teacher = train_model(plan("teacher", epochs=1.0), data, RunControl(name="teacher"))
-    chosen = torch.tensor([3, 5, 8, 8])
-    inputs = torch.from_numpy(data.train.inputs)[chosen]
-    outputs = torch.randn(4, len(data.labels), generator=torch.Generator().manual_seed(0))
-
-    def loss(share: float, teacher: Trainee | None) -> float:
-        recipe = TrainingRecipe(label_share=share, **settings)  # type: ignore[arg-type]
-        return objective_of(data, recipe, teacher)(inputs, outputs, chosen).item()
-
-    labels, imitation = loss(0.5, None), loss(0.0, teacher)
-    assert loss(1.0, teacher) == pytest.approx(labels)
-    assert loss(0.25, teacher) == pytest.approx(0.25 * labels + 0.75 * imitation, rel=1e-5)
-    assert labels != pytest.approx(imitation)
 
 
 def test_every_setting_of_a_recipe_together_trains_and_is_done_again_bit_for_bit(

@@ -5,8 +5,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from diptych.compression.answers import Running
 from diptych.compression.aware import train_quantized
-from diptych.compression.distill import distillation, running
+from diptych.compression.distill import distillation
 from diptych.compression.grids import ActivationGrid, WeightGrid, scales
 from diptych.compression.quantize import QuantizedNetwork, quantization_aware
 from diptych.core.errors import TargetError
@@ -51,7 +52,7 @@ def aware(trained) -> QuantizedNetwork:
         record=record,
     )
     recipe = TrainingRecipe(epochs=6, batch_size=32, optimizer="adamw", learning_rate=2e-3)
-    objective = distillation("classification", running(trained.network), 2.0)
+    objective = distillation("classification", Running(trained.network), 2.0)
     result = train_quantized(
         trained.network, dataset, recipe, objective, RunControl(), calibration=trained.train
     )

@@ -12,6 +12,7 @@ from msgspec.structs import replace as replace_value
 from diptych.core.errors import ConfigError, DataError, TrainingError
 from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import AudioSpec, TextSpec
+from diptych.core.unlabelled import Unlabelled
 from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.tasks.goals import GOALS
 from diptych.training.control import RunControl
@@ -192,3 +193,18 @@ def test_data_without_its_texts_is_one_clear_line() -> None:
     sounds = replace(dataset, spec=AudioSpec(sample_rate=8000, samples=4096))
     with pytest.raises(ConfigError, match="works with texts or pictures, and this is audio"):
         check_items(sounds)
+
+
+@pytest.mark.slow
+def test_texts_without_labels_are_answered_as_new_ones(encoder_folder: Path) -> None:
+    dataset = make()
+    test, recipe = dataset.test, replace_value(RECIPE, epochs=1.0)
+    more = Unlabelled(
+        joined=np.concatenate([dataset.train.inputs, test.inputs]),
+        items=test.items,
+        originals=test.originals,
+    )
+    told = replace(dataset, unlabelled=more)
+    model = run(told, EncoderConfig(folder=str(encoder_folder)), recipe=recipe)
+    np.testing.assert_allclose(model.unlabelled, model.test, atol=1e-5)
+    assert model.lesson().shape == (len(dataset.train) + len(test), 3)

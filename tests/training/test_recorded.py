@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from diptych.compression.distill import distillation, recorded
+from diptych.compression.answers import recorded
+from diptych.compression.distill import distillation
 from diptych.training.recorded import RecordedModel
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from diptych.core.errors import DataError
 from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import CategoryColumn, ImageSpec, NumberColumn, TableSpec
+from diptych.core.unlabelled import Unlabelled
 from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.training.control import RunControl
 from diptych.training.trees import TreesConfig, train_trees
@@ -147,3 +149,14 @@ def test_little_time_grows_few_trees_in_every_fold() -> None:
 
     assert trees(1) == 30
     assert trees(1e6) == CONFIG.trees
+
+
+@pytest.mark.slow
+def test_rows_without_labels_are_answered_as_new_ones() -> None:
+    dataset = make("classification", ("p", "q"), lambda x: (x[:, 0] > 0).astype(np.int64))
+    joined = np.concatenate([dataset.train.inputs, dataset.test.inputs[:50]])
+    more = Unlabelled(joined=joined, items=("row",) * 50)
+    trained = train_trees(dataclasses.replace(dataset, unlabelled=more), CONFIG, RunControl())
+    np.testing.assert_allclose(trained.unlabelled, trained.test[:50], rtol=1e-5)
+    assert trained.lesson().shape == (650, 2)
+    assert np.array_equal(trained.lesson()[:600], trained.train)

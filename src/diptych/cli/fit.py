@@ -1,5 +1,6 @@
 """``diptych fit``: data and a budget in, a measured bundle out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from diptych.cli.options import (
     TaskOption,
     TeacherOption,
     TimeLimitOption,
+    UnlabelledOption,
     WeightsOption,
     order_of,
     task_of,
@@ -58,6 +60,7 @@ def command(
     seed: SeedOption = None,
     recipe: RecipeOption = None,
     teacher: TeacherOption = None,
+    unlabelled: UnlabelledOption = None,
     weights: WeightsOption = None,
     output: OutputOption = None,
     label: LabelOption = None,
@@ -74,6 +77,7 @@ def command(
         settings = Settings(
             target=target,
             recipe=read_recipe(recipe) if recipe else None,
+            unlabelled=unlabelled,
             weights=weights,
             output=output,
             label=label,
@@ -87,8 +91,12 @@ def command(
             stop=stop,
             started=context.obj,
         )
-        if teacher is not None:
-            settings = taught_by(teacher, settings)
+        if teacher:
+            settings = (
+                taught_by(teacher[0], settings)
+                if len(teacher) == 1
+                else replace(settings, teacher=tuple(Path(each) for each in teacher))
+            )
         elif weights is not None or output is not None:
             raise ConfigError("--weights and --output are of a teacher", "give --teacher too")
         bundle = fit(data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings)

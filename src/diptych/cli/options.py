@@ -25,11 +25,15 @@ RecipeOption = Annotated[
     Path | None, Option(help="A .toml recipe, or a bundle whose making is done again.")
 ]
 TeacherOption = Annotated[
-    str | None,
+    list[str] | None,
     Option(
         help="Who teaches: a bundle, an .onnx file (pictures), file.py:FUNCTION that makes a "
-        "torch.nn.Module, or a Hugging Face folder."
+        "torch.nn.Module, or a Hugging Face folder; several bundles and files teach together."
     ),
+]
+UnlabelledOption = Annotated[
+    Path | None,
+    Option(help="More items without labels, a folder or file: the teacher's answers are learned."),
 ]
 WeightsOption = Annotated[
     Path | None, Option(help="A .safetensors file with the weights of file.py:FUNCTION.")

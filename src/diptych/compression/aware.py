@@ -62,7 +62,7 @@ def quantized_recipe(training: TrainingRecipe) -> TrainingRecipe:
 
     Returns:
         A fifth of its epochs, with small steps in fp32, which rounding needs; batches, their
-        variation and the aim are the same.
+        variation and the aim are the same, but for features, which are another thing in 8 bits.
     """
     return replace(
         training,
@@ -73,6 +73,8 @@ def quantized_recipe(training: TrainingRecipe) -> TrainingRecipe:
         warmup_share=WARMUP_SHARE,
         weight_decay=0.0,
         averaging=0.0,
+        similarity=0.0,
+        features=0.0,
         freeze_share=0.0,
         layer_decay=1.0,
         arithmetic="fp32",

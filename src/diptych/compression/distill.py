@@ -9,16 +9,12 @@ et al., "Knowledge distillation: a good teacher is patient and consistent", 2021
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from diptych.compression.answers import Answers
 from diptych.core.values import Goal
-from diptych.training.compute import autocast
-from diptych.training.objectives import Loss, Objective, over_members, squared_error
-from diptych.training.recipe import Arithmetic
-
-Answers = Callable[[Tensor, Tensor], Tensor]
-"""(inputs (B, ...), chosen int64 (B,)) to the teacher's outputs float32 (B, K)."""
+from diptych.training.objectives import Loss, Objective, mixed, over_members, squared_error
 
 
 def distillation(
@@ -28,7 +24,7 @@ def distillation(
 
     Args:
         goal: What the outputs are.
-        answers: The teacher's outputs for a batch; see :func:`running` and :func:`recorded`.
+        answers: The teacher's outputs for a batch.
         temperature: Softens both distributions; at least 1 in practice, without effect on numbers.
         scale: For numbers, the size of a difference that costs 1.
 
@@ -50,39 +46,36 @@ def distillation(
     return objective
 
 
-def running(teacher: nn.Module, arithmetic: Arithmetic = "fp32") -> Answers:
-    """Have a teacher answer each batch as it comes.
+def partly_labelled(
+    labels: Objective, imitation: Objective, share: float, num_labelled: int
+) -> Objective:
+    """Mix the loss on labels into that of imitation, where items have labels.
 
     Args:
-        teacher: A network in evaluation mode that takes what the student takes.
-        arithmetic: What it computes in.
+        labels: The loss of items that have labels.
+        imitation: The loss of any items.
+        share: How much labels count for an item that has one.
+        num_labelled: How many items have labels: the first ones.
 
     Returns:
-        Its answers; no gradient reaches it.
+        The mean over a batch of what each of its items costs.
     """
+    both = mixed(labels, imitation, share)
 
-    def answer(inputs: Tensor, chosen: Tensor) -> Tensor:
-        with torch.no_grad(), autocast(inputs.device, arithmetic):
-            outputs: Tensor = teacher(inputs)
-            return outputs.float()
+    def objective(inputs: Tensor, outputs: Tensor, chosen: Tensor) -> Tensor:
+        known = chosen < num_labelled
+        part = int(known.sum()) / len(chosen)
+        if part == 1:
+            return both(inputs, outputs, chosen)
+        if part == 0:
+            return imitation(inputs, outputs, chosen)
+        rest = ~known
+        with_labels = both(inputs[known], outputs[known], chosen[known])
+        return part * with_labels + (1 - part) * imitation(
+            inputs[rest], outputs[rest], chosen[rest]
+        )
 
-    return answer
-
-
-def recorded(outputs: Tensor) -> Answers:
-    """Look a teacher's answers up, where inputs do not vary or it cannot run here.
-
-    Args:
-        outputs: float32 (N, K), its outputs for the training split.
-
-    Returns:
-        Its answers.
-    """
-
-    def answer(inputs: Tensor, chosen: Tensor) -> Tensor:
-        return outputs[chosen]
-
-    return answer
+    return objective
 
 
 def divergence(temperature: float) -> Loss:

@@ -106,7 +106,11 @@ class PrunedNetwork:
 
 
 def prune(
-    network: nn.Module, dataset: Dataset, recipe: PruneRecipe, tuning: FineTuning
+    network: nn.Module,
+    dataset: Dataset,
+    recipe: PruneRecipe,
+    tuning: FineTuning,
+    told: Dataset | None = None,
 ) -> PrunedNetwork:
     """Prune a network and tune it.
 
@@ -115,6 +119,7 @@ def prune(
         dataset: Whose training split it learned.
         recipe: How much, how, in how many steps.
         tuning: How it learns again.
+        told: What it learns again, such as items without labels too; by default the same data.
 
     Returns:
         The smaller network.
@@ -131,7 +136,7 @@ def prune(
         with compute_threads(tuning.training.threads):
             cut = shrink(smaller, lesson, partial, wholes)
         if cut is not smaller or (runs and step == recipe.steps):
-            runs.append(_tuned(cut, dataset, tuning, plans[step - 1 :]))
+            runs.append(_tuned(cut, told or dataset, tuning, plans[step - 1 :]))
             smaller, plans[step - 1] = runs[-1].network, runs[-1].recipe
     return PrunedNetwork(
         network=smaller,

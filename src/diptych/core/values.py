@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from diptych.core.specs import InputSpec, OwnSpec, TensorSpec, Value
+from diptych.core.unlabelled import Unlabelled, UnlabelledRecord
 
 Goal = Literal["classification", "multi-label", "ordinal", "regression"]
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-weights", "int4-weights"]
@@ -85,6 +86,7 @@ class DataRecord(Value):
     warnings: tuple[str, ...] = ()
     given_splits: tuple[str, ...] = ()
     target: str | None = None
+    unlabelled: UnlabelledRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,8 @@ class Dataset:
     """Labelled data, decoded and split; `labels[k]` is what output k stands for.
 
     These are the names of classes, or for regression the one name of what is told. `own` is the
-    user's own task, where it is one.
+    user's own task, where it is one. The training split's inputs are a view of those of
+    `unlabelled`, where there are any.
     """
 
     goal: Goal
@@ -104,11 +107,17 @@ class Dataset:
     record: DataRecord
     assets: Assets = attribute(default_factory=dict)
     own: object | None = None
+    unlabelled: Unlabelled | None = None
 
     @property
     def task(self) -> str:
         """Kind of input and goal, such as ``image-classification``."""
         return task_name(self.spec, self.goal)
+
+    @property
+    def num_learned(self) -> int:
+        """How many items a student learns from, those without labels too."""
+        return len(self.train if self.unlabelled is None else self.unlabelled.joined)
 
 
 class Estimate(Value):

@@ -69,7 +69,9 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         labels=labels,
         record=record,
         own=options.task,
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
     why = (f"{goal}, since {told.reason}",) if told.reason else ()
     return dataset, (*why, *learned.facts)

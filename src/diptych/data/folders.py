@@ -62,7 +62,7 @@ def _is_split(folder: Path) -> bool:
 
 
 def _tree(folder: Path) -> Tree:
-    return {each.name: sorted(_walk(each)) for each in subfolders(folder)}
+    return {each.name: sorted(walk(each)) for each in subfolders(folder)}
 
 
 def _kind(root: Path, trees: dict[str, Tree]) -> Kind:
@@ -94,7 +94,7 @@ def _raw_split(root: Path, folder: Path, tree: Tree, kind: Kind) -> RawSplit:
     files = [file for file, _ in pairs]
     items = [file.relative_to(root).as_posix() for file in files]
     return RawSplit(
-        items=items, labels=[label for _, label in pairs], contents=partial(_batches, files)
+        items=items, labels=[label for _, label in pairs], contents=partial(batches, files)
     )
 
 
@@ -109,7 +109,15 @@ def _doubts(tree: Tree, kind: Kind) -> Iterator[str]:
         yield f"files passed over that are not {noun}: {len(others)} ({', '.join(suffixes[:5])})"
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
+    """Find the files in a folder and the folders below it.
+
+    Args:
+        folder: An existing folder.
+
+    Yields:
+        Their paths, in no order, without hidden ones.
+    """
     for place, _, names in os.walk(folder, onerror=_fail):
         yield from (Path(place, name) for name in names if not _is_hidden(name))
 
@@ -118,6 +126,14 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def _batches(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
+def batches(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Go through files, some at a time.
+
+    Args:
+        files: All of them.
+
+    Yields:
+        At most `BATCH_ITEMS`, in order.
+    """
     for start in range(0, len(files), BATCH_ITEMS):
         yield files[start : start + BATCH_ITEMS]

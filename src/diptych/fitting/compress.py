@@ -114,7 +114,7 @@ def find_again(settings: Settings, learned: DataRecord | None) -> Dataset:
         ConfigError: If it cannot be found by its name, or is not what it was.
     """
     bundle, give = settings.teacher, "give DATA"
-    if bundle is None or learned is None:
+    if not isinstance(bundle, Path) or learned is None:
         raise ConfigError("only a bundle says what it was trained on", give)
     start = read_start(bundle)
     options = read_alike(settings.reading(learned.seed), start)
@@ -131,11 +131,12 @@ def find_again(settings: Settings, learned: DataRecord | None) -> Dataset:
 
 def _learned(settings: Settings) -> DataRecord | None:
     """Return what a bundle says of the data that it was trained on."""
-    if settings.teacher is None or is_foreign(settings.teacher):
+    model = settings.teacher
+    if not isinstance(model, Path) or is_foreign(model):
         return None
-    if not is_bundle(settings.teacher):
-        raise ConfigError(f"{settings.teacher} is no model that can be compressed", ACCEPTED)
-    told = read_start(settings.teacher).manifest
+    if not is_bundle(model):
+        raise ConfigError(f"{model} is no model that can be compressed", ACCEPTED)
+    told = read_start(model).manifest
     return told.provenance.data if told else None
 
 

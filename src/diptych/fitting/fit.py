@@ -8,23 +8,22 @@ from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.text import nearest, parse_duration
-from diptych.core.values import Dataset
+from diptych.core.values import DataRecord, Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
-from diptych.fitting.foreign import find_config, is_foreign
-from diptych.fitting.given_use import find_given
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
-from diptych.fitting.plans.compressed import with_model, with_pruned
+from diptych.fitting.plans.compressed import with_pruned
+from diptych.fitting.plans.lesson import with_lesson
 from diptych.fitting.plans.machines import for_device
-from diptych.fitting.plans.teacher import with_bundle, with_labels, with_teacher
+from diptych.fitting.plans.teacher import with_labels
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.reserve import reserve_programs
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
+from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
-from diptych.inference.store import is_bundle
 from diptych.measure.machine import describe
 from diptych.targets import NATIVE, TARGETS
 from diptych.training.compute import find_device
@@ -81,15 +80,22 @@ def fit(
     return bundle
 
 
+def _sha256_of(record: DataRecord) -> str:
+    """Return the hash of the data as it was split, and that of items without labels."""
+    more = record.unlabelled
+    return record.sha256 if more is None else f"{record.sha256} {more.sha256}"
+
+
 def _request(job: Job, settings: Settings, seed: int | None, *, timed: bool) -> FitRequest:
     return FitRequest(
-        data_sha256=job.dataset.record.sha256,
+        data_sha256=_sha256_of(job.dataset.record),
         budget=job.budget.text,
         seed=settings.seed(seed),
         target=settings.target,
         timed=timed,
         given=settings.recipe,
-        teacher=settings.taught_by(),
+        teachers=names_of(settings.teachers(), job.dataset),
+        module=settings.taught_by(),
         compress=settings.compress,
         device=settings.device,
     )
@@ -106,36 +112,21 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
 
     Returns:
         The recipe, with the seed.
+
+    Raises:
+        ConfigError: If there are items without labels, and nobody to learn from them.
     """
     if settings.recipe is None:
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
-        recipe = for_device(recipe, find_device(settings.device))
-        recipe = with_labels(recipe) if _is_pretrained(settings.teacher) else recipe
+        recipe = with_lesson(for_device(recipe, find_device(settings.device)), job.dataset)
+        recipe = with_labels(recipe) if is_pretrained(settings.teachers()) else recipe
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
-    recipe = _taught(recipe, job, settings)
+    if job.dataset.unlabelled is not None and not recipe.students:
+        raise ConfigError("no student is planned to learn from items without labels", "leave them")
+    recipe = taught(recipe, job, settings)
     planned = settings.recipe is None
     return with_pruned(recipe, settings.report) if settings.compress and planned else recipe
-
-
-def _taught(recipe: FitRecipe, job: Job, settings: Settings) -> FitRecipe:
-    """Put a given teacher in the place of the planned one."""
-    dataset, report = job.dataset, settings.report
-    if settings.given is not None:
-        return with_model(recipe, find_given(settings.given, dataset, report))
-    if settings.teacher is None:
-        return recipe
-    if job.start is not None:
-        return with_bundle(recipe, job.start, dataset)
-    if is_foreign(settings.teacher):
-        config = find_config(settings.teacher, dataset, report, settings.output)
-        return with_model(recipe, config)
-    return with_teacher(recipe, settings.teacher, dataset, job.machine)
-
-
-def _is_pretrained(teacher: Path | None) -> bool:
-    """Say whether a teacher has yet to learn what is asked for."""
-    return teacher is not None and not is_bundle(teacher) and not is_foreign(teacher)
 
 
 def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Settings) -> Bundle:

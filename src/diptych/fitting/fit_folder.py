@@ -40,7 +40,8 @@ def folder_of(bundle: Path) -> Path:
 class FitRequest(Value):
     """All that decides what a fit does, but how long it may take.
 
-    `data_sha256` is of the data as it was split, `given` a recipe, `teacher` who teaches.
+    `data_sha256` is of the data as it was split, with items without labels, `given` a recipe,
+    `teachers` who teach.
     """
 
     data_sha256: str
@@ -49,7 +50,8 @@ class FitRequest(Value):
     target: str
     timed: bool
     given: FitRecipe | None = None
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
+    module: str | None = None
     compress: bool = False
     device: str | None = None
 

@@ -8,6 +8,7 @@ from diptych.core.manifest import Machine
 from diptych.core.progress import Step
 from diptych.core.values import Dataset
 from diptych.data import read
+from diptych.data.unlabelled import with_unlabelled
 from diptych.fitting.budget import Budget, check_terms
 from diptych.fitting.fit_folder import FitFolder
 from diptych.fitting.foreign import is_foreign
@@ -64,16 +65,24 @@ def open_job(
     find_device(settings.device)
     if out is not None:
         store.check_destination(Path(out))
-    given = settings.teacher
-    if given is not None and not is_bundle(given) and not is_foreign(given):
-        check_folder(given)
+    paths = [teacher for teacher in settings.teachers() if isinstance(teacher, Path)]
+    for path in paths:
+        if not is_bundle(path) and not is_foreign(path):
+            check_folder(path)
     source = settings.source_of_weights()
     start = None if source is None else read_start(source)
     dataset = data if isinstance(data, Dataset) else read_data(data, seed, settings, start)
+    if settings.unlabelled is not None:
+        dataset = with_unlabelled(
+            dataset,
+            settings.unlabelled,
+            settings.report,
+            skip_unreadable=settings.skip_unreadable,
+        )
     check_terms(budget, kind_of(dataset))
     destination = Path(out) if out is not None else Path(f"{dataset.record.name}.dip")
     store.check_destination(destination)
-    if settings.teacher is not None and destination.resolve() == settings.teacher.resolve():
+    if destination.resolve() in {path.resolve() for path in paths}:
         raise ConfigError(
             f"the bundle would take the place of its teacher {destination}", "give --out"
         )

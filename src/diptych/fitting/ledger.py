@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from diptych.core.values import Dataset, Energy, TrainingSummary
+from diptych.fitting.aims import lesson_of
 from diptych.fitting.trainee import Trainee
 from diptych.measure.cost import usd
 from diptych.measure.energy import modelled, total
@@ -27,7 +28,7 @@ def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingS
         flops=sum(model.training_flops for model in trainees),
         energy=modelled(cpu_seconds),
         cost_usd=usd(cpu_seconds),
-        data_bytes=dataset.train.inputs.nbytes,
+        data_bytes=lesson_of(dataset).train.inputs.nbytes,
         gpu_energy=total(model.gpu_energy for model in trainees),
     )
 

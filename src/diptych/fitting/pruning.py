@@ -8,8 +8,10 @@ from msgspec.structs import replace
 from diptych.compression.prune import FineTuning, PrunedNetwork, prune
 from diptych.core.errors import ConfigError, TrainingError
 from diptych.core.values import CurvePoint, Dataset
+from diptych.fitting.aims import lesson_of, objective_of
+from diptych.fitting.members import EnsembleConfig, FunctionConfig
 from diptych.fitting.recipe import ModelPlan
-from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
+from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of
 from diptych.measure.energy import total
 from diptych.targets.adopted import ForeignConfig
 from diptych.training.control import RunControl, TrainedNetwork
@@ -43,20 +45,20 @@ def train_pruned(
     if plan.prune is None:
         raise ConfigError(f"{plan.name} is not to be pruned", "say how with prune")
     whole = copy.deepcopy(network_of(source)).cpu()  # the teacher itself may go to a device
+    answers = teacher.answers(dataset, plan.training, control.device)
     tuning = FineTuning(
         labels=objective_of(dataset, plan.training, None),
-        objective=objective_of(dataset, plan.training, teacher, control.device),
+        objective=objective_of(dataset, plan.training, answers, control.device),
         training=plan.training,
         control=control,
     )
     try:
-        pruned = prune(whole, dataset, plan.prune, tuning)
+        pruned = prune(whole, dataset, plan.prune, tuning, lesson_of(dataset))
     except TrainingError as error:
         control.warn(f"{source.name} is not pruned: {error}")
         return None
     finally:
-        if teacher.network is not None:
-            teacher.network.cpu()
+        teacher.rest()
     if pruned.dropped:
         control.warn(f"{source.name} is not pruned: {pruned.dropped}")
         return None
@@ -99,7 +101,9 @@ def pruned_config(source: Trainee, widths: Widths) -> PrunedConfig:
     match config:
         case PrunedConfig():
             return replace(config, widths=config.widths | cut)
-        case TreesConfig() | EncoderConfig() | ForeignConfig():
+        case (
+            TreesConfig() | EncoderConfig() | ForeignConfig() | FunctionConfig() | EnsembleConfig()
+        ):
             raise TypeError(f"{source.name} is no network")
         case _:
             return PrunedConfig(network=config, widths=cut)

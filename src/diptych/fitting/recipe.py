@@ -1,7 +1,6 @@
 """The recipe of a whole fit: what is trained, how, and into which programs it is lowered.
 
-A fit without a recipe plans one, and writes what it really did into the bundle; a fit with that
-recipe does the same again.
+A fit without one plans it, and writes what it did into the bundle; with that it is done again.
 """
 
 import re
@@ -18,6 +17,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
 from diptych.core.values import Precision
+from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.targets import Choice, Method, Runtime
 from diptych.targets.adopted import ForeignConfig
 from diptych.training.encoder import EncoderConfig
@@ -35,9 +35,14 @@ from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
-ONLY_TEACH = (TreesConfig, EncoderConfig)
+ONLY_TEACH = (TreesConfig, EncoderConfig, FunctionConfig, EnsembleConfig)
 UNTRAINED = (*ONLY_TEACH, ForeignConfig)
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
+
+
+Config = (
+    NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig | FunctionConfig | EnsembleConfig
+)
 
 
 class ModelPlan(Value):
@@ -53,7 +58,7 @@ class ModelPlan(Value):
     """
 
     name: Name
-    network: NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig
+    network: Config
     training: TrainingRecipe
     start: StartPlan | None = None
     kept: bool = False
@@ -62,13 +67,33 @@ class ModelPlan(Value):
     quantized: TrainingRecipe | None = None
 
     def __post_init__(self) -> None:
-        """Check what concerns more than one field.
+        """Check what concerns several fields.
 
         Raises:
-            ConfigError: If there are no weights to keep.
+            ConfigError: If there are no weights to keep, or features that cannot be learned.
         """
         if self.kept and self.start is None:
             raise ConfigError(f"{self.name} is to be kept, and starts from nothing", "give a start")
+        whole = (self.quantized, self.training if self.prune else None)
+        if any(recipe and (recipe.similarity or recipe.features) for recipe in whole):
+            raise ConfigError(
+                f"{self.name} cannot learn features while it is pruned or trained in 8 bits",
+                "set similarity and features to 0 there",
+            )
+
+
+def starts_of(plan: ModelPlan) -> tuple[StartPlan, ...]:
+    """List the weights that a model is made of.
+
+    Args:
+        plan: The model.
+
+    Returns:
+        That of the plan, or those of its members.
+    """
+    members = plan.network.members if isinstance(plan.network, EnsembleConfig) else ()
+    starts = (plan.start, *(member.start for member in members))
+    return tuple(start for start in starts if start)
 
 
 class ProgramPlan(Value):
@@ -133,8 +158,8 @@ class FitRecipe(Value):
         taught = [not isinstance(plan.network, UNTRAINED) for plan in pupils]
         if not all(taught) or (isinstance(self.teacher.network, ONLY_TEACH) and not self.students):
             raise ConfigError(
-                "trees, pretrained encoders and ONNX files can only teach: students must be "
-                "networks, at least one"
+                "trees, pretrained encoders, ONNX files, functions and several models together can "
+                "only teach: students must be networks, at least one"
             )
         if any(isinstance(p.network, GivenConfig) and p.prune is None for p in self.students):
             raise ConfigError("a module of one's own teaches; students can be pruned from it")
@@ -202,7 +227,7 @@ def _check_source(plan: ModelPlan, earlier: tuple[ModelPlan, ...]) -> None:
         )
 
 
-def _whole(plan: ModelPlan) -> NetworkConfig | TreesConfig | EncoderConfig | ForeignConfig:
+def _whole(plan: ModelPlan) -> Config:
     """Return the shape that a network was built in."""
     return plan.network.network if isinstance(plan.network, PrunedConfig) else plan.network
 
@@ -220,6 +245,9 @@ KINDS = (
     TreesConfig,
     EncoderConfig,
     ForeignConfig,
+    FunctionConfig,
+    EnsembleConfig,
+    Member,
     Scaling,
     StartPlan,
     *NETWORKS,

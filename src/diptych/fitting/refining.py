@@ -11,10 +11,11 @@ from diptych.compression.aware import quantized_recipe, train_quantized
 from diptych.compression.quantize import QuantizedNetwork
 from diptych.core.errors import TargetError
 from diptych.core.values import Dataset
+from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.allowance import Allowance, excess, rounding_costs_too_much
 from diptych.fitting.recipe import ProgramPlan
 from diptych.fitting.reserve import try_reserve
-from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of, objective_of
+from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of
 from diptych.fitting.trials import PARITY_ITEMS, Trial, try_programs
 from diptych.targets import Runtime
 from diptych.targets.adopted import ForeignConfig
@@ -153,16 +154,16 @@ def train_in_8_bits(
     """
     plan, imitated = model.plan, teacher or model
     recipe = plan.quantized or quantized_recipe(plan.training)
+    answers = imitated.answers(dataset, recipe, control.device)
     trained = train_quantized(
         network_of(model),
-        dataset,
+        lesson_of(dataset),
         recipe,
-        objective_of(dataset, recipe, imitated, control.device),
+        objective_of(dataset, recipe, answers, control.device),
         control,
         calibration=calibration,
     )
-    if imitated.network is not None:
-        imitated.network.cpu()
+    imitated.rest()
     refined = Trainee(
         plan=replace(plan, quantized=trained.recipe),
         network=model.network,

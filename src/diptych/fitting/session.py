@@ -109,7 +109,7 @@ class FitSession:
     def find_cheaper(self) -> None:
         """Where the choice is a student that keeps the budget, try those that cost less."""
         dataset, students = self.job.dataset, self.trainer.trainees[1:]
-        items = len(dataset.train)
+        items = dataset.num_learned
         aim = aim_of(self.candidates, students, self.recipe, self.job.budget, items)
         if aim is None or self.settings.devices > 1 or self.settings.meeting:
             return

@@ -1,18 +1,22 @@
 """How a fit or a training is run, apart from what is asked of the model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from diptych.compression.function import Function, name_of
 from diptych.core.progress import Reporter, StopRequest, silent
 from diptych.core.values import Goal
 from diptych.data.reading import Options
-from diptych.fitting.recipe import FitRecipe
+from diptych.fitting.recipe import FitRecipe, starts_of
 from diptych.inference.store import is_bundle
 from diptych.tasks.own import Task
 from diptych.training.meeting import Meeting
 from diptych.training.models.given import Given
+
+Teacher = Path | Function
+"""A bundle, a file or a folder; or a function of raw inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +29,16 @@ class Settings:
     counts them; `cache` takes what was decoded before from where it was kept, and keeps it there;
     `task` is a user's own.
 
-    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is a bundle,
-    or a local Hugging Face folder with an encoder, that students learn from, and `given` a
-    user's own module that does, with the `weights` of a safetensors file if it comes without them;
-    `output` names which of several outputs of a module or an ONNX file are the scores; with
-    `compress` the teacher itself is made smaller too; `start` is a bundle, or a safetensors file,
-    whose weights a training starts from.
+    `unlabelled` is where more items are, without labels, to which students learn the teacher's
+    answers.
+
+    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is whom
+    students learn from: a bundle, an ONNX file, a function from raw inputs (N, ...) to logits
+    (N, K), several of these, whose probabilities are averaged, or a local Hugging Face folder with
+    an encoder, and `given` a user's own module that does, with the `weights` of a safetensors file
+    if it comes without them; `output` names which of several outputs of a module or an ONNX file
+    are the scores; with `compress` the teacher itself is made smaller too; `start` is a bundle, or
+    a safetensors file, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
@@ -43,7 +51,7 @@ class Settings:
 
     target: str = "cpu"
     recipe: FitRecipe | None = None
-    teacher: Path | None = None
+    teacher: Teacher | Sequence[Teacher] | None = None
     given: Given | None = None
     weights: Path | None = None
     output: str | None = None
@@ -55,6 +63,7 @@ class Settings:
     image_size: int | None = None
     skip_unreadable: bool = False
     cache: bool = True
+    unlabelled: Path | None = None
     task: Task | None = None
     device: str | None = None
     devices: int = 1
@@ -96,28 +105,47 @@ class Settings:
             task=self.task,
         )
 
+    def teachers(self) -> tuple[Teacher, ...]:
+        """List whom students learn from.
+
+        Returns:
+            Those that were given; none where one is trained.
+        """
+        if self.teacher is None:
+            return ()
+        return tuple(self.teacher) if isinstance(self.teacher, Sequence) else (self.teacher,)
+
+    def functions(self) -> dict[str, Function]:
+        """List the teachers that are functions.
+
+        Returns:
+            Them, by name.
+        """
+        return {name_of(t): t for t in self.teachers() if not isinstance(t, Path)}
+
     def source_of_weights(self) -> Path | None:
         """Say which weights a training starts from.
 
         Returns:
-            The bundle or file that is given, the bundle that teaches, that of the recipe, or None.
+            The first bundle that teaches, the bundle or file that is given, that of the recipe, or
+            None.
         """
-        if self.teacher is not None and is_bundle(self.teacher):
-            return self.teacher
+        bundles = [t for t in self.teachers() if isinstance(t, Path) and is_bundle(t)]
         recipe = self.recipe
         plans = (recipe.teacher, *recipe.students) if recipe else ()
-        starts = [plan.start.source for plan in plans if plan.start is not None]
-        return self.start or next(iter(starts), None)
+        starts = [start.source for plan in plans for start in starts_of(plan)]
+        return next(iter(bundles), self.start or next(iter(starts), None))
 
     def taught_by(self) -> str | None:
         """Say who teaches, so that another teacher is known.
 
         Returns:
-            The place of a bundle, a folder or a file, or the hash of a module, with its output.
+            The places of bundles and files, or the hash of a module, with the output.
         """
         if self.given is not None:
             return f"{self.given.sha256} {self.given.output}"
-        return None if self.teacher is None else f"{self.teacher.resolve()} {self.output}"
+        paths = [str(each.resolve()) for each in self.teachers() if isinstance(each, Path)]
+        return f"{' '.join(paths)} {self.output}" if paths else None
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.

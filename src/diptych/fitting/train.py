@@ -56,8 +56,8 @@ def train(
         ConfigError: If there is a teacher among the settings, or the run's folder holds one that
             can go on.
     """
-    if settings.teacher is not None:
-        raise ConfigError("train makes one model without a teacher", "use fit")
+    if settings.teacher is not None or settings.unlabelled is not None:
+        raise ConfigError("train makes one model without a teacher, from labels", "use fit")
     started = settings.begin()
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     job = open_job(data, NO_BUDGET, out, settings.seed(seed), settings)

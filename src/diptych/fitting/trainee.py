@@ -3,50 +3,35 @@
 Shapes: N items, K outputs.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from msgspec.structs import replace
-from torch import Tensor, nn
+from torch import nn
 
-from diptych.compression.distill import distillation, recorded, running
-from diptych.core.arrays import sample
-from diptych.core.errors import ConfigError
+from diptych.compression.answers import Answers, Memory, Running, can_remember, recorded
+from diptych.compression.features import Showing
 from diptych.core.values import CurvePoint, Dataset, Energy
-from diptych.fitting.given import open_elsewhere
-from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.aims import lesson_of, objective_of
+from diptych.fitting.building import build
+from diptych.fitting.recipe import ONLY_TEACH, ModelPlan
+from diptych.fitting.showing import Learner, showing_learner, shows
+from diptych.fitting.standing import is_standing, open_standing
 from diptych.fitting.starting import begin_plan
-from diptych.targets.adopted import AdoptedNetwork, ForeignConfig
-from diptych.tasks.own import task_of
-from diptych.training.compute import compute_outputs, initialize, tensor_of
+from diptych.training.compute import compute_outputs
 from diptych.training.control import CPU, RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.flops import forward_flops
 from diptych.training.loop import train_network
-from diptych.training.models import NETWORKS, GivenConfig, OwnConfig, PrunedConfig
-from diptych.training.models.pruned import cut
-from diptych.training.models.rescaled import Rescaled, target_scale
-from diptych.training.models.spelling import fold_spelling, teach_spelling
-from diptych.training.objectives import Objective, learn, learn_labels, mixed
+from diptych.training.models.spelling import fold_spelling
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 from diptych.training.trees import TreesConfig, train_trees
 
-SCALING_BYTES = 32 << 20
 PASSES_PER_STEP = 3
 """A step is a forward pass and a backward pass of about twice its work."""
-
-
-@runtime_checkable
-class Scaled(Protocol):
-    """A network that scales its inputs inside the graph."""
-
-    def learn_scaling(self, inputs: Tensor) -> None:
-        """Learn the scale of raw training inputs (N, ...)."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +39,15 @@ class Trainee:
     """A trained model: the plan as it was really followed, its size and what training used.
 
     `network` is in evaluation mode; trees and pretrained encoders have none, but their `recorded`
-    outputs. `flops` is of one forward pass; `training_flops` of the whole run, a multiply-add
-    counted as two.
+    outputs, functions and several models together neither, but what is `answering`. `flops` is of
+    one forward pass; `training_flops` of the whole run, a multiply-add counted as two.
     """
 
     plan: ModelPlan
     network: nn.Module | None
     recorded: RecordedModel | None = None
+    answering: nn.Module | None = None
+    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     gpu_energy: Energy | None = None
@@ -89,7 +76,41 @@ class Trainee:
             answers: np.ndarray = getattr(self.recorded, split)
             return answers
         inputs = getattr(dataset, split).inputs
-        return compute_outputs(network_of(self), inputs, self.plan.training)
+        return compute_outputs(self.voice(), inputs, self.plan.training)
+
+    def voice(self) -> nn.Module:
+        """Give what answers items.
+
+        Returns:
+            The network, or what only answers.
+        """
+        return network_of(self) if self.answering is None else self.answering
+
+    def answers(
+        self, dataset: Dataset, recipe: TrainingRecipe, device: torch.device = CPU
+    ) -> Answers:
+        """Answer the items of a lesson, each once where it stays as it is.
+
+        Args:
+            dataset: What a student learns, without labels too.
+            recipe: How the student learns it.
+            device: Where.
+
+        Returns:
+            How batches are answered.
+        """
+        if self.recorded is not None:
+            return recorded(torch.from_numpy(self.recorded.lesson()).to(device))
+        items = lesson_of(dataset).train.inputs
+        voice = self.voice().to(device)
+        if can_remember(recipe, len(items), len(dataset.labels)):
+            return self.memory.recall(Running(voice), items)
+        return Running(voice, recipe.arithmetic)
+
+    def rest(self) -> None:
+        """Come back to the processor, from where a student was taught."""
+        if self.recorded is None:
+            self.voice().cpu()
 
 
 def network_of(model: Trainee) -> nn.Module:
@@ -122,9 +143,6 @@ def train_model(
 
     Returns:
         The trained model.
-
-    Raises:
-        ConfigError: If it is to be kept as it is, and is not whole.
     """
     config, training = plan.network, plan.training
     if isinstance(config, TreesConfig):
@@ -136,30 +154,28 @@ def train_model(
         encoder = train_encoder(dataset, config, training, objective, control)
         done = replace(config, answered=encoder.answered)
         return _recorded_trainee(replace(plan, network=done), encoder)
-    if isinstance(config, ForeignConfig | GivenConfig):
-        opened = open_elsewhere(config, dataset, training.threads, control.given)
-        return _as_it_is(plan, opened, dataset)
+    if is_standing(plan):
+        return _standing_trainee(plan, dataset, control)
     network = build(plan, dataset, control.seed)
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
-    if plan.kept and control.fresh:
-        raise ConfigError(
-            f"{plan.name} lacks {min(control.fresh)}, and is not to be trained",
-            "give the bundle that the network is of",
-        )
-    if plan.kept:
-        fold_spelling(network)
-        return _as_it_is(plan, network, dataset)
-    objective = objective_of(dataset, plan.training, teacher, control.device)
-    trained = train_network(network.to(control.device), dataset, plan.training, objective, control)
-    for model in (network, teacher.network if teacher else None):
-        if model is not None:
-            model.cpu()
+    learner = _learner(network, teacher, dataset, training, control)
+    trained = train_network(
+        learner.module.to(control.device),
+        lesson_of(dataset) if teacher else dataset,
+        training,
+        learner.objective,
+        learner.control,
+    )
+    whole = trained.network.network if isinstance(trained.network, Showing) else trained.network
+    network.cpu()
+    if teacher:
+        teacher.rest()
     fold_spelling(network)
     flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
     return Trainee(
         plan=replace(plan, training=trained.recipe),
-        network=trained.network,
+        network=whole,
         seconds=trained.seconds,
         cpu_seconds=trained.cpu_seconds,
         gpu_energy=trained.gpu_energy,
@@ -171,15 +187,34 @@ def train_model(
     )
 
 
-def _as_it_is(plan: ModelPlan, network: nn.Module, dataset: Dataset) -> Trainee:
+def _learner(
+    network: nn.Module,
+    teacher: Trainee | None,
+    dataset: Dataset,
+    training: TrainingRecipe,
+    control: RunControl,
+) -> Learner:
+    """Say what is trained, and towards what."""
+    if teacher and shows(training):
+        return showing_learner(network, teacher.network, dataset, training, control)
+    answers = teacher.answers(dataset, training, control.device) if teacher else None
+    objective = objective_of(dataset, training, answers, control.device)
+    return Learner(module=network, objective=objective, control=control)
+
+
+def _standing_trainee(plan: ModelPlan, dataset: Dataset, control: RunControl) -> Trainee:
     """Return a model that was trained before."""
-    adopted = network if isinstance(network, AdoptedNetwork) else None
-    learned = sum(p.numel() for p in network.parameters())
+    standing = open_standing(plan, dataset, control)
+    only = isinstance(plan.network, ONLY_TEACH)
     return Trainee(
         plan=plan,
-        network=network.eval(),
-        parameters=adopted.parameter_count if adopted else learned,
-        flops=adopted.flops if adopted else forward_flops(network, dataset.spec),
+        network=None if only else standing.network,
+        answering=standing.network if only else None,
+        seconds=0.0,
+        cpu_seconds=0.0,
+        samples=0,
+        parameters=standing.parameters,
+        flops=standing.flops,
     )
 
 
@@ -196,105 +231,3 @@ def _recorded_trainee(plan: ModelPlan, model: RecordedModel) -> Trainee:
         flops=model.flops,
         training_flops=model.training_flops,
     )
-
-
-def objective_of(
-    dataset: Dataset,
-    recipe: TrainingRecipe,
-    teacher: Trainee | None,
-    device: torch.device = CPU,
-) -> Objective:
-    """Choose what a network is trained towards.
-
-    Args:
-        dataset: The data.
-        recipe: Smoothing, balance, temperature, and the share of labels beside a teacher.
-        teacher: Whom to imitate; without one the labels are learned.
-        device: Where the network is trained; a teacher that is a network goes there.
-
-    Returns:
-        The loss of a batch.
-    """
-    scale = target_scale(dataset)[1]
-    targets, own = tensor_of(dataset.train.targets).to(device), task_of(dataset)
-    weights = class_weights(dataset) if recipe.balance else None
-    if own is not None and own.loss is not None:
-        labels = learn(own.loss, targets)
-    else:
-        labels = learn_labels(
-            dataset.goal,
-            targets,
-            label_smoothing=recipe.label_smoothing,
-            class_weights=None if weights is None else weights.to(device),
-            scale=scale,
-        )
-    if teacher is None:
-        return labels
-    answers = (
-        running(network_of(teacher).to(device), recipe.arithmetic)
-        if teacher.recorded is None
-        else recorded(torch.from_numpy(teacher.recorded.train).to(device))
-    )
-    imitation = distillation(dataset.goal, answers, recipe.temperature, scale=scale)
-    return mixed(labels, imitation, recipe.label_share) if recipe.label_share else imitation
-
-
-def class_weights(dataset: Dataset) -> Tensor | None:
-    """Weigh classes so that each counts as much as the others.
-
-    Args:
-        dataset: The data.
-
-    Returns:
-        float32 (K,), on average 1 over the training items; None where there are no classes.
-    """
-    if dataset.goal not in {"classification", "ordinal"}:
-        return None
-    counts = np.bincount(dataset.train.targets, minlength=len(dataset.labels)).clip(1)
-    return torch.from_numpy((counts.sum() / (len(counts) * counts)).astype(np.float32))
-
-
-def build(plan: ModelPlan, dataset: Dataset, seed: int) -> nn.Module:
-    """Build a planned network with its first weights, scaled to the training items.
-
-    Args:
-        plan: The network.
-        dataset: The data.
-        seed: The root seed.
-
-    Returns:
-        The network.
-    """
-    make = network_maker(plan, dataset)
-    network = initialize(make, seed, plan.name)
-    if isinstance(network, Scaled):
-        network.learn_scaling(tensor_of(sample(dataset.train.inputs, SCALING_BYTES)))
-    teach_spelling(network, dataset)
-    if dataset.goal == "regression" and task_of(dataset) is None:
-        return Rescaled(network, *target_scale(dataset))
-    return network
-
-
-def network_maker(plan: ModelPlan, dataset: Dataset) -> Callable[[], nn.Module]:
-    """Give what builds a planned network.
-
-    Args:
-        plan: The network.
-        dataset: The data; a user's own task builds its own networks.
-
-    Returns:
-        A function without arguments.
-
-    Raises:
-        ConfigError: If the plan is of a user's own task, and the data is not.
-    """
-    config, spec, outputs = plan.network, dataset.spec, len(dataset.labels)
-    if isinstance(config, PrunedConfig):
-        make = network_maker(replace(plan, network=config.network), dataset)
-        return lambda: cut(make(), config.widths)
-    if not isinstance(config, OwnConfig):
-        return lambda: NETWORKS[type(config)](config, spec, outputs)
-    own = task_of(dataset)
-    if own is None:
-        raise ConfigError(f"{plan.name} is of a task of its own", "hand the task over")
-    return lambda: own.network(own.spec, outputs, config.width)

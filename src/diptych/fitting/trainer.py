@@ -112,6 +112,7 @@ class Trainer:
             folder=folder,
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,
+            functions=self.settings.functions(),
             given=self.settings.given,
         )
 

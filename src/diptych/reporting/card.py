@@ -154,6 +154,12 @@ def _making(manifest: Manifest) -> list[str]:
         f"SHA-256 of the data: {markdown.escape(made.data.sha256)}",
         f"Seed {made.seed}; made {markdown.escape(made.created)}{end}",
     ]
+    if more := made.data.unlabelled:
+        lines.append(
+            f"Students learned from {plural(more.count, 'item')} without labels too: "
+            f"{markdown.escape(more.name)}, SHA-256 {more.sha256}; left out were {more.held_out:,} "
+            "that are held out."
+        )
     if made.data.skipped:
         lines.append(f"Left out: {plural(len(made.data.skipped), 'item')}.")
     return lines + [f"Warning: {markdown.escape(one)}" for one in made.data.warnings]

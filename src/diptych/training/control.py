@@ -1,9 +1,10 @@
 """What a run is given beside its recipe, and what comes out of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,6 +29,7 @@ class RunControl:
     parameters that a network did not find where it started from. With `tune` it is tried first how
     this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
     leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs.
+    `functions` are the user's, by name.
     `given` is a user's own module.
     """
 
@@ -45,6 +47,7 @@ class RunControl:
     tune: bool = False
     pause_after: int | None = None
     meter: Callable[[torch.device, Team], GpuMeter | None] = meter_of
+    functions: Mapping[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
     given: Given | None = None
 
     def warn(self, text: str) -> None:

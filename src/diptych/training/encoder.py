@@ -24,6 +24,7 @@ from diptych.core.progress import Step
 from diptych.core.seeds import generator
 from diptych.core.specs import ImageSpec, TextSpec, Value
 from diptych.core.text import duration
+from diptych.core.unlabelled import Unlabelled
 from diptych.core.values import Dataset, Split
 from diptych.training import pretrained
 from diptych.training.compute import compute_outputs, initialize
@@ -120,13 +121,16 @@ def train_encoder(
         raise KeyboardInterrupt
     validation = compute_outputs(network, told.validation.inputs, recipe)
     test = compute_outputs(network, told.test.inputs, recipe)
+    more = told.unlabelled
+    unlabelled = None if more is None else compute_outputs(network, more.inputs, recipe)
     train, answered = _answers(network, told, recipe, config, control)
     flops = _flops(network, told, recipe)
-    num_answers = answered + len(validation) + len(test)
+    num_answers = answered + len(validation) + len(test) + _num_more(told)
     return RecordedModel(
         train=train,
         validation=validation,
         test=test,
+        unlabelled=unlabelled,
         seconds=control.clock() - started,
         cpu_seconds=time.process_time() - cpu_started,
         samples=trained.samples,
@@ -160,7 +164,8 @@ def _opened(
         train, validation, test = (
             _in_tokens(name, getattr(dataset, name), encoder, config) for name in SPLITS
         )
-        told = replace(dataset, train=train, validation=validation, test=test)
+        more = _more_in_tokens(dataset, encoder, config)
+        told = replace(dataset, train=train, validation=validation, test=test, unlabelled=more)
     if dataset.goal != "regression":
         return encoder.to(control.device), told
     return Rescaled(encoder, *target_scale(dataset)).to(control.device), told
@@ -178,15 +183,35 @@ def _check_same_items(folder: Path, dataset: Dataset) -> None:
 def _in_tokens(
     name: str, split: Split, encoder: pretrained.Encoder, config: EncoderConfig
 ) -> Split:
+    return replace(split, inputs=_tokens(_texts(name, split), encoder, config))
+
+
+def _more_in_tokens(
+    dataset: Dataset, encoder: pretrained.Encoder, config: EncoderConfig
+) -> Unlabelled | None:
+    more = dataset.unlabelled
+    if more is None:
+        return None
+    texts = tuple(text for text in more.originals or () if isinstance(text, str))
+    return replace(more, joined=_tokens(texts, encoder, config))
+
+
+def _num_more(told: Dataset) -> int:
+    return 0 if told.unlabelled is None else len(told.unlabelled.items)
+
+
+def _tokens(
+    texts: tuple[str, ...], encoder: pretrained.Encoder, config: EncoderConfig
+) -> np.ndarray:
     most = pretrained.most_tokens(encoder.model, config.max_tokens)
     tokenizer = pretrained.open_tokenizer(Path(config.folder), most)
-    rows = pretrained.tokens_of(tokenizer, _texts(name, split), most, encoder.padding)
+    rows = pretrained.tokens_of(tokenizer, texts, most, encoder.padding)
     if rows.size and rows.max() >= encoder.model.get_input_embeddings().num_embeddings:
         raise ConfigError(
             f"the tokenizer of {config.folder} has tokens that its model does not know",
             "get the folder again",
         )
-    return replace(split, inputs=rows)
+    return rows
 
 
 def _texts(name: str, split: Split) -> tuple[str, ...]:
@@ -212,7 +237,7 @@ def _answering_s(
         times.append(control.clock())
     pace = float(np.diff(times).min()) / PACE_TEXTS
     left = control.deadline - times[-1]
-    needed = pace * (2 * len(told.validation) + len(told.test))
+    needed = pace * (2 * len(told.validation) + len(told.test) + _num_more(told))
     if needed > MOST_SCORING_SHARE * left:
         raise TrainingError(
             f"{control.name} needs {duration(needed)} to answer validation and test, and has "

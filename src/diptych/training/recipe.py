@@ -45,7 +45,9 @@ class TrainingRecipe(Value):
     the last, and those between are a geometric series.
 
     The aim: `balance` weights classes so that each counts as much as the others. A student adds
-    `label_share` of the loss on labels to that of imitation, at a `temperature`.
+    `label_share` of the loss on labels to that of imitation, at a `temperature`. Beside a teacher
+    that is a network and shows its features, `similarity` times the difference of what is alike for
+    it in a batch is added, and `features` times that of a projection of the last features.
     """
 
     epochs: Positive = 12.0
@@ -72,6 +74,8 @@ class TrainingRecipe(Value):
     channels_last: bool | None = None
     threads: Annotated[int, Meta(ge=1)] = 1
     temperature: Positive = 2.0
+    similarity: AtLeast0 = 0.0
+    features: AtLeast0 = 0.0
     target_score: float | None = None
     patience: Annotated[int, Meta(ge=0)] = 0
     replans: tuple[Replan, ...] = ()

@@ -74,7 +74,13 @@ def train_trees(
     started, cpu_started = control.clock(), time.process_time()
     folds = generator(control.seed, control.name, "folds").permutation(len(train)) % config.folds
     unseen = np.empty((len(train), len(dataset.labels)), np.float32)
-    others = {name: np.zeros((), np.float64) for name in ("validation", "test")}
+    splits: dict[str, np.ndarray] = {
+        "validation": dataset.validation.inputs,
+        "test": dataset.test.inputs,
+    }
+    if dataset.unlabelled is not None:
+        splits["unlabelled"] = dataset.unlabelled.inputs
+    others = {name: np.zeros((), np.float64) for name in splits}
     with require("threadpoolctl", "train").threadpool_limits(threads):
         for fold in range(config.folds):
             if control.stop:
@@ -86,12 +92,13 @@ def train_trees(
             answers = _grow(dataset, config, folds != fold, seed)
             unseen[folds == fold] = answers(train.inputs[folds == fold])
             for name, mean in others.items():
-                others[name] = mean + answers(getattr(dataset, name).inputs) / config.folds
+                others[name] = mean + answers(splits[name]) / config.folds
     control.report(Step(stage=control.name, done=config.folds, total=config.folds))
     return RecordedModel(
         train=unseen,
         validation=others["validation"].astype(np.float32),
         test=others["test"].astype(np.float32),
+        unlabelled=others["unlabelled"].astype(np.float32) if "unlabelled" in others else None,
         seconds=control.clock() - started,
         cpu_seconds=time.process_time() - cpu_started,
         samples=len(train) * (config.folds - 1),

@@ -1,5 +1,6 @@
-"""The plan of a teacher that was given: a bundle as it is, or an encoder that is fine-tuned."""
+"""The plan of a teacher that was given: one or more as they are, or an encoder that is tuned."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -8,8 +9,10 @@ from diptych.core.errors import ConfigError
 from diptych.core.manifest import Machine
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset
+from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.targets.adopted import ForeignConfig
 from diptych.training.encoder import EncoderConfig, check_items
 from diptych.training.pretrained import fingerprint
 from diptych.training.recipe import TrainingRecipe
@@ -69,6 +72,23 @@ def with_bundle(recipe: FitRecipe, start: Start, dataset: Dataset) -> FitRecipe:
     Returns:
         The recipe with that teacher.
 
+    """
+    member = member_of(start, dataset)
+    return replace(
+        recipe, teacher=replace(recipe.teacher, network=member.network, start=start.plan, kept=True)
+    )
+
+
+def member_of(start: Start, dataset: Dataset) -> Member:
+    """Plan a bundle that teaches, alone or beside others.
+
+    Args:
+        start: What the bundle holds.
+        dataset: The data.
+
+    Returns:
+        Its network, with its weights.
+
     Raises:
         ConfigError: If it tells something else of an item, or has learned from items that it would
             be scored on.
@@ -83,7 +103,39 @@ def with_bundle(recipe: FitRecipe, start: Start, dataset: Dataset) -> FitRecipe:
             f"train a teacher of these labels from it: diptych train DATA --start {start.path}",
         )
     _check_split(start.name, told.provenance.data, dataset.record)
-    teacher = replace(recipe.teacher, network=network, start=start.plan, kept=True)
+    return Member(network=network, start=start.plan)
+
+
+def with_member(recipe: FitRecipe, config: ForeignConfig | FunctionConfig) -> FitRecipe:
+    """Put a model that was made elsewhere in the place of the planned teacher.
+
+    Args:
+        recipe: The plan of the fit.
+        config: An ONNX file or a function.
+
+    Returns:
+        The recipe with that teacher.
+    """
+    return _with_network(recipe, config)
+
+
+def with_several(recipe: FitRecipe, members: Sequence[Member]) -> FitRecipe:
+    """Put several models in the place of the planned teacher.
+
+    Args:
+        recipe: The plan of the fit.
+        members: Two models or more.
+
+    Returns:
+        The recipe, with the mean of what they hold likely as the teacher.
+    """
+    return _with_network(recipe, EnsembleConfig(members=tuple(members)))
+
+
+def _with_network(
+    recipe: FitRecipe, network: ForeignConfig | FunctionConfig | EnsembleConfig
+) -> FitRecipe:
+    teacher = replace(recipe.teacher, network=network, start=None, kept=False)
     return replace(recipe, teacher=teacher)
 
 

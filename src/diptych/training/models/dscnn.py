@@ -100,9 +100,17 @@ class DepthwiseNet(nn.Module):
         Returns:
             Logits (N, K), of the dtype the network computes in.
         """
+        return self.outputs_of(self.last_features(samples))
+
+    def last_features(self, samples: Tensor) -> Tensor:
+        """Map samples (N, T) to features (N, C, M', F')."""
         features = self.mask(self.features(samples))
-        x = self.body(features.unsqueeze(1)).amax((2, 3))
-        logits: Tensor = self.head(self.dropout(x)) * LOGIT_SCALE
+        last: Tensor = self.body(features.unsqueeze(1))
+        return last
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Map features (N, C, M', F') to logits (N, K)."""
+        logits: Tensor = self.head(self.dropout(features.amax((2, 3)))) * LOGIT_SCALE
         return logits
 
     def learn_scaling(self, inputs: Tensor) -> None:

@@ -95,6 +95,15 @@ class Ngrams(nn.Module):
         Returns:
             float32 (N, K).
         """
+        return self.outputs_of(self.last_features(tokens))
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Map features (N, W) to outputs (N, K)."""
+        outputs: Tensor = self.head(features)
+        return outputs
+
+    def last_features(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, L) to features of whole texts (N, W)."""
         rows = self.rows(tokens)
         present = (rows > 0).float()
         total = (self.table(rows.long()) * present[:, :, None]).sum(1)
@@ -102,8 +111,8 @@ class Ngrams(nn.Module):
             used, places = torch.unique(tokens.long(), return_inverse=True)
             total = total + self._spelled(self.letters[used], self.shares[used])[places].sum(1)
         length = present.sum(1, keepdim=True).clamp_min(1.0).sqrt()
-        outputs: Tensor = self.head(total / length)
-        return outputs
+        features: Tensor = total / length
+        return features
 
     def rows(self, tokens: Tensor) -> Tensor:
         """Find the row of each piece and of each run.

@@ -37,8 +37,18 @@ class Rescaled(nn.Module):
         Returns:
             float32, of the shape that the network gives.
         """
-        values: Tensor = self.network(inputs).float() * self.deviation + self.mean
-        return values
+        return self.rescaled(self.network(inputs))
+
+    def rescaled(self, outputs: Tensor) -> Tensor:
+        """Bring outputs around 0 to their own unit.
+
+        Args:
+            outputs: As the network gives them.
+
+        Returns:
+            float32, of the same shape.
+        """
+        return outputs.float() * self.deviation + self.mean
 
 
 def target_scale(dataset: Dataset) -> tuple[float, float]:

@@ -103,10 +103,18 @@ class ResidualNet(nn.Module):
         Returns:
             Logits (N, K), of the dtype the network computes in.
         """
+        return self.outputs_of(self.last_features(pixels))
+
+    def last_features(self, pixels: Tensor) -> Tensor:
+        """Map pixels (N, H, W, C) to features (N, C', H', W')."""
         x = pixels.permute(0, 3, 1, 2).float()
         x = (x - self.mean) / self.deviation
-        x = self.body(x).amax((2, 3))
-        logits: Tensor = self.head(x) * LOGIT_SCALE
+        features: Tensor = self.body(x)
+        return features
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Map features (N, C', H', W') to logits (N, K)."""
+        logits: Tensor = self.head(features.amax((2, 3))) * LOGIT_SCALE
         return logits
 
     def learn_scaling(self, pixels: Tensor) -> None:

@@ -88,9 +88,18 @@ class TextConvolution(nn.Module):
         Returns:
             float32 (N, K).
         """
-        return by_length(self._outputs, tokens)
+        return by_length(lambda some: self.outputs_of(self._strongest(some)), tokens)
 
-    def _outputs(self, tokens: Tensor) -> Tensor:
+    def last_features(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, L) to features of whole texts (N, C)."""
+        return by_length(self._strongest, tokens)
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Map features (N, C) to outputs (N, K)."""
+        outputs: Tensor = self.head(self.dropout(features))
+        return outputs
+
+    def _strongest(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()[:, None]
         embedded = self.embedding_dropout(EMBEDDING_GAIN * self.embedding(tokens.long()))
         embedded = embedded.transpose(1, 2) * present  # (N, W, L)
@@ -98,8 +107,7 @@ class TextConvolution(nn.Module):
             (functional.relu(run(_padded(embedded, length))) * present).amax(2)
             for run, length in zip(self.runs, self.lengths, strict=True)
         ]
-        outputs: Tensor = self.head(self.dropout(cat(strongest, 1)))
-        return outputs
+        return cat(strongest, 1)
 
 
 def _padded(x: Tensor, length: int) -> Tensor:

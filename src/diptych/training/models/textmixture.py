@@ -57,7 +57,21 @@ class TextMixture(nn.Module):
         Returns:
             float32 (N, K); in training those of each member, (N, 2, K).
         """
-        bag, convolution = self.bag(tokens), self.convolution(tokens)
+        return self._joined(self.bag(tokens), self.convolution(tokens))
+
+    def last_features(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, L) to features of whole texts (N, C): the bag's, then the other's."""
+        return torch.cat(
+            [self.bag.last_features(tokens), self.convolution.last_features(tokens)], 1
+        )
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Map features (N, C) to outputs (N, K), in training (N, 2, K)."""
+        width = self.bag.head.in_features
+        bag, convolution = features[:, :width], features[:, width:]
+        return self._joined(self.bag.outputs_of(bag), self.convolution.outputs_of(convolution))
+
+    def _joined(self, bag: Tensor, convolution: Tensor) -> Tensor:
         if self.training:
             return torch.stack([bag, convolution], 1)
         mean: Tensor = (bag + convolution) / 2

@@ -86,17 +86,25 @@ class Transformer(nn.Module):
         Returns:
             float32 (N, K).
         """
-        return by_length(self._outputs, tokens)
+        return by_length(lambda some: self.outputs_of(self._mean(some)), tokens)
 
-    def _outputs(self, tokens: Tensor) -> Tensor:
+    def last_features(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, L) to features of whole texts (N, W)."""
+        return by_length(self._mean, tokens)
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Map features (N, W) to outputs (N, K)."""
+        outputs: Tensor = self.head(self.dropout(features))
+        return outputs
+
+    def _mean(self, tokens: Tensor) -> Tensor:
         present = (tokens > 0).float()
         x = self.dropout(self.embedding(tokens.long()) + self.place[: tokens.shape[1]])
         for block in self.blocks:
             x = block(x, present)
         present = present[:, :, None]
-        mean = (self.norm(x) * present).sum(1) / present.sum(1).clamp_min(1.0)
-        outputs: Tensor = self.head(self.dropout(mean))
-        return outputs
+        mean: Tensor = (self.norm(x) * present).sum(1) / present.sum(1).clamp_min(1.0)
+        return mean
 
 
 class Block(nn.Module):

@@ -1,0 +1,119 @@
+"""A teacher's answers to a batch: computed as it comes, looked up, or remembered.
+
+Where training changes items on the way, a teacher answers what the student sees; where it does not,
+an item is the same in every epoch and for every student, and one answer to it is enough.
+
+Shapes: N items, B batch, K outputs.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from diptych.training.compute import autocast
+from diptych.training.recipe import Arithmetic, TrainingRecipe
+
+MOST_BYTES = 1 << 30
+
+Answers = Callable[[Tensor, Tensor], Tensor]
+"""(inputs (B, ...), chosen int64 (B,)) to the teacher's outputs float32 (B, K)."""
+
+
+class Running:
+    """A teacher that answers each batch as it comes; no gradient reaches it.
+
+    Asked twice about the same batch, as for both labels of mixed items, it computes once.
+
+    Args:
+        teacher: A network in evaluation mode that takes what the student takes.
+        arithmetic: What it computes in.
+    """
+
+    def __init__(self, teacher: nn.Module, arithmetic: Arithmetic = "fp32") -> None:
+        self.teacher, self.arithmetic = teacher, arithmetic
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, inputs: Tensor, chosen: Tensor) -> Tensor:
+        """Answer a batch (B, ...) with float32 (B, K)."""
+        if self.last is None or self.last[0] is not inputs:
+            with torch.no_grad(), autocast(inputs.device, self.arithmetic):
+                self.last = inputs, self.teacher(inputs).float()
+        return self.last[1]
+
+
+def recorded(outputs: Tensor) -> Answers:
+    """Look a teacher's answers up, where it cannot run here.
+
+    Args:
+        outputs: float32 (N, K), its outputs for the items that are learned.
+
+    Returns:
+        Its answers.
+    """
+
+    def answer(inputs: Tensor, chosen: Tensor) -> Tensor:
+        return outputs[chosen]
+
+    return answer
+
+
+class Memory:
+    """What a teacher has answered; it is asked about each item once, by whoever learns first."""
+
+    def __init__(self) -> None:
+        self.items: np.ndarray | None = None
+        self.outputs = self.asked = torch.empty(0)
+        self.left = 0
+
+    def recall(self, answers: Answers, items: np.ndarray) -> Answers:
+        """Answer from memory, where it can be.
+
+        Args:
+            answers: How the teacher answers, the same for the same items.
+            items: All that are learned, (N, ...); other ones are another lesson.
+
+        Returns:
+            The same answers.
+        """
+        if self.items is not items:
+            self.items, self.left = items, len(items)
+            self.outputs = self.asked = torch.empty(0)
+
+        def answer(inputs: Tensor, chosen: Tensor) -> Tensor:
+            if self.left:
+                self._ask(answers, inputs, chosen)
+            return self.outputs[chosen]
+
+        return answer
+
+    def _ask(self, answers: Answers, inputs: Tensor, chosen: Tensor) -> None:
+        """Ask about the items of a batch that were not asked about."""
+        if not len(self.asked):
+            self.asked = torch.zeros(self.left, dtype=torch.bool, device=chosen.device)
+        new = ~self.asked[chosen]
+        if not new.any():
+            return
+        whole = bool(new.all())
+        given = answers(inputs, chosen) if whole else answers(inputs[new], chosen[new])
+        if not len(self.outputs):
+            self.outputs = given.new_empty(len(self.asked), given.shape[1])
+        self.outputs[chosen[new]] = given
+        self.asked[chosen[new]] = True
+        self.left = len(self.asked) - int(self.asked.sum())
+
+
+def can_remember(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
+    """Say whether a teacher needs to be asked about an item only once.
+
+    Args:
+        recipe: Of the student's training.
+        count: How many items are learned.
+        outputs: K.
+
+    Returns:
+        Whether items stay as they are in every epoch, and there is room for the answers.
+    """
+    varies = recipe.variation is not None or recipe.mixup > 0 or recipe.cutmix > 0
+    return not varies and 4 * count * outputs <= MOST_BYTES

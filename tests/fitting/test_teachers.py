@@ -1,0 +1,170 @@
+"""Fits with several teachers, and with functions."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+import diptych
+from diptych.compression.function import name_of
+from diptych.core.errors import ConfigError
+from diptych.core.values import Dataset
+from diptych.data import read
+from diptych.data.reading import Options
+from diptych.fitting.fit import fit
+from diptych.fitting.members import FunctionConfig
+from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.settings import Settings, Teacher
+from diptych.fitting.teachers import function_config, is_pretrained, names_of
+from diptych.fitting.train import train
+from diptych.inference.bundle import Bundle
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
+
+MakeDataset = Callable[..., Dataset]
+WIDE = ResidualNetConfig(stem=8, widths=(24,), blocks=(0,))
+OTHER = ResidualNetConfig(stem=16, widths=(16,), blocks=(0,))
+NARROW = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+TRAINING = TrainingRecipe(epochs=3, batch_size=64)
+PLANNED = FitRecipe(
+    teacher=ModelPlan(name="teacher", network=NARROW, training=TRAINING),
+    students=(
+        ModelPlan(name="student", network=NARROW, training=TRAINING),
+        ModelPlan(name="second", network=WIDE, training=TRAINING),
+    ),
+    programs=(ProgramPlan(runtime="onnxruntime", precision="fp32"),),
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return read("digits", Options(seed=0))
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder, paths = tmp_path_factory.mktemp("bundles"), []
+    for name, network in (("wide", WIDE), ("other", OTHER)):
+        recipe = FitRecipe(teacher=ModelPlan(name=name, network=network, training=TRAINING))
+        out = folder / f"{name}.dip"
+        train("digits", out=out, settings=Settings(recipe=recipe)).close()
+        paths.append(out)
+    return paths
+
+
+def fitted(out: Path, teacher: Teacher | Sequence[Teacher] | None, **changes: object) -> Bundle:
+    settings = dataclasses.replace(Settings(recipe=PLANNED, teacher=teacher), **changes)  # type: ignore[arg-type]
+    return fit("digits", "drop<=20%", out=out, settings=settings)
+
+
+class Counted:
+    """A bundle as a function, which counts the items that it is asked about."""
+
+    def __init__(self, path: Path) -> None:
+        self.bundle, self.items, self.calls = diptych.load(path), 0, 0
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        self.items += len(inputs)
+        self.calls += 1
+        return self.bundle.run(inputs)
+
+
+@pytest.mark.slow
+def test_several_bundles_teach_together_and_their_own_score_is_told(
+    bundles: list[Path], digits: Dataset, tmp_path: Path
+) -> None:
+    with fitted(tmp_path / "a.dip", tuple(bundles)) as bundle:
+        manifest = bundle.manifest
+    shares = []
+    for path in bundles:
+        with diptych.load(path) as member:
+            raised = np.exp(member.run(digits.test.inputs).astype(np.float64))
+            shares.append(raised / raised.sum(1, keepdims=True))
+    right = np.mean(np.mean(shares, 0).argmax(1) == digits.test.targets)
+    assert manifest.teacher.score.value == pytest.approx(right)
+    parameters = [diptych.load(path).manifest.model.parameters for path in bundles]
+    assert manifest.teacher.parameters == sum(parameters)
+    assert {c.model for c in manifest.candidates} == {"student", "second"}
+    recipe = read_recipe(tmp_path / "a.dip")
+    with fitted(tmp_path / "b.dip", None, recipe=recipe) as again:
+        assert again.manifest.teacher == manifest.teacher
+        assert again.manifest.model.score == manifest.model.score
+
+
+@pytest.mark.slow
+def test_a_function_teaches_and_is_asked_about_each_item_once(
+    bundles: list[Path], digits: Dataset, tmp_path: Path
+) -> None:
+    function = Counted(bundles[0])
+    with fitted(tmp_path / "a.dip", function) as bundle:
+        assert bundle.manifest.teacher.score == function.bundle.manifest.model.score
+    # looked at twice (what is asked for, and the plan), then scored; two students learn from it
+    beside = 2 * 16 + len(digits.validation) + len(digits.test)
+    assert function.items - beside <= len(digits.train)
+    assert function.items - beside > 0.99 * len(digits.train)
+    recipe = read_recipe(tmp_path / "a.dip")
+    assert isinstance(recipe.teacher.network, FunctionConfig)
+    with pytest.raises(ConfigError, match="Counted is a function, and was not handed over"):
+        fitted(tmp_path / "b.dip", None, recipe=recipe)
+
+
+@pytest.mark.slow
+def test_a_teacher_that_prepares_its_inputs_otherwise_is_refused(
+    bundles: list[Path], digits: Dataset, tmp_path: Path
+) -> None:
+    larger = read("digits", Options(seed=0))
+    pixels = {
+        name: dataclasses.replace(
+            getattr(larger, name), inputs=getattr(larger, name).inputs.repeat(2, 1).repeat(2, 2)
+        )
+        for name in ("train", "validation", "test")
+    }
+    larger = dataclasses.replace(larger, spec=replace(larger.spec, height=16, width=16), **pixels)
+    recipe = FitRecipe(
+        teacher=ModelPlan(name="large", network=NARROW, training=replace(TRAINING, epochs=0.1))
+    )
+    out = tmp_path / "larger.dip"
+    train(larger, out=out, settings=Settings(recipe=recipe)).close()
+    with pytest.raises(ConfigError, match=r"larger\.dip prepares its inputs otherwise than wide"):
+        fitted(tmp_path / "a.dip", (bundles[0], out))
+
+
+@pytest.mark.slow
+def test_a_folder_with_an_encoder_teaches_alone(bundles: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a folder"):
+        fitted(tmp_path / "a.dip", (bundles[0], tmp_path / "nothing"))
+
+
+@pytest.mark.slow
+def test_the_bundle_does_not_take_the_place_of_any_teacher(bundles: list[Path]) -> None:
+    with pytest.raises(ConfigError, match="would take the place of its teacher"):
+        fitted(bundles[1], tuple(bundles))
+
+
+def test_functions_are_known_by_what_they_answer(make_dataset: MakeDataset) -> None:
+    data = make_dataset()
+
+    def teacher(inputs: np.ndarray, sign: float = 1.0) -> np.ndarray:
+        mean = inputs.reshape(len(inputs), -1).mean(1)
+        return sign * np.stack([mean, -mean], 1)
+
+    def changed(inputs: np.ndarray) -> np.ndarray:
+        return teacher(inputs, -1.0)
+
+    changed.__qualname__ = teacher.__qualname__
+    assert name_of(teacher) == name_of(changed)
+    assert function_config(teacher, data) == function_config(teacher, data)
+    assert names_of((teacher,), data) != names_of((changed,), data)
+    with pytest.raises(ConfigError, match=r"answers 16 items with \(16, 2\)"):
+        function_config(teacher, make_dataset(classes=3))
+    with pytest.raises(ConfigError, match="7 is no teacher"):
+        function_config(7, data)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_only_encoders_have_yet_to_learn(bundles: list[Path], tmp_path: Path) -> None:
+    assert not is_pretrained([*bundles, Path("a.onnx"), len])
+    assert is_pretrained([tmp_path])
