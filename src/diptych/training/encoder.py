@@ -31,9 +31,10 @@ from diptych.training.control import RunControl
 from diptych.training.loop import train_network
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective
-from diptych.training.picture_encoder import PictureEncoder
+from diptych.training.picture_encoder import PictureEncoder, preparation_of
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
+from diptych.training.text_encoder import Encoder
 
 CHUNK = 64
 PACE_TEXTS, LOOKS = 16, 4
@@ -149,14 +150,14 @@ def _opened(
         raise ConfigError(f"{folder} is not what the recipe was made with", "give it as --teacher")
     _check_same_items(folder, dataset)
 
-    def make() -> pretrained.Encoder | PictureEncoder:
+    def make() -> Encoder | PictureEncoder:
         model = pretrained.open_network(folder, len(dataset.labels))
         if isinstance(dataset.spec, ImageSpec):
-            return PictureEncoder(model, folder, dataset.spec)
-        return pretrained.Encoder(model)
+            return PictureEncoder(model, preparation_of(folder, model), dataset.spec)
+        return Encoder(model)
 
     encoder, told = initialize(make, control.seed, control.name), dataset
-    if isinstance(encoder, pretrained.Encoder):
+    if isinstance(encoder, Encoder):
         train, validation, test = (
             _in_tokens(name, getattr(dataset, name), encoder, config) for name in SPLITS
         )
@@ -175,9 +176,7 @@ def _check_same_items(folder: Path, dataset: Dataset) -> None:
         )
 
 
-def _in_tokens(
-    name: str, split: Split, encoder: pretrained.Encoder, config: EncoderConfig
-) -> Split:
+def _in_tokens(name: str, split: Split, encoder: Encoder, config: EncoderConfig) -> Split:
     most = pretrained.most_tokens(encoder.model, config.max_tokens)
     tokenizer = pretrained.open_tokenizer(Path(config.folder), most)
     rows = pretrained.tokens_of(tokenizer, _texts(name, split), most, encoder.padding)
