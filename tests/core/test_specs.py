@@ -119,7 +119,7 @@ def test_the_input_of_a_graph_is_raw_values_with_a_free_batch(
         (TEXT, {"tokens": 0}),
         (TEXT, {"tokens": 4097}),
         (TEXT, {"vocabulary": 1}),
-        (TEXT, {"vocabulary": 32_769}),
+        (TEXT, {"vocabulary": (1 << 20) + 1}),
         (TABLE, {"columns": []}),
         (TABLE, {"columns": [{"type": "number", "name": ""}]}),
         (TABLE, {"columns": [{"type": "number", "name": "x" * 513}]}),
@@ -144,3 +144,21 @@ def test_a_spec_out_of_its_limits_is_refused_when_read(
     assert msgspec.convert(plain, InputSpec) == spec  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         msgspec.convert(plain | change, InputSpec)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("padding", "unknown", "numbers"),
+    [
+        (None, None, {}),
+        (0, 1, {}),
+        (0, 100, {1: 100, 100: 1}),
+        (1, 3, {0: 3, 1: 0, 3: 1}),
+        (5, None, {0: 5, 5: 0}),
+        (5, 5, {0: 5, 5: 0}),
+    ],
+)
+def test_padding_and_the_unknown_token_become_0_and_1(
+    padding: int | None, unknown: int | None, numbers: dict[int, int]
+) -> None:
+    spec = TextSpec(tokens=8, vocabulary=200, padding=padding, unknown=unknown)
+    assert spec.renumbered() == numbers

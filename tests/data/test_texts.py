@@ -43,7 +43,7 @@ def learned_from(texts: Sequence[str], **others: Sequence[str]) -> Learned:
 
 def test_frequent_words_stay_whole_and_others_are_spelled() -> None:
     learned = learned_from(TEXTS)
-    spell, prepare = speller(learned.assets), preparer(learned.spec, learned.assets)
+    spell, prepare = speller(learned.spec, learned.assets), preparer(learned.spec, learned.assets)
     assert spell(prepare("the cat")) == ("the", " cat")
     assert spell(prepare("no mat , no hat")) == ("no", " mat", " ,", " no", " hat")
 

@@ -314,7 +314,7 @@ def written(scored) -> Case:
     known = ("a good film", "bad film", "< b > שלום") * 20
     split = RawSplit(items=known, labels=known, contents=known)
     learned = texts.learn({"train": split}, Options(), silent)
-    prepare, spell = preparer(learned.spec, learned.assets), speller(learned.assets)
+    prepare, spell = preparer(learned.spec, learned.assets), speller(learned.spec, learned.assets)
 
     def judge(tokens: np.ndarray) -> np.ndarray:
         words = [[piece.strip() for piece in spell(row)] for row in tokens]

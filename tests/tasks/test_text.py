@@ -36,7 +36,7 @@ LEARNED = learn(
 SPEC = TextSpec(tokens=8, vocabulary=LEARNED.spec.vocabulary)
 ASSETS = LEARNED.assets
 PREPARE = preparer(SPEC, ASSETS)
-SPELL = speller(ASSETS)
+SPELL = speller(SPEC, ASSETS)
 
 
 def shown(value: object) -> str:

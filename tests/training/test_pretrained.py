@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import ConfigError
 from diptych.training.pretrained import (
-    Encoder,
     check_folder,
     fingerprint,
     most_tokens,
@@ -21,7 +20,6 @@ from diptych.training.pretrained import (
 )
 
 SaveEncoder = Callable[..., Path]
-WORDS = ("good", "bad", "so", "not", "film", "unseen")
 
 
 @pytest.fixture
@@ -206,19 +204,3 @@ def test_texts_of_any_characters_and_length_become_bounded_tokens(
     for row, text in zip(rows, texts, strict=True):
         if text.isascii() and len(text) < 500:
             assert row[row != 0].tolist() == tokenizer.encode(text).ids
-
-
-@pytest.mark.slow
-def test_a_text_is_answered_the_same_alone_and_in_company(encoder_folder: Path) -> None:
-    model = open_network(encoder_folder, 3)
-    encoder = Encoder(model).eval()
-    tokenizer = open_tokenizer(encoder_folder, 18)
-    random = np.random.default_rng(0)
-    texts = [" ".join(random.choice(WORDS, random.integers(1, 20))) for _ in range(70)]
-    rows = torch.from_numpy(tokens_of(tokenizer, [*texts, "", "so " * 40], 18, 0))
-    with torch.no_grad():
-        together = encoder(rows)
-        for row, outputs in zip(rows, together, strict=True):
-            alone = model(input_ids=row[row != 0][None].long()).logits[0]
-            torch.testing.assert_close(outputs, alone, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(encoder.train()(rows[:4]).shape, together[:4].shape)

@@ -9,9 +9,10 @@ from msgspec import structs
 
 from diptych.core.errors import BundleError, ConfigError
 from diptych.core.files import sha256_of_bytes
+from diptych.core.specs import TextSpec
 from diptych.inference import store
 from diptych.training import weights
-from diptych.training.models import ResidualNetConfig
+from diptych.training.models import HuggingFaceConfig, ResidualNetConfig
 from diptych.training.start import MOST_BYTES, Start, read_start
 
 CONFIG = {"name": "residual", "stem": 8, "widths": [16], "blocks": [1], "diptych": "0.1.0"}
@@ -120,8 +121,18 @@ def test_what_is_not_there_is_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no weights at 'resnet18', and nothing is downloaded"):
         read_start(Path("resnet18"))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ConfigError, match="which can only teach"):
+    with pytest.raises(ConfigError, match=r"has no model\.safetensors"):
         read_start(tmp_path)
+
+
+@pytest.mark.slow
+def test_an_encoder_brings_its_network_tokens_and_hash(encoder_folder: Path) -> None:
+    start = read_start(encoder_folder)
+    assert isinstance(start.network(), HuggingFaceConfig)
+    assert start.input == TextSpec(tokens=18, vocabulary=10, padding=0, unknown=1)
+    assert read_start(encoder_folder, start.sha256).name == "tiny-bert"
+    with pytest.raises(ConfigError, match="are not those that they were"):
+        read_start(encoder_folder, "0" * 64)
 
 
 def test_a_bundle_without_weights_is_refused(tiny_bundle: Path) -> None:

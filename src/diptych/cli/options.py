@@ -42,7 +42,8 @@ OutputOption = Annotated[
     str | None, Option(help="Which output are the scores: a name, or the number of one of several.")
 ]
 StartOption = Annotated[
-    Path | None, Option(help="Start from these weights: a bundle, or a .safetensors file.")
+    Path | None,
+    Option(help="Start from these weights: a bundle, a .safetensors file, a Hugging Face folder."),
 ]
 LabelOption = Annotated[str | None, Option(help="The label's column, for tables and text.")]
 TaskOption = Annotated[

@@ -76,11 +76,30 @@ class AudioSpec(Value, tag="audio"):
 class TextSpec(Value, tag="text"):
     """What text is turned into: int32 (L,) token numbers below `vocabulary`, then zeros.
 
-    The tokenizer is the bundle's file ``tokenizer.json``; 0 is padding, 1 an unknown token.
+    The tokenizer is the bundle's file ``tokenizer.json``; 0 is padding, 1 an unknown token. One
+    that was made elsewhere, with an encoder, has other numbers for these, `padding` and `unknown`;
+    they change places with 0 and 1.
     """
 
     tokens: Annotated[int, Meta(ge=1, le=4096)]
-    vocabulary: Annotated[int, Meta(ge=2, le=32_768)]
+    vocabulary: Annotated[int, Meta(ge=2, le=1 << 20)]
+    padding: Annotated[int, Meta(ge=0)] | None = None
+    unknown: Annotated[int, Meta(ge=0)] | None = None
+
+    def renumbered(self) -> dict[int, int]:
+        """Say which tokens have another number than in the tokenizer's file.
+
+        Returns:
+            Their numbers by those of the file.
+        """
+        if self.padding is None:
+            return {}
+        numbers = {each: each for each in (0, 1, self.padding, self.unknown) if each is not None}
+        numbers[0], numbers[self.padding] = self.padding, 0
+        if self.unknown is not None and self.unknown != self.padding:
+            first = next(each for each, number in numbers.items() if number == 1)
+            numbers[first], numbers[self.unknown] = numbers[self.unknown], 1
+        return {each: number for each, number in numbers.items() if each != number}
 
     def tensor(self) -> TensorSpec:
         """Give the graph's input.

@@ -52,7 +52,8 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
         The spec, and the sizes seen.
     """
     seen = survey(splits, report)
-    return Learned(spec=choose_spec(seen, options.image_size), facts=seen.facts())
+    most = options.largest.height if isinstance(options.largest, ImageSpec) else MOST_SIDE
+    return Learned(spec=choose_spec(seen, options.image_size, most), facts=seen.facts())
 
 
 def survey(splits: Mapping[str, RawSplit], report: Reporter) -> Survey:
@@ -79,14 +80,15 @@ def survey(splits: Mapping[str, RawSplit], report: Reporter) -> Survey:
     return Survey(sizes=sizes, channels=channels)
 
 
-def choose_spec(seen: Survey, image_size: int | None) -> ImageSpec:
+def choose_spec(seen: Survey, image_size: int | None, most: int = MOST_SIDE) -> ImageSpec:
     """Decide what the pictures are made into.
 
     Args:
         seen: The sizes and channels there are; may be empty.
         image_size: The side of the square wanted; by default the size that all have, if its sides
             are at most 256, else a square of the median short side, rounded to a multiple of 8,
-            from 32 to 128.
+            from 32 to `most`.
+        most: The largest side of pictures that differ, or are larger than 256.
 
     Returns:
         The spec: grey if all are grey, else RGB.
@@ -97,7 +99,7 @@ def choose_spec(seen: Survey, image_size: int | None) -> ImageSpec:
     elif len(seen.sizes) > 1 or max(height, width) > LARGEST_COMMON_SIDE:
         middle = median(min(size) for size in seen.sizes.elements())
         rounded = SIDE_STEP * round(middle / SIDE_STEP)
-        height = width = min(max(rounded, LEAST_SIDE), MOST_SIDE)
+        height = width = min(max(rounded, LEAST_SIDE), most)
     return ImageSpec(height=height, width=width, channels=1 if seen.channels == 1 else 3)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Reporter
-from diptych.core.specs import InputSpec
+from diptych.core.specs import ImageSpec, InputSpec, TextSpec
 from diptych.core.values import Assets, Goal, Skipped
 from diptych.data.raw import RawSplit
 from diptych.tasks.own import Task
@@ -22,8 +22,10 @@ class Options:
     `target` is the label's column; `goal` what is to be told, inferred by default, and `order` the
     classes of an ordinal goal from least to most. `spec` with `assets`, as from a bundle, say what
     to prepare items for; by default they are learned, pictures with `image_size` as their side in
-    pixels, from 4 to 1,024, if given. A `task` of the user reads and prepares its own items.
-    `cache` says whether what is prepared may be kept for the next time, and taken from there.
+    pixels, from 4 to 1,024, if given. `largest`, with `assets`, is what is learned at most: the
+    length of texts for a tokenizer that is given, or the size of pictures. A `task` of the user
+    reads and prepares its own items. `cache` says whether what is prepared may be kept for the next
+    time, and taken from there.
     """
 
     seed: int = 0
@@ -32,6 +34,7 @@ class Options:
     order: tuple[str, ...] | None = None
     image_size: int | None = None
     spec: InputSpec | None = None
+    largest: TextSpec | ImageSpec | None = None
     assets: Assets = field(default_factory=dict)
     skip_unreadable: bool = False
     task: Task | None = None

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from diptych.core import arrays
 from diptych.core.errors import DataError
@@ -47,7 +48,7 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
 
     Args:
         splits: The splits as read.
-        options: Not used.
+        options: With `largest`, the tokenizer is given, and the length alone is learned.
         report: Told how far it is.
 
     Returns:
@@ -57,22 +58,17 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
         DataError: If no training text holds a letter.
     """
     seen = {name: _sampled(_texts(split)) for name, split in splits.items()}
+    if isinstance(options.largest, TextSpec):
+        return _measured(splits, seen, options.largest, options.assets)
     report(Step(stage="learn words", done=0, total=1))
     tokenizer = _train(seen["train"])
     if tokenizer.get_vocab_size() <= 2:
         raise DataError("no training text holds a letter or a sign", "check the text's column")
     widest = TextSpec(tokens=MOST_TOKENS + 1, vocabulary=tokenizer.get_vocab_size())
     content, vocabulary = _sorted(_written(tokenizer), seen["train"], widest)
-    assets = {TOKENIZER: content}
-    lengths = {name: _lengths(texts, widest, assets) for name, texts in seen.items() if texts}
     report(Step(stage="learn words", done=1, total=1))
-    tokens = _enough(lengths.values())
-    return Learned(
-        spec=TextSpec(tokens=tokens, vocabulary=vocabulary),
-        assets=assets,
-        facts=_facts(lengths["train"], tokens, vocabulary),
-        warnings=tuple(_warnings(splits, lengths["train"], tokens)),
-    )
+    largest = TextSpec(tokens=MOST_TOKENS, vocabulary=vocabulary)
+    return _measured(splits, seen, largest, {TOKENIZER: content})
 
 
 def decode(
@@ -103,6 +99,24 @@ def decode(
         arrays.release(inputs)
         report(Step(stage=f"read {name}", done=start + len(batch), total=len(texts)))
     return inputs, np.arange(len(texts)), []
+
+
+def _measured(
+    splits: Mapping[str, RawSplit],
+    seen: Mapping[str, Sequence[str]],
+    largest: TextSpec,
+    assets: Assets,
+) -> Learned:
+    """Find the length that fits all splits, at most that of a spec."""
+    widest = structs.replace(largest, tokens=largest.tokens + 1)
+    lengths = {name: _lengths(texts, widest, assets) for name, texts in seen.items() if texts}
+    tokens = min(_enough(lengths.values()), largest.tokens)
+    return Learned(
+        spec=structs.replace(largest, tokens=tokens),
+        assets=assets,
+        facts=_facts(lengths["train"], tokens, largest),
+        warnings=tuple(_warnings(splits, lengths["train"], tokens, largest.tokens)),
+    )
 
 
 def _texts(split: RawSplit) -> Sequence[str]:
@@ -188,17 +202,19 @@ def _encoded(texts: Sequence[str], spec: TextSpec, assets: Assets) -> Iterator[n
         yield encode(tokenizer, texts[start : start + BATCH_TEXTS], spec)
 
 
-def _facts(lengths: np.ndarray, tokens: int, vocabulary: int) -> tuple[str, ...]:
+def _facts(lengths: np.ndarray, tokens: int, largest: TextSpec) -> tuple[str, ...]:
     low, middle, high = np.quantile(lengths, (0, 0.5, 1), method="nearest").tolist()
-    more = " or more" if high > MOST_TOKENS else ""
+    more = " or more" if high > largest.tokens else ""
     return (
         f"texts of {low} to {high}{more} word pieces, {middle} in the middle",
-        f"{vocabulary:,} different pieces; the first {tokens} of a text are used",
+        f"{largest.vocabulary:,} different pieces; the first {tokens} of a text are used",
     )
 
 
-def _warnings(splits: Mapping[str, RawSplit], lengths: np.ndarray, tokens: int) -> Iterator[str]:
-    if cut := int((lengths > tokens).sum()) if tokens == MOST_TOKENS else 0:
+def _warnings(
+    splits: Mapping[str, RawSplit], lengths: np.ndarray, tokens: int, most: int
+) -> Iterator[str]:
+    if cut := int((lengths > tokens).sum()) if tokens == most else 0:
         yield f"{cut:,} training texts are longer than {tokens} word pieces and are cut"
     for name, split in splits.items():
         if empty := sum(not text.strip() for text in _texts(split)):

@@ -38,7 +38,7 @@ class Settings:
     an encoder, and `given` a user's own module that does, with the `weights` of a safetensors file
     if it comes without them; `output` names which of several outputs of a module or an ONNX file
     are the scores; with `compress` the teacher itself is made smaller too; `start` is a bundle, or
-    a safetensors file, whose weights a training starts from.
+    a safetensors file or such a folder, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and

@@ -22,12 +22,16 @@ def read_alike(options: Options, start: Start) -> Options:
 
     Args:
         options: How data is read.
-        start: From a bundle; a file says nothing of its inputs.
+        start: From a bundle or an encoder; a file says nothing of its inputs.
 
     Returns:
         The options, with the spec and the files of the bundle; pictures have the size that is
-        asked for.
+        asked for. An encoder brings its tokenizer, and texts and pictures have the size of the
+        data, but no more than it takes.
     """
+    if start.encoder is not None:
+        largest = start.encoder.largest
+        return dataclasses.replace(options, largest=largest, assets=start.assets)
     if start.manifest is None:
         return options
     spec = start.manifest.input

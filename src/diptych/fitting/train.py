@@ -16,6 +16,7 @@ from diptych.fitting import run_file
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
 from diptych.fitting.job import Job, open_job
+from diptych.fitting.plans.teacher import fine_tuning
 from diptych.fitting.processes import check_shareable
 from diptych.fitting.recipe import UNTRAINED, FitRecipe, ModelPlan, ProgramPlan
 from diptych.fitting.run_file import RunFile
@@ -23,6 +24,7 @@ from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import with_start
 from diptych.inference.bundle import Bundle
 from diptych.training.checkpoint import Checkpoint
+from diptych.training.models.huggingface import HuggingFaceConfig, check_same_items
 from diptych.training.run_folder import RunFolder
 
 NO_BUDGET = Budget()
@@ -121,12 +123,22 @@ def steps_left(run: str | Path) -> int:
 
 
 def _model_of(plan: FitRecipe, job: Job, settings: Settings) -> ModelPlan:
-    """Return the plan of the network to train; one that is given keeps all but its start."""
+    """Return the plan of the network to train; one that is given keeps all but its start.
+
+    An encoder that training starts from is the network in any case.
+    """
     networks = [each for each in (plan.teacher, *plan.students) if _is_network(each)]
     if job.start is None or settings.start is None:
         return networks[0]
+    network = job.start.network()
+    if isinstance(network, HuggingFaceConfig):
+        check_same_items(network, job.dataset.spec)
     if settings.recipe is not None:
-        return replace(networks[0], start=job.start.plan)
+        kept = network if isinstance(network, HuggingFaceConfig) else networks[0].network
+        return replace(networks[0], network=kept, start=job.start.plan)
+    if job.start.encoder is not None:
+        training = fine_tuning(networks[0].training, job.dataset, job.machine)
+        networks = [replace(networks[0], training=training)]
     return with_start(networks, job.start)
 
 

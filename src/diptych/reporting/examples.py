@@ -109,8 +109,8 @@ def shower(
             return lambda pixels: Picture(address=pictures.data_address(pixels))
         case AudioSpec(sample_rate=rate):
             return lambda samples: _sound(sounds.loudest(samples, rate), rate)
-        case TextSpec() if TOKENIZER in assets:
-            spell = speller(assets)
+        case TextSpec() as spec if TOKENIZER in assets:
+            spell = speller(spec, assets)
             return lambda tokens: _passage(tokens, spell(tokens), manifest, run)
         case TableSpec() as spec:
             return lambda row: _row(row, spec)

@@ -66,8 +66,8 @@ def _sound(spec: AudioSpec, _assets: Assets) -> Original:
     return encode
 
 
-def _text(_spec: TextSpec, assets: Assets) -> Original:
-    spell = speller(assets)
+def _text(spec: TextSpec, assets: Assets) -> Original:
+    spell = speller(spec, assets)
     return lambda tokens: "".join(spell(tokens))
 
 

@@ -7,6 +7,9 @@ that training texts hold only inside longer ones, after the others: a network ca
 they are the unknown token. A text without any token,
 such as an empty one, is all padding, and gets the answer of a network that saw nothing.
 
+A tokenizer that was made elsewhere has a spec that says so (`padding`). Texts then hold no signs
+such as ``[SEP]``: these are read as letters.
+
 Shapes: L tokens, N texts.
 """
 
@@ -23,12 +26,13 @@ from diptych.core.extras import require
 from diptych.core.specs import TextSpec
 from diptych.core.text import size
 from diptych.core.values import Assets
+from diptych.tasks import foreign_tokenizer
 
 TOKENIZER = "tokenizer.json"
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 UNKNOWN_TOKEN = 1
-WORD_START = "▁"
-MAX_TOKENIZER_BYTES = 16 << 20
+WORD_START = foreign_tokenizer.WORD_START
+MAX_TOKENIZER_BYTES = 64 << 20
 CHARACTERS_PER_TOKEN = 32
 MOST_BYTES_PER_CHARACTER = 4
 EXPECTED = "give a text, its content in UTF-8, the path of a text file, or an array of tokens"
@@ -108,14 +112,15 @@ def load(spec: TextSpec, assets: Assets) -> Any:  # noqa: ANN401  an untyped lib
         BundleError: If it is absent, damaged, too large, or of another vocabulary.
     """
     content = _content(assets)
-    if _size_of_vocabulary(content) < spec.vocabulary:
-        raise BundleError(f"{TOKENIZER} has not the {spec.vocabulary:,} tokens it should", REMEDY)
+    _check(content, spec)
     library = require("tokenizers", "text")
     try:
         tokenizer = library.Tokenizer.from_buffer(content)
     except ValueError as error:
         raise BundleError(f"{TOKENIZER} is damaged: {error}", REMEDY) from error
     tokenizer.enable_truncation(spec.tokens)
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = spec.padding is not None
     return tokenizer
 
 
@@ -135,10 +140,11 @@ def encode(tokenizer: Any, texts: Sequence[str], spec: TextSpec) -> np.ndarray: 
     return np.stack(rows) if rows else np.zeros((0, spec.tokens), dtype=np.int32)
 
 
-def speller(assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
+def speller(spec: TextSpec, assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
     """Make what shows tokens to people.
 
     Args:
+        spec: Whose tokenizer it is.
         assets: Holds the tokenizer.
 
     Returns:
@@ -148,12 +154,13 @@ def speller(assets: Assets) -> Callable[[np.ndarray], tuple[str, ...]]:
     Raises:
         BundleError: If the tokenizer is absent, damaged or too large.
     """
-    words = {number: word for word, number in _vocabulary(_content(assets)).items()}
+    words = _words(spec, assets)
 
     def spell(tokens: np.ndarray) -> tuple[str, ...]:
         pieces = [words.get(token, UNKNOWN) for token in tokens.tolist() if token]
         spelled = [piece.replace(WORD_START, " ") for piece in pieces]
-        return (spelled[0].lstrip(), *spelled[1:]) if spelled else ()
+        first = next((place for place, piece in enumerate(spelled) if piece), 0)
+        return tuple(p.lstrip() if place == first else p for place, p in enumerate(spelled))
 
     return spell
 
@@ -172,14 +179,27 @@ def pieces(spec: TextSpec, assets: Assets) -> tuple[str, ...]:
     Raises:
         BundleError: If the tokenizer is absent, damaged or too large.
     """
-    words = {number: word for word, number in _vocabulary(_content(assets)).items()}
-    return tuple(words[n] if n > UNKNOWN_TOKEN else "" for n in range(spec.vocabulary))
+    words = _words(spec, assets)
+    return tuple(words.get(n, "") if n > UNKNOWN_TOKEN else "" for n in range(spec.vocabulary))
+
+
+def _words(spec: TextSpec, assets: Assets) -> dict[int, str]:
+    """Return how pieces are spelled, by their numbers in the graph."""
+    content = _content(assets)
+    if spec.padding is None:
+        return {number: word for word, number in _vocabulary(content).items()}
+    _check(content, spec)
+    numbers = spec.renumbered()
+    words = foreign_tokenizer.words_of(content)
+    return {numbers.get(number, number): word for number, word in words.items()}
 
 
 def _row(tokens: Sequence[int], spec: TextSpec) -> np.ndarray:
     """Return int32 (L,): pieces after the vocabulary's end are unknown, then comes padding."""
     row = np.zeros(spec.tokens, dtype=np.int32)
     row[: len(tokens)] = tokens
+    if numbers := spec.renumbered():
+        row[: len(tokens)] = [numbers.get(token, token) for token in tokens]
     row[row >= spec.vocabulary] = UNKNOWN_TOKEN
     return row
 
@@ -192,6 +212,19 @@ def _content(assets: Assets) -> bytes:
         limit = size(MAX_TOKENIZER_BYTES)
         raise BundleError(f"{TOKENIZER} is {size(len(content))}", f"the limit is {limit}")
     return content
+
+
+def _check(content: bytes, spec: TextSpec) -> None:
+    """Check that a tokenizer may be opened, and has the tokens that it should have."""
+    if spec.padding is None:
+        if _size_of_vocabulary(content) < spec.vocabulary:
+            message = f"{TOKENIZER} has not the {spec.vocabulary:,} tokens it should"
+            raise BundleError(message, REMEDY)
+        return
+    try:
+        foreign_tokenizer.check(content, spec.vocabulary)
+    except ValueError as error:
+        raise BundleError(f"{TOKENIZER} cannot be used: it {error}", REMEDY) from error
 
 
 def _size_of_vocabulary(content: bytes) -> int:

@@ -32,9 +32,10 @@ from diptych.training.control import RunControl
 from diptych.training.loop import train_network
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective
-from diptych.training.picture_encoder import PictureEncoder
+from diptych.training.picture_encoder import PictureEncoder, preparation_of
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
+from diptych.training.text_encoder import Encoder
 
 CHUNK = 64
 PACE_TEXTS, LOOKS = 16, 4
@@ -153,14 +154,14 @@ def _opened(
         raise ConfigError(f"{folder} is not what the recipe was made with", "give it as --teacher")
     _check_same_items(folder, dataset)
 
-    def make() -> pretrained.Encoder | PictureEncoder:
+    def make() -> Encoder | PictureEncoder:
         model = pretrained.open_network(folder, len(dataset.labels))
         if isinstance(dataset.spec, ImageSpec):
-            return PictureEncoder(model, folder, dataset.spec)
-        return pretrained.Encoder(model)
+            return PictureEncoder(model, preparation_of(folder, model), dataset.spec)
+        return Encoder(model)
 
     encoder, told = initialize(make, control.seed, control.name), dataset
-    if isinstance(encoder, pretrained.Encoder):
+    if isinstance(encoder, Encoder):
         train, validation, test = (
             _in_tokens(name, getattr(dataset, name), encoder, config) for name in SPLITS
         )
@@ -180,15 +181,11 @@ def _check_same_items(folder: Path, dataset: Dataset) -> None:
         )
 
 
-def _in_tokens(
-    name: str, split: Split, encoder: pretrained.Encoder, config: EncoderConfig
-) -> Split:
+def _in_tokens(name: str, split: Split, encoder: Encoder, config: EncoderConfig) -> Split:
     return replace(split, inputs=_tokens(_texts(name, split), encoder, config))
 
 
-def _more_in_tokens(
-    dataset: Dataset, encoder: pretrained.Encoder, config: EncoderConfig
-) -> Unlabelled | None:
+def _more_in_tokens(dataset: Dataset, encoder: Encoder, config: EncoderConfig) -> Unlabelled | None:
     more = dataset.unlabelled
     if more is None:
         return None
@@ -200,9 +197,7 @@ def _num_more(told: Dataset) -> int:
     return 0 if told.unlabelled is None else len(told.unlabelled.items)
 
 
-def _tokens(
-    texts: tuple[str, ...], encoder: pretrained.Encoder, config: EncoderConfig
-) -> np.ndarray:
+def _tokens(texts: tuple[str, ...], encoder: Encoder, config: EncoderConfig) -> np.ndarray:
     most = pretrained.most_tokens(encoder.model, config.max_tokens)
     tokenizer = pretrained.open_tokenizer(Path(config.folder), most)
     rows = pretrained.tokens_of(tokenizer, texts, most, encoder.padding)

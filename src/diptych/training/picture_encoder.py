@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diptych.core.errors import ConfigError
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import ImageSpec, Value
 from diptych.training.pretrained import NEEDED_FOR_PICTURES, PREPROCESSOR, content_of
 
 PICTURES_AT_ONCE = 32
@@ -54,36 +54,42 @@ class Preprocessing(msgspec.Struct):
         raise ConfigError(f"{PREPROCESSOR} tells no size of pictures", NEEDED_FOR_PICTURES)
 
 
+class Preparation(Value):
+    """How pictures are prepared: the `side` in pixels, and a scale of pixels for each channel.
+
+    `mean` and `deviation` are of pixels from 0 to 255.
+    """
+
+    side: Side
+    mean: Annotated[tuple[float, ...], Meta(min_length=1)]
+    deviation: Annotated[tuple[Scale, ...], Meta(min_length=1)]
+
+
 class PictureEncoder(nn.Module):
     """An encoder with its head, for raw pictures of any size.
 
     Args:
         model: A ``transformers`` model for image classification.
-        folder: Where it is from; it says how pictures are prepared.
+        preparation: What it takes.
         spec: The pictures.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, model: Any, folder: Path, spec: ImageSpec) -> None:  # noqa: ANN401  an untyped library's object
+    def __init__(self, model: Any, preparation: Preparation, spec: ImageSpec) -> None:  # noqa: ANN401  an untyped library's object
         super().__init__()
-        told = read_preprocessing(folder)
         self.model = model
-        self.side = told.side(getattr(model.config, "image_size", None))
+        self.side = preparation.side
         self.channels = getattr(model.config, "num_channels", 3)
         if spec.channels not in {1, self.channels}:
             raise ConfigError(
-                f"{folder} takes pictures of {self.channels} channels, not {spec.channels}",
+                f"the encoder takes pictures of {self.channels} channels, not {spec.channels}",
                 "choose another encoder",
             )
-        scale = told.rescale_factor if told.do_rescale else 1.0
-        means, deviations = (
-            torch.tensor(values if told.do_normalize else [default]).view(1, -1, 1, 1) / scale
-            for values, default in ((told.image_mean, 0.0), (told.image_std, 1.0))
-        )
-        self.register_buffer("mean", means)
-        self.register_buffer("deviation", deviations)
+        for name in ("mean", "deviation"):
+            values = torch.tensor(getattr(preparation, name)).view(1, -1, 1, 1)
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Compute outputs; outside training, few pictures at once.
@@ -94,7 +100,7 @@ class PictureEncoder(nn.Module):
         Returns:
             float32 (N, K).
         """
-        if self.training:
+        if self.training or torch.compiler.is_exporting():
             return self._answer(pixels)
         parts = torch.split(pixels, PICTURES_AT_ONCE)
         return torch.cat([self._answer(some) for some in parts])
@@ -102,9 +108,31 @@ class PictureEncoder(nn.Module):
     def _answer(self, pixels: Tensor) -> Tensor:
         x = pixels.permute(0, 3, 1, 2).float().expand(-1, self.channels, -1, -1)
         if x.shape[2:] != (self.side, self.side):
-            x = functional.interpolate(x, (self.side, self.side), mode="bilinear", antialias=True)
+            smaller = min(x.shape[2:]) > self.side
+            sides = (self.side, self.side)
+            x = functional.interpolate(x, sides, mode="bilinear", antialias=smaller)
         outputs: Tensor = self.model(pixel_values=(x - self.mean) / self.deviation).logits
         return outputs.float()
+
+
+def preparation_of(folder: Path, model: Any) -> Preparation:  # noqa: ANN401
+    """Say how pictures are prepared for an encoder.
+
+    Args:
+        folder: A checked Hugging Face folder.
+        model: The encoder.
+
+    Returns:
+        The preparation.
+    """
+    told = read_preprocessing(folder)
+    scale = told.rescale_factor if told.do_rescale else 1.0
+    means, deviations = (
+        tuple(value / scale for value in (values if told.do_normalize else [default]))
+        for values, default in ((told.image_mean, 0.0), (told.image_std, 1.0))
+    )
+    side = told.side(getattr(model.config, "image_size", None))
+    return Preparation(side=side, mean=means, deviation=deviations)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from diptych.core.errors import ConfigError
 from diptych.core.extras import require
@@ -28,49 +26,16 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 MOST_BYTES = {CONFIG: 1 << 20, TOKENIZER: 64 << 20, PREPROCESSOR: 1 << 20}
 CHARACTERS_PER_TOKEN = 32
 SPECIAL_POSITIONS = 2
-TEXTS_AT_ONCE = 32
 NEEDED = f"a Hugging Face folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}"
 NEEDED_FOR_PICTURES = f"one of pictures holds {CONFIG}, {WEIGHTS} and {PREPROCESSOR}"
 USUAL = "choose an encoder such as BERT, DistilBERT or RoBERTa, or ViT or ResNet for pictures"
 
 Items = Literal["texts", "pictures"]
 PREPARING: dict[Items, str] = {"texts": TOKENIZER, "pictures": PREPROCESSOR}
-
-
-class Encoder(nn.Module):
-    """An encoder with its head, whose texts are (N, L) tokens filled up with padding.
-
-    Args:
-        model: From :func:`open_network`.
-    """
-
-    def __init__(self, model: Any) -> None:  # noqa: ANN401  an untyped library's object
-        super().__init__()
-        self.model = model
-        self.padding = int(model.config.pad_token_id)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Compute outputs; outside training, few texts of like length at once.
-
-        Args:
-            tokens: int32 (N, L).
-
-        Returns:
-            float32 (N, K).
-        """
-        if self.training:
-            return self._answer(tokens)
-        order = (tokens != self.padding).sum(1).argsort(stable=True)
-        parts = torch.split(order, TEXTS_AT_ONCE)
-        answers = torch.cat([self._answer(tokens[rows]) for rows in parts])
-        return answers[order.argsort()]
-
-    def _answer(self, tokens: Tensor) -> Tensor:
-        used = (tokens != self.padding).any(0).nonzero()
-        tokens = tokens[:, : int(used.max()) + 1 if len(used) else 1].long()
-        mask = (tokens != self.padding).long()
-        outputs: Tensor = self.model(input_ids=tokens, attention_mask=mask).logits
-        return outputs.float()
+CLASSES: dict[Items, str] = {
+    "texts": "AutoModelForSequenceClassification",
+    "pictures": "AutoModelForImageClassification",
+}
 
 
 def check_folder(folder: Path) -> None:
@@ -130,20 +95,29 @@ def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped
 
     Returns:
         A ``transformers`` model that classifies texts or pictures, in float32.
+    """
+    return open_model(folder, {"num_labels": outputs})[0]
+
+
+def open_model(folder: Path, changes: dict[str, Any]) -> tuple[Any, frozenset[str]]:
+    """Open an encoder with its head.
+
+    Args:
+        folder: As checked.
+        changes: Of its settings.
+
+    Returns:
+        The model, in float32, and the names of its weights that are new.
 
     Raises:
         ConfigError: If the weights are damaged or are not those of the configuration.
     """
     items = items_of(folder)
-    with _quiet() as library:
-        kinds = {
-            "texts": library.AutoModelForSequenceClassification,
-            "pictures": library.AutoModelForImageClassification,
-        }
+    with quiet_library() as library:
         try:
-            model, seen = kinds[items].from_pretrained(
+            model, seen = getattr(library, CLASSES[items]).from_pretrained(
                 folder,
-                num_labels=outputs,
+                **changes,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 dtype="float32",
@@ -153,7 +127,7 @@ def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped
                 use_safetensors=True,
             )
         except Exception as error:  # a library of many libraries, each with errors of its own
-            raise ConfigError(f"{folder} cannot be used: {_reason(error)}", NEEDED) from error
+            raise ConfigError(f"{folder} cannot be used: {reason_of(error)}", NEEDED) from error
     absent = [name for key in ("missing_keys", "mismatched_keys") for name in _names(seen[key])]
     body = f"{model.base_model_prefix}."
     lost = sorted(name for name in absent if name.startswith(body) and "pooler" not in name)
@@ -163,7 +137,7 @@ def open_network(folder: Path, outputs: int) -> Any:  # noqa: ANN401  an untyped
     if lost or not is_plain:
         why = f"lacks weights, such as {lost[0]}" if lost else "is no plain encoder"
         raise ConfigError(f"the model of {folder} {why}", USUAL)
-    return model
+    return model, frozenset(absent)
 
 
 def most_tokens(model: Any, wanted: int) -> int:  # noqa: ANN401
@@ -198,7 +172,7 @@ def open_tokenizer(folder: Path, tokens: int) -> Any:  # noqa: ANN401
         tokenizer = library.Tokenizer.from_buffer(content_of(folder / TOKENIZER))
         tokenizer.enable_truncation(tokens)
     except Exception as error:  # the library's errors have no class of their own
-        raise ConfigError(f"{folder / TOKENIZER} is damaged: {_reason(error)}", NEEDED) from error
+        raise ConfigError(f"{folder / TOKENIZER} is damaged: {reason_of(error)}", NEEDED) from error
     tokenizer.no_padding()
     return tokenizer
 
@@ -238,7 +212,7 @@ def items_of(folder: Path) -> Items:
     try:
         config = msgspec.json.decode(content_of(folder / CONFIG), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{folder / CONFIG} is damaged: {_reason(error)}", NEEDED) from error
+        raise ConfigError(f"{folder / CONFIG} is damaged: {reason_of(error)}", NEEDED) from error
     kind = config.get("model_type", "timm" if "architecture" in config else None)
     auto = require("transformers.models.auto.modeling_auto", "hf")
     if kind in auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
@@ -280,13 +254,25 @@ def _cleaned(text: str, tokens: int) -> str:
     return beginning.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Give the first line of a library's error.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Its words, or else its kind.
+    """
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
-def _quiet() -> Iterator[Any]:
-    """Give the library, which shows no bars and tells nothing but errors meanwhile."""
+def quiet_library() -> Iterator[Any]:
+    """Keep the library from showing bars and telling anything but errors.
+
+    Yields:
+        ``transformers``.
+    """
     library = require("transformers", "hf")
     logging = library.utils.logging
     level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,7 @@
-"""Weights to start from: those of a bundle, or of a safetensors file; reading them runs no code."""
+"""Weights to start from: of a bundle, a safetensors file, or a local Hugging Face folder.
+
+Reading them runs no code.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,40 +16,46 @@ from diptych.core.errors import ConfigError
 from diptych.core.extras import require
 from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import Manifest
-from diptych.core.specs import Value
+from diptych.core.specs import InputSpec, Value
 from diptych.core.text import size
-from diptych.core.values import Assets
+from diptych.core.values import Assets, Dataset
 from diptych.inference import store
 from diptych.training import weights
+from diptych.training.kept_encoder import KeptEncoder, read_encoder
 from diptych.training.models import NetworkConfig
+from diptych.training.pretrained import CONFIG
 
 WEIGHTS = "weights.safetensors"
 SUFFIX = ".safetensors"
 MOST_BYTES = 2 << 30
-ACCEPTED = f"give the folder of a bundle, or a file that ends with {SUFFIX}"
+ACCEPTED = f"give the folder of a bundle or of an encoder, or a file that ends with {SUFFIX}"
 
 
 class StartPlan(Value):
-    """Where first weights come from: a bundle or a file, and the hash of the weights."""
+    """Where first weights come from: a bundle, a folder or a file, and the hash of the weights."""
 
     path: Annotated[str, Meta(min_length=1, max_length=4096)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
     @property
     def source(self) -> Path:
-        """The bundle's folder or the file."""
+        """The folder or the file."""
         return Path(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Weights by name, with what their bundle says of them, where they are of one."""
+    """Weights by name, with what their bundle says of them, where they are of one.
+
+    An encoder from a folder has its own network, labels and largest input.
+    """
 
     path: Path
     sha256: str
     tensors: Mapping[str, Tensor]
     manifest: Manifest | None = None
     assets: Assets = field(default_factory=dict)
+    encoder: KeptEncoder | None = None
 
     @property
     def name(self) -> str:
@@ -58,15 +67,38 @@ class Start:
         """What a recipe says of it."""
         return StartPlan(path=str(self.path), sha256=self.sha256)
 
+    @property
+    def input(self) -> InputSpec | None:
+        """What the network takes, if that is known."""
+        if self.encoder is not None:
+            return self.encoder.largest
+        return None if self.manifest is None else self.manifest.input
+
+    def knows(self, dataset: Dataset) -> bool:
+        """Say whether a head may be taken for some labels.
+
+        Args:
+            dataset: What is to be told.
+
+        Returns:
+            Whether the weights tell just that, or do not say what they tell.
+        """
+        if self.encoder is not None:
+            return self.encoder.labels == dataset.labels and dataset.goal == "classification"
+        told = self.manifest
+        return told is None or (told.labels, told.goal) == (dataset.labels, dataset.goal)
+
     def network(self) -> NetworkConfig | None:
         """Give the shape of the network that the weights are of.
 
         Returns:
-            That of the bundle; None for a file.
+            That of the bundle or of the encoder; None for a file.
 
         Raises:
             ConfigError: If the bundle tells of a network that this version does not know.
         """
+        if self.encoder is not None:
+            return self.encoder.network
         if self.manifest is None:
             return None
         told = {k: v for k, v in self.manifest.architecture.items() if k != "diptych"}
@@ -85,7 +117,7 @@ def read_start(path: Path, sha256: str | None = None) -> Start:
     """Read weights to start from; hashes are checked before anything is parsed.
 
     Args:
-        path: The folder of a bundle, or a safetensors file.
+        path: The folder of a bundle, a safetensors file, or a local Hugging Face folder.
         sha256: What the weights must be, if that is known.
 
     Returns:
@@ -95,15 +127,14 @@ def read_start(path: Path, sha256: str | None = None) -> Start:
         ConfigError: If it is neither, is damaged, or is not what it must be.
         BundleError: If the bundle is damaged.
     """
+    if _is_encoder(path):
+        return _start_of_encoder(path, sha256)
     manifest, file = _weights_of_bundle(path) if path.is_dir() else (None, _checked_file(path))
     data = file.read_bytes()
     found = sha256_of_bytes(data)
     listed = {record.path: record.sha256 for record in manifest.files} if manifest else {}
     for expected in (sha256, listed.get(WEIGHTS)):
-        if expected not in {None, found}:
-            raise ConfigError(
-                f"the weights of {path} are not those that they were", "give the start anew"
-            )
+        _check_same(path, expected, found)
     broken = require("safetensors", "train").SafetensorError
     try:
         tensors = weights.decode(data)
@@ -114,11 +145,31 @@ def read_start(path: Path, sha256: str | None = None) -> Start:
     return Start(path=path, sha256=found, tensors=tensors, manifest=manifest, assets=assets)
 
 
-def _weights_of_bundle(path: Path) -> tuple[Manifest, Path]:
-    if not (path / "bundle.json").exists() and (path / "config.json").exists():
+def _is_encoder(path: Path) -> bool:
+    return (path / CONFIG).is_file() and not store.is_bundle(path)
+
+
+def _start_of_encoder(path: Path, sha256: str | None) -> Start:
+    encoder = read_encoder(path)
+    _check_same(path, sha256, encoder.sha256)
+    _check_finite(encoder.tensors, path)
+    return Start(
+        path=path,
+        sha256=encoder.sha256,
+        tensors=encoder.tensors,
+        assets=encoder.assets,
+        encoder=encoder,
+    )
+
+
+def _check_same(path: Path, expected: str | None, found: str) -> None:
+    if expected not in {None, found}:
         raise ConfigError(
-            f"{path} is a Hugging Face folder, which can only teach: fit --teacher {path}", ACCEPTED
+            f"the weights of {path} are not those that they were", "give the start anew"
         )
+
+
+def _weights_of_bundle(path: Path) -> tuple[Manifest, Path]:
     manifest, folder = store.read(path)
     if WEIGHTS not in {record.path for record in manifest.files}:
         raise ConfigError(f"{path} holds no {WEIGHTS} to start from", ACCEPTED)

@@ -26,7 +26,7 @@ WRAPPER = "network."
 SAME_SHAPE = "train the network that the weights are of; a start from a bundle does"
 MEANINGS: dict[type, tuple[str, ...]] = {
     AudioSpec: ("sample_rate",),
-    TextSpec: ("vocabulary",),
+    TextSpec: ("vocabulary", "padding", "unknown"),
     TableSpec: ("columns",),
     OwnSpec: ("task",),
 }
@@ -59,10 +59,8 @@ def begin(network: nn.Module, start: Start, dataset: Dataset) -> Started:
     own = network.state_dict()
     given = _named_alike(start.tensors, own)
     head = head_of(network)
-    told = start.manifest
-    others = told is not None and (told.labels, told.goal) != (dataset.labels, dataset.goal)
     taken = [name for name in own if _fits(own[name], given.get(name))]
-    if others:
+    if not start.knows(dataset):
         taken = [name for name in taken if name not in head]
     trained = {name for name, tensor in network.named_parameters() if tensor.dim() > 1}
     if not trained.difference(head).intersection(taken):
@@ -82,8 +80,8 @@ def begin(network: nn.Module, start: Start, dataset: Dataset) -> Started:
 
 def _check_inputs(start: Start, dataset: Dataset) -> None:
     """Check that the same numbers mean the same: pieces of words, categories, sounds."""
-    if start.manifest is not None:
-        _check_same_meaning(start, start.manifest.input, dataset)
+    if start.input is not None:
+        _check_same_meaning(start, start.input, dataset)
     elif isinstance(dataset.spec, TextSpec | TableSpec):
         raise ConfigError(
             f"{start.name} does not say which words its rows stand for",

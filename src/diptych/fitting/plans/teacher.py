@@ -40,9 +40,26 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
         The recipe with that teacher, who takes over whether classes are balanced.
     """
     check_items(dataset)
+    training = fine_tuning(recipe.teacher.training, dataset, machine)
+    network = EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
+    teacher = ModelPlan(name=recipe.teacher.name, network=network, training=training)
+    return replace(recipe, teacher=teacher)
+
+
+def fine_tuning(planned: TrainingRecipe, dataset: Dataset, machine: Machine) -> TrainingRecipe:
+    """Say how a pretrained encoder is trained.
+
+    Args:
+        planned: How a network would be that begins anew.
+        dataset: The data, of texts or pictures.
+        machine: Where it is trained.
+
+    Returns:
+        The usual settings, with the balance of classes and the variation of pictures as planned.
+    """
     items, is_pictures = len(dataset.train), isinstance(dataset.spec, ImageSpec)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(USUAL_STEPS * BATCH_SIZE / items)))
-    training = TrainingRecipe(
+    return TrainingRecipe(
         epochs=float(epochs),
         batch_size=min(BATCH_SIZE, items),
         optimizer="adamw",
@@ -51,14 +68,11 @@ def with_teacher(recipe: FitRecipe, folder: Path, dataset: Dataset, machine: Mac
         warmup_share=0.1,
         label_smoothing=0.0,
         clip=1.0,
-        balance=recipe.teacher.training.balance,
-        variation=recipe.teacher.training.variation if is_pictures else None,
+        balance=planned.balance,
+        variation=planned.variation if is_pictures else None,
         arithmetic=fast_arithmetic(machine),
         threads=machine.cores,
     )
-    network = EncoderConfig(folder=str(folder), sha256=fingerprint(folder))
-    teacher = ModelPlan(name=recipe.teacher.name, network=network, training=training)
-    return replace(recipe, teacher=teacher)
 
 
 def with_bundle(recipe: FitRecipe, start: Start, dataset: Dataset) -> FitRecipe:

@@ -5,6 +5,7 @@ from typing import Any
 from diptych.training.models.conformer import Conformer, ConformerConfig
 from diptych.training.models.dscnn import DepthwiseNet, DepthwiseNetConfig
 from diptych.training.models.given import GivenConfig, not_given
+from diptych.training.models.huggingface import HuggingFaceConfig, build_encoder
 from diptych.training.models.ngrams import Ngrams, NgramsConfig
 from diptych.training.models.own import OwnConfig
 from diptych.training.models.pruned import PrunedConfig, WholeConfig
@@ -20,6 +21,7 @@ __all__ = [
     "ConformerConfig",
     "DepthwiseNetConfig",
     "GivenConfig",
+    "HuggingFaceConfig",
     "NetworkConfig",
     "NgramsConfig",
     "OwnConfig",
@@ -45,8 +47,9 @@ NETWORKS: dict[type, Any] = {
     TabularConfig: Tabular,
     WhitenedNetConfig: WhitenedNet,
     GivenConfig: not_given,
+    HuggingFaceConfig: build_encoder,
 }
-"""The class of each config, made from the config, an input's spec and the number of outputs.
+"""What makes each config's network, of the config, an input's spec and the number of outputs.
 
 The networks of a user's own task are built by the task, a user's own module is handed over; pruned
 ones are built as whole, and then cut.

@@ -18,6 +18,7 @@ from diptych.training.models.conformer import ConformerConfig
 from diptych.training.models.dscnn import DepthwiseNetConfig
 from diptych.training.models.given import GivenConfig
 from diptych.training.models.heads import Headed, head_size
+from diptych.training.models.huggingface import HuggingFaceConfig
 from diptych.training.models.ngrams import NgramsConfig
 from diptych.training.models.own import OwnConfig
 from diptych.training.models.resnet import ResidualNetConfig
@@ -37,6 +38,7 @@ WholeConfig = (
     | TransformerConfig
     | TabularConfig
     | WhitenedNetConfig
+    | HuggingFaceConfig
     | OwnConfig
     | GivenConfig
 )
