@@ -28,6 +28,7 @@ from diptych.training.pretrained import CONFIG
 WEIGHTS = "weights.safetensors"
 SUFFIX = ".safetensors"
 MOST_BYTES = 2 << 30
+OF_TIMM = "timm:"
 ACCEPTED = f"give the folder of a bundle or of an encoder, or a file that ends with {SUFFIX}"
 
 
@@ -177,6 +178,11 @@ def _weights_of_bundle(path: Path) -> tuple[Manifest, Path]:
 
 
 def _checked_file(path: Path) -> Path:
+    if path.name.startswith(OF_TIMM):
+        raise ConfigError(
+            f"networks of timm are not trained by their names: {path}",
+            "make it in a file, and compress it: diptych compress net.py:make DATA",
+        )
     if not path.is_file():
         raise ConfigError(
             f"there are no weights at {str(path)!r}, and nothing is downloaded", ACCEPTED
