@@ -150,3 +150,14 @@ def test_a_network_that_is_not_known_is_refused(bundle: Path) -> None:
     other = Start(path=bundle, sha256="", tensors={}, manifest=told)
     with pytest.raises(ConfigError, match="a network that this version does not know"):
         other.network()
+
+
+def test_a_cascade_is_more_than_its_weights(bundle: Path) -> None:
+    start = read_start(bundle)
+    assert start.alone() is start
+    assert start.manifest is not None
+    both = structs.replace(start.manifest.candidates[0], passed_on=0.1)
+    told = structs.replace(start.manifest, candidates=(both,))
+    cascade = Start(path=bundle, sha256="", tensors={}, manifest=told)
+    with pytest.raises(ConfigError, match=r"cats\.dip is a cascade of two networks"):
+        cascade.alone()

@@ -75,6 +75,11 @@ class Manifest(Value):
     noise_floor: float | None = None
 
     @property
+    def is_cascade(self) -> bool:
+        """Whether two networks answer, of which the bundle holds the weights of the small one."""
+        return any(one.chosen and one.passed_on is not None for one in self.candidates)
+
+    @property
     def task(self) -> str:
         """Kind of input and goal, such as ``image-classification``."""
         return task_name(self.input, self.goal)

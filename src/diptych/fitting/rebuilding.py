@@ -34,7 +34,7 @@ def rebuild(start: Start, task: Task | None = None) -> nn.Module:
     Raises:
         ConfigError: If there is no bundle, or its weights are not those of its network.
     """
-    config, manifest = start.network(), start.manifest
+    config, manifest = start.alone().network(), start.manifest
     if config is None or manifest is None:
         raise ConfigError(f"{start.name} holds no network", "give a bundle")
     network = _maker(config, manifest, task)()

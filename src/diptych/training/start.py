@@ -89,6 +89,22 @@ class Start:
         told = self.manifest
         return told is None or (told.labels, told.goal) == (dataset.labels, dataset.goal)
 
+    def alone(self) -> "Start":
+        """Check that the weights are all that a bundle answers with.
+
+        Returns:
+            The same.
+
+        Raises:
+            ConfigError: If it is a cascade.
+        """
+        if self.manifest is not None and self.manifest.is_cascade:
+            raise ConfigError(
+                f"{self.name} is a cascade of two networks, and holds the weights of the small one",
+                "give the bundle of one network",
+            )
+        return self
+
     def network(self) -> NetworkConfig | None:
         """Give the shape of the network that the weights are of.
 

@@ -107,7 +107,7 @@ def member_of(start: Start, dataset: Dataset) -> Member:
         ConfigError: If it tells something else of an item, or has learned from items that it would
             be scored on.
     """
-    network, told = start.network(), start.manifest
+    network, told = start.alone().network(), start.manifest
     if network is None or told is None:
         raise ConfigError(f"{start.name} holds no network", "give a bundle")
     if (told.labels, told.goal) != (dataset.labels, dataset.goal):
