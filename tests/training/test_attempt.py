@@ -54,12 +54,12 @@ class Try:
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     yield
-    for thread in threading.enumerate():
-        if thread.daemon:
-            thread.join(5)
-    assert threading.active_count() <= before
+    new = set(threading.enumerate()) - before
+    for thread in new:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in new)
 
 
 def test_the_first_process_tells_and_gives_the_result(tmp_path: Path) -> None:
