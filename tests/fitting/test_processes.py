@@ -29,7 +29,7 @@ def weights(bundle: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", [False, True])
+@pytest.mark.parametrize("shard", [pytest.param(False, marks=pytest.mark.long), True])
 def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
     tmp_path: Path, shard: bool
 ) -> None:
