@@ -95,3 +95,56 @@ def test_a_norm_of_the_input_stays():
 @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=5), st.booleans(), st.integers(0, 99))
 def test_any_row_of_nodes_computes_the_same(kinds, positive, seed):
     folded(chain(kinds, seed=seed, positive=positive))
+
+
+def elementwise(kind, constant, shape, *, first=False, told=True):
+    """Make a graph of one step that joins its input, of such a shape, and a constant."""
+    free = ["N" if size == 0 else size for size in shape]
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, free)
+    passed = helper.make_tensor_value_info("v0", TensorProto.FLOAT, free)
+    names = ["c", "v0"] if first else ["v0", "c"]
+    nodes = [helper.make_node("Neg", ["x"], ["v0"]), helper.make_node(kind, names, ["y"])]
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    tensors = [numpy_helper.from_array(constant.astype(np.float32), "c")]
+    infos = [passed] if told else []
+    graph = helper.make_graph(nodes, "g", [value], [result], tensors, value_info=infos)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+
+
+def narrowed(model, inputs):
+    """Fold a model, having seen that it computes the same; give what the last step is given."""
+    before = ReferenceEvaluator(model).run(None, {"x": inputs})[0]
+    fold(model.graph)
+    after = ReferenceEvaluator(model).run(None, {"x": inputs})[0]
+    assert before.shape == after.shape
+    assert np.array_equal(before, after)
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    return next(constants[name] for name in model.graph.node[-1].input if name in constants)
+
+
+@pytest.mark.parametrize("kind", ["Add", "Sub", "Mul", "Div"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_constant_alike_for_all_channels_becomes_a_number(kind, first):
+    model = elementwise(kind, np.full((1, 3, 1, 1), 2.5), [0, 3, 6, 6], first=first)
+    assert narrowed(model, IMAGES).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("constant", "shape"),
+    [
+        (np.arange(3.0).reshape(1, 3, 1, 1), [0, 3, 6, 6]),  # not alike
+        (np.full((1, 3, 6, 6), 2.0), [0, 1, 6, 6]),  # makes the result larger
+        (np.full((4, 1, 1, 1), 2.0), [0, 3, 6, 6]),  # its axis is one whose size is free
+        (np.full((1, 1, 3, 6, 6), 2.0), [0, 3, 6, 6]),  # gives the result an axis
+        (np.full((0,), 2.0), [0]),  # nothing
+    ],
+)
+def test_a_constant_that_says_more_than_its_number_stays(constant, shape):
+    inputs = np.ones([4 if size == 0 else size for size in shape], np.float32)
+    inputs = inputs[:0] if constant.size == 0 else inputs
+    assert narrowed(elementwise("Mul", constant, shape), inputs).shape == constant.shape
+
+
+def test_a_constant_stays_where_shapes_are_not_told():
+    model = elementwise("Mul", np.full((1, 3, 1, 1), 2.0), [0, 3, 6, 6], told=False)
+    assert narrowed(model, IMAGES).shape == (1, 3, 1, 1)

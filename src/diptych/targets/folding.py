@@ -1,15 +1,18 @@
-"""Fold batch norm into the convolution before it, in the exported graph.
+"""Fold batch norm into the convolution before it, in the exported graph, and what else is simpler.
 
 The exporter folds a norm that follows its convolution directly. Here also one with max pooling
 between them, which commutes with a norm whose scale is positive; and ReLU is moved before max
 pooling, which commutes with it exactly, so that runtimes join it to the convolution and int8
-spends no levels on negative values.
+spends no levels on negative values. A constant that is the same for all channels, as what scales
+pixels, becomes one number, which ONNX Runtime applies several times as fast.
 """
 
 from collections import Counter
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
+
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
 
 
 class Links:
@@ -36,10 +39,11 @@ class Links:
 
 
 def fold(graph: GraphProto) -> None:
-    """Fold every batch norm that can be folded and move ReLU before max pooling.
+    """Fold what norms can be folded, move ReLU before max pooling, and narrow constants.
 
     Args:
-        graph: The graph, changed in place; its batch norms are in inference form.
+        graph: The graph, changed in place; its batch norms are in inference form. Constants are
+            narrowed where the shapes of values are told.
     """
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         _fold_norm(graph, norm)
@@ -48,6 +52,35 @@ def fold(graph: GraphProto) -> None:
         pool = links.maker(relu.input[0], "MaxPool")
         if pool and len(pool.output) == 1:
             _swap(pool, relu)
+    shapes = {value.name: _shape(value) for value in (*graph.input, *graph.value_info)}
+    for node in [node for node in graph.node if node.op_type in ELEMENTWISE]:
+        _narrow(graph, node, links.constants, shapes)
+
+
+def _shape(value: ValueInfoProto) -> list[int]:
+    """Return a value's shape, 0 where a size is free."""
+    return [size.dim_value for size in value.type.tensor_type.shape.dim]
+
+
+def _narrow(
+    graph: GraphProto,
+    node: NodeProto,
+    constants: dict[str, TensorProto],
+    shapes: dict[str, list[int]],
+) -> None:
+    """Give a node one number in place of a constant of equal ones, if its result stays as large."""
+    for place, name in enumerate(node.input):
+        other = shapes.get(node.input[1 - place], [])
+        held = constants.get(name)
+        if held is None or not 0 < len(held.dims) <= len(other):
+            continue
+        ends = zip(reversed(held.dims), reversed(other), strict=False)
+        array = numpy_helper.to_array(held)
+        alike = array.size > 0 and bool((array == array.flat[0]).all())
+        if alike and all(own in {1, size} for own, size in ends):
+            narrowed = f"{node.output[0]}.narrowed.{place}"
+            graph.initializer.append(numpy_helper.from_array(array.flat[0], narrowed))
+            node.input[place] = narrowed
 
 
 def _fold_norm(graph: GraphProto, norm: NodeProto) -> None:

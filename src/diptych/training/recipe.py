@@ -32,6 +32,9 @@ class TrainingRecipe(Value):
     `target_score` or has not risen for `patience` epochs (0: never). `replans` are the times the
     plan was changed, to keep a time limit or for these reasons.
 
+    With Muon and `fixed_norms` hidden matrices keep their first norms: they are turned, at the full
+    learning rate by ten times that rate as a share of the norm, and do not decay.
+
     Each step: `batch_size` items, computed in `accumulation` parts, in `arithmetic`; `cuts` say
     from which steps on there were more parts, as memory did not hold them; `compiled` by torch;
     `channels_last` in memory or not, by default as the network was built. `variation` is how items
@@ -58,6 +61,7 @@ class TrainingRecipe(Value):
     learning_rate: Positive | None = 0.15
     momentum: Share = 0.9
     weight_decay: AtLeast0 = 5e-4
+    fixed_norms: bool = False
     warmup_share: Share = 0.2
     label_smoothing: Share = 0.1
     clip: AtLeast0 = 0.0

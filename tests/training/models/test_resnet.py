@@ -19,15 +19,6 @@ def test_the_number_of_parameters_is_the_sum_of_its_layers() -> None:
     assert sum(p.numel() for p in network.parameters()) == convolutions + norms + 24 * 5 + 5
 
 
-def test_pixel_statistics_are_those_of_the_pictures() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
-    network = ResidualNet(CONFIG, ImageSpec(height=8, width=8, channels=3), 2)
-    network.learn_scaling(torch.from_numpy(pixels))
-    flat = pixels.reshape(-1, 3).astype(np.float64)
-    assert np.allclose(network.mean.flatten(), flat.mean(0), rtol=1e-6)
-    assert np.allclose(network.deviation.flatten(), flat.std(0), rtol=1e-3)
-
-
 def test_scaling_keeps_widths_that_fill_vectors_and_never_widens_the_stem() -> None:
     assert CONFIG.scaled(0.5) == ResidualNetConfig(stem=8, widths=(8, 16), blocks=(1, 0))
     assert CONFIG.scaled(2.0) == ResidualNetConfig(stem=8, widths=(32, 48), blocks=(1, 0))

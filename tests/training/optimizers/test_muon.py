@@ -100,3 +100,32 @@ def test_decay_shrinks_weights_apart_from_the_step() -> None:
         matrix.grad = drawn(4, 4, seed=1)
         Muon([{"params": [matrix], "weight_decay": decay, "orthogonal": True}], 0.1, 0.9).step()
     assert torch.allclose(matrices[0] - matrices[1], 0.05 * drawn(4, 4), atol=1e-6)
+
+
+def test_a_matrix_of_fixed_norm_is_turned_by_a_share_of_it_whatever_the_norm_is() -> None:
+    gradients = [drawn(8, 6, seed=seed) for seed in range(4)]
+    angles = []
+    for scale in (1.0, 50.0):
+        matrix = nn.Parameter(scale * drawn(8, 6))
+        first = matrix.detach().clone()
+        group = {"params": [matrix], "weight_decay": 0.5, "orthogonal": True}
+        optimizer = Muon([group], 0.01, 0.9, fixed_norms=True)
+        for gradient in gradients:
+            matrix.grad = gradient
+            before = matrix.detach() * (first.norm() / matrix.detach().norm())
+            optimizer.step()
+            moved = (matrix.detach() - before).norm() / first.norm()
+            assert float(moved) == pytest.approx(0.1, rel=0.2)
+        angles.append(matrix.detach() / matrix.detach().norm())
+    assert torch.allclose(*angles, atol=1e-5)
+
+
+def test_a_zero_matrix_of_fixed_norm_comes_to_that_of_orthogonal_rows() -> None:
+    matrix = nn.Parameter(torch.zeros(4, 9))
+    optimizer = Muon(
+        [{"params": [matrix], "weight_decay": 0.0, "orthogonal": True}], 0.02, 0.9, fixed_norms=True
+    )
+    for seed in range(3):
+        matrix.grad = drawn(4, 9, seed=seed)
+        optimizer.step()
+    assert float(matrix.detach().norm()) == pytest.approx(2.0, rel=0.3)

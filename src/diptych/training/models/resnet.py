@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from diptych.core.errors import ConfigError
 from diptych.core.specs import ImageSpec, Value
+from diptych.training.models.pixels import PixelNet
 
 LOGIT_SCALE = 0.125
 
@@ -62,7 +63,7 @@ class ResidualNetConfig(Value, tag_field="name", tag="residual"):
         )
 
 
-class ResidualNet(nn.Module):
+class ResidualNet(PixelNet):
     """Raw pixels in, logits out.
 
     Args:
@@ -71,19 +72,14 @@ class ResidualNet(nn.Module):
         outputs: K.
     """
 
-    mean: Tensor
-    deviation: Tensor
-
     def __init__(self, config: ResidualNetConfig, spec: ImageSpec, outputs: int) -> None:
-        super().__init__()
+        super().__init__(spec)
         stages, side = len(config.widths), min(spec.height, spec.width)
         if side >> stages == 0:
             raise ConfigError(
                 f"pictures of {side} pixels cannot be halved {stages} times",
                 "give the network fewer widths and blocks, or raise --image-size",
             )
-        self.register_buffer("mean", torch.full((1, spec.channels, 1, 1), 127.5))
-        self.register_buffer("deviation", torch.full((1, spec.channels, 1, 1), 64.0))
         layers: list[nn.Module] = [ConvNormRelu(spec.channels, config.stem)]
         channels = config.stem
         for width, blocks in zip(config.widths, config.blocks, strict=True):
@@ -107,25 +103,13 @@ class ResidualNet(nn.Module):
 
     def last_features(self, pixels: Tensor) -> Tensor:
         """Map pixels (N, H, W, C) to features (N, C', H', W')."""
-        x = pixels.permute(0, 3, 1, 2).float()
-        x = (x - self.mean) / self.deviation
-        features: Tensor = self.body(x)
+        features: Tensor = self.body(self.scaled(pixels))
         return features
 
     def outputs_of(self, features: Tensor) -> Tensor:
         """Map features (N, C', H', W') to logits (N, K)."""
         logits: Tensor = self.head(features.amax((2, 3))) * LOGIT_SCALE
         return logits
-
-    def learn_scaling(self, pixels: Tensor) -> None:
-        """Learn the scaling of pixels from training pictures.
-
-        Args:
-            pixels: uint8 (N, H, W, C).
-        """
-        flat = pixels.reshape(-1, pixels.shape[-1]).double()
-        self.mean.copy_(flat.mean(0).view(1, -1, 1, 1))
-        self.deviation.copy_(flat.std(0).clamp_min(1.0).view(1, -1, 1, 1))
 
 
 class ConvNormRelu(nn.Module):

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from diptych.core.errors import ConfigError
 from diptych.core.specs import ImageSpec, Value
+from diptych.training.models.pixels import PixelNet
 from diptych.training.models.resnet import Width
 
 PATCH = 2
@@ -42,7 +43,7 @@ class WhitenedNetConfig(Value, tag_field="name", tag="whitened"):
         )
 
 
-class WhitenedNet(nn.Module):
+class WhitenedNet(PixelNet):
     """Raw pixels in, logits out.
 
     Args:
@@ -54,19 +55,14 @@ class WhitenedNet(nn.Module):
         ConfigError: If the pictures cannot be halved so often.
     """
 
-    mean: Tensor
-    deviation: Tensor
-
     def __init__(self, config: WhitenedNetConfig, spec: ImageSpec, outputs: int) -> None:
-        super().__init__()
+        super().__init__(spec)
         stages, side = len(config.widths), min(spec.height, spec.width) - PATCH + 1
         if side >> stages == 0:
             raise ConfigError(
                 f"pictures of {side + PATCH - 1} pixels cannot be halved {stages} times",
                 "give the network fewer widths, or raise --image-size",
             )
-        self.register_buffer("mean", torch.full((1, spec.channels, 1, 1), 127.5))
-        self.register_buffer("deviation", torch.full((1, spec.channels, 1, 1), 64.0))
         channels = 2 * spec.channels * PATCH**2
         self.whiten = nn.Conv2d(spec.channels, channels, PATCH)
         self.whiten.weight.requires_grad_(False)
@@ -91,9 +87,7 @@ class WhitenedNet(nn.Module):
         Returns:
             Logits (N, K), of the dtype the network computes in.
         """
-        x = pixels.permute(0, 3, 1, 2).float()
-        x = (x - self.mean) / self.deviation
-        x = functional.gelu(self.whiten(x))
+        x = functional.gelu(self.whiten(self.scaled(pixels)))
         x = self.body(x).amax((2, 3))
         logits: Tensor = self.head(x) / x.shape[1]
         return logits
@@ -105,12 +99,9 @@ class WhitenedNet(nn.Module):
         Args:
             pixels: uint8 (N, H, W, C).
         """
-        flat = pixels.reshape(-1, pixels.shape[-1]).double()
-        self.mean.copy_(flat.mean(0).view(1, -1, 1, 1))
-        self.deviation.copy_(flat.std(0).clamp_min(1.0).view(1, -1, 1, 1))
+        super().learn_scaling(pixels)
         some = pixels[:: max(1, pixels[..., 0].numel() // PATCHES_SEEN)]
-        x = (some.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
-        directions = principal_directions(x)
+        directions = principal_directions(self.scaled(some))
         self.whiten.weight.copy_(torch.cat([directions, -directions]))
 
 

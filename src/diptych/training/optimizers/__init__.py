@@ -130,7 +130,13 @@ def _muon(
     network: nn.Module, recipe: TrainingRecipe, shares: Shares | None
 ) -> torch.optim.Optimizer:
     groups = parameter_groups(network, recipe.weight_decay, shares, hidden_matrices(network))
-    return Muon(groups, _rate(recipe), recipe.momentum, bf16=recipe.arithmetic == "bf16")
+    return Muon(
+        groups,
+        _rate(recipe),
+        recipe.momentum,
+        bf16=recipe.arithmetic == "bf16",
+        fixed_norms=recipe.fixed_norms,
+    )
 
 
 def _schedule_free(

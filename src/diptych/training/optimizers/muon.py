@@ -2,13 +2,15 @@
 
 A step of momentum is replaced by the nearest matrix whose singular values are all alike, so that
 rare directions are learned as fast as frequent ones. It is as large as one of AdamW, so that both
-share one learning rate.
+share one learning rate. Where norms are fixed, each matrix is brought back to its first norm before
+a step, which is then a share of that norm; nothing decays them.
 
 Shapes: G matrices of one shape, A rows (outputs), B columns (inputs times the kernel's size).
 
 Source: K. Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024: the iteration
 and its coefficients; J. Liu et al., "Muon is scalable for LLM training", 2025: the size of a step
-and decoupled decay. Changed: matrices of one shape go through one iteration together.
+and decoupled decay; K. Jordan's `airbench94_muon.py`, 2024: fixed norms. Changed: matrices of one
+shape go through one iteration together; a fixed norm is the first one.
 """
 
 import math
@@ -24,6 +26,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7
 STEP_SIZE = 0.2
+TURN = 10.0
+"""The share of a fixed norm that a step is, over the learning rate."""
 BETAS = (0.9, 0.999)
 SMALLEST_SPREAD = 1e-8
 
@@ -36,13 +40,20 @@ class Muon(torch.optim.Optimizer):
         rate: The learning rate.
         momentum: Of the orthogonal steps, from 0 up to 1; it is Nesterov's.
         bf16: Whether to orthogonalize in bfloat16 also on a processor; on a GPU it always is.
+        fixed_norms: Whether orthogonal steps turn matrices instead of adding to them.
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], rate: float, momentum: float, *, bf16: bool = False
+        self,
+        groups: list[dict[str, Any]],
+        rate: float,
+        momentum: float,
+        *,
+        bf16: bool = False,
+        fixed_norms: bool = False,
     ) -> None:
         super().__init__(groups, {"lr": rate, "momentum": momentum, "betas": BETAS, "fused": True})
-        self.bf16 = bf16
+        self.bf16, self.fixed_norms = bf16, fixed_norms
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -62,18 +73,29 @@ class Muon(torch.optim.Optimizer):
         for matrix in matrices:
             if not self.state[matrix]:
                 self.state[matrix]["velocity"] = torch.zeros_like(matrix)
+                if self.fixed_norms:
+                    self.state[matrix]["norm"] = first_norm(matrix)
         if not matrices:
             return
         gradients: list[Any] = [matrix.grad for matrix in matrices]
         velocities = [self.state[matrix]["velocity"] for matrix in matrices]
         torch._foreach_lerp_(velocities, gradients, 1 - group["momentum"])
         wanted = torch._foreach_lerp(gradients, velocities, group["momentum"])
-        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
         dtype = torch.bfloat16 if self.bf16 or matrices[0].is_cuda else torch.float32
         directions = orthogonal_directions([w.flatten(1).to(dtype) for w in wanted])
         for matrix, direction in zip(matrices, directions, strict=True):
-            size = group["lr"] * STEP_SIZE * math.sqrt(max(direction.shape))
-            matrix.add_(direction.reshape(matrix.shape), alpha=-size)
+            self._move(matrix, direction, group["lr"], group["weight_decay"])
+
+    def _move(self, matrix: Tensor, direction: Tensor, rate: float, decay: float) -> None:
+        """Move a matrix against a direction (A, B)."""
+        if self.fixed_norms:
+            norm = self.state[matrix]["norm"]
+            matrix.mul_(norm / matrix.norm().clamp_min(SMALLEST_NORM))
+            direction, size = direction * norm, TURN / math.sqrt(min(direction.shape))
+        else:
+            matrix.mul_(1 - rate * decay)
+            size = STEP_SIZE * math.sqrt(max(direction.shape))
+        matrix.add_(direction.reshape(matrix.shape), alpha=-rate * size)
 
     def _step_others(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         for parameter in parameters:
@@ -102,6 +124,19 @@ class Muon(torch.optim.Optimizer):
             eps=SMALLEST_SPREAD,
             maximize=False,
         )
+
+
+def first_norm(matrix: Tensor) -> Tensor:
+    """Tell the norm that a matrix is to keep.
+
+    Args:
+        matrix: (A, ...), as it is at first.
+
+    Returns:
+        Its norm; that of a matrix with orthogonal rows of length 1 where it is zero.
+    """
+    norm = matrix.norm()
+    return torch.where(norm > 0, norm, math.sqrt(len(matrix)))
 
 
 def orthogonal_directions(matrices: list[Tensor]) -> list[Tensor]:
