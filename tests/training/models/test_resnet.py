@@ -1,4 +1,3 @@
-import numpy as np
 import torch
 
 from diptych.core.specs import ImageSpec
