@@ -3,7 +3,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.compression.answers import MOST_BYTES, Memory, Running, can_remember, recorded
+from diptych.compression.answers import (
+    MOST_BYTES,
+    Memory,
+    Repeated,
+    Running,
+    asked_for,
+    can_remember,
+    can_repeat,
+    recorded,
+)
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
 
@@ -82,3 +91,37 @@ def test_only_what_stays_as_it_is_can_be_remembered(changes: dict[str, object], 
     recipe = TrainingRecipe(**changes)  # type: ignore[arg-type]
     assert can_remember(recipe, 1_000, 10) == same
     assert not can_remember(recipe, MOST_BYTES // 40 + 1, 10)
+
+
+def test_a_batch_that_comes_again_is_not_computed_again() -> None:
+    teacher = Counting()
+    answers = Repeated(Running(teacher))
+    batches = [torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [1.0]]), torch.tensor([[1.0]])]
+    for _ in range(3):
+        for inputs in batches:
+            told = answers(inputs.clone(), torch.zeros(len(inputs), dtype=torch.int64))
+            assert torch.equal(told, torch.cat([inputs, 2 * inputs], 1))
+    assert teacher.asked == [1, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("views", "epochs", "again"), [(0, 9, False), (4, 4, False), (4, 9, True)])
+def test_batches_are_remembered_where_they_come_again(
+    views: int, epochs: float, again: bool
+) -> None:
+    recipe = TrainingRecipe(views=views, epochs=epochs, variation=PictureVariation())
+    assert can_repeat(recipe, 1_000, 10) == again
+    assert not can_repeat(recipe, MOST_BYTES // 160 + 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"variation": PictureVariation()}, 900),
+        ({"variation": PictureVariation(), "views": 4}, 400),
+        ({"variation": PictureVariation(), "views": 20}, 900),
+        ({}, 100),
+    ],
+)
+def test_a_teacher_computes_what_it_cannot_remember(changes: dict[str, object], asked: int) -> None:
+    recipe = TrainingRecipe(epochs=9, **changes)  # type: ignore[arg-type]
+    assert asked_for(recipe, 100, 10, 900) == asked

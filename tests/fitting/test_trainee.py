@@ -62,6 +62,23 @@ def test_a_student_learns_from_the_teacher_and_its_work_is_counted(
     assert np.mean(answers[0] == answers[1]) > 0.9, "the student took the labels, not the teacher"
 
 
+def test_a_teacher_that_remembers_batches_teaches_the_same(
+    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(items=60)
+    teacher = train_model(plan("teacher"), data, RunControl(name="teacher", seed=0))
+    students = []
+    for room in (1 << 20, 0):
+        monkeypatch.setattr("diptych.compression.answers.MOST_BYTES", room)
+        control = RunControl(name="student", seed=0)
+        students.append(train_model(plan("student", epochs=7.0, views=2), data, control, teacher))
+    parameters = [network_of(student).parameters() for student in students]
+    for one, other in zip(*parameters, strict=True):
+        assert torch.equal(one, other)
+    saved = students[1].training_flops - students[0].training_flops
+    assert saved == teacher.flops * (7 - 2) * 60
+
+
 def test_the_plan_of_a_trained_model_is_what_was_really_done(make_dataset: MakeDataset) -> None:
     ticks = iter(range(10_000))
     hurried = RunControl(name="small", seed=0, deadline=60.0, clock=lambda: float(next(ticks)))

@@ -33,6 +33,14 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
     assert not same(straight[0], straight[4])
 
 
+def test_batches_come_again_after_as_many_epochs_as_there_are_views() -> None:
+    made = feed(replace(RECIPE, views=2, mixup=0.3))
+    cycle = [made.batch(step) for step in range(8)]
+    for step in (8, 15, 21, 16):
+        assert same(made.batch(step), cycle[step % 8])
+    assert not any(same(cycle[step], cycle[step + 4]) for step in range(4))
+
+
 def test_an_epoch_shows_each_item_at_most_once_and_the_next_in_another_order() -> None:
     made = feed()
     assert made.steps_per_epoch == 4

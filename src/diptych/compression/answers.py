@@ -1,11 +1,13 @@
 """A teacher's answers to a batch: computed as it comes, looked up, or remembered.
 
 Where training changes items on the way, a teacher answers what the student sees; where it does not,
-an item is the same in every epoch and for every student, and one answer to it is enough.
+an item is the same in every epoch and for every student, and one answer to it is enough. Where
+batches repeat themselves after so many epochs, as changed items too, one answer to each of them is.
 
 Shapes: N items, B batch, K outputs.
 """
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +18,7 @@ from diptych.training.compute import autocast
 from diptych.training.recipe import Arithmetic, TrainingRecipe
 
 MOST_BYTES = 1 << 30
+KEY_BYTES = 16
 
 Answers = Callable[[Tensor, Tensor], Tensor]
 """(inputs (B, ...), chosen int64 (B,)) to the teacher's outputs float32 (B, K)."""
@@ -104,6 +107,41 @@ class Memory:
         self.left = len(self.asked) - int(self.asked.sum())
 
 
+class Repeated:
+    """A teacher that is asked about the same batches again; it computes each once.
+
+    Args:
+        answers: How it answers, the same for the same inputs.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+        self.given: dict[bytes, Tensor] = {}
+
+    def __call__(self, inputs: Tensor, chosen: Tensor) -> Tensor:
+        """Answer a batch (B, ...) with float32 (B, K)."""
+        content = inputs.cpu().flatten().numpy()
+        key = hashlib.blake2b(content.data, digest_size=KEY_BYTES).digest()
+        if key not in self.given:
+            self.given[key] = self.answers(inputs, chosen)
+        return self.given[key]
+
+
+def can_repeat(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
+    """Say whether a teacher is to remember the batches it was asked about.
+
+    Args:
+        recipe: Of the student's training.
+        count: How many items are learned.
+        outputs: K.
+
+    Returns:
+        Whether batches come again, and there is room for the answers.
+    """
+    again = 0 < recipe.views < recipe.epochs
+    return again and 4 * count * recipe.views * outputs <= MOST_BYTES
+
+
 def can_remember(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
     """Say whether a teacher needs to be asked about an item only once.
 
@@ -117,3 +155,22 @@ def can_remember(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
     """
     varies = recipe.variation is not None or recipe.mixup > 0 or recipe.cutmix > 0
     return not varies and 4 * count * outputs <= MOST_BYTES
+
+
+def asked_for(recipe: TrainingRecipe, count: int, outputs: int, samples: int) -> int:
+    """Say how many items a teacher that is a network computes while a student learns.
+
+    Args:
+        recipe: Of the student's training.
+        count: How many items are learned.
+        outputs: K.
+        samples: How many items the student is shown, one several times.
+
+    Returns:
+        At most that many; fewer where the teacher remembers them.
+    """
+    if can_remember(recipe, count, outputs):
+        return min(samples, count)
+    if can_repeat(recipe, count, outputs):
+        return min(samples, count * recipe.views)
+    return samples

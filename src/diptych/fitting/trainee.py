@@ -11,7 +11,16 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from diptych.compression.answers import Answers, Memory, Running, can_remember, recorded
+from diptych.compression.answers import (
+    Answers,
+    Memory,
+    Repeated,
+    Running,
+    asked_for,
+    can_remember,
+    can_repeat,
+    recorded,
+)
 from diptych.compression.features import Showing
 from diptych.core.values import CurvePoint, Dataset, Energy
 from diptych.fitting.aims import lesson_of, objective_of
@@ -89,7 +98,7 @@ class Trainee:
     def answers(
         self, dataset: Dataset, recipe: TrainingRecipe, device: torch.device = CPU
     ) -> Answers:
-        """Answer the items of a lesson, each once where it stays as it is.
+        """Answer the items of a lesson, each once where it stays as it is, or comes again.
 
         Args:
             dataset: What a student learns, without labels too.
@@ -105,7 +114,8 @@ class Trainee:
         voice = self.voice().to(device)
         if can_remember(recipe, len(items), len(dataset.labels)):
             return self.memory.recall(Running(voice), items)
-        return Running(voice, recipe.arithmetic)
+        running = Running(voice, recipe.arithmetic)
+        return Repeated(running) if can_repeat(recipe, len(items), len(dataset.labels)) else running
 
     def rest(self) -> None:
         """Come back to the processor, from where a student was taught."""
@@ -172,7 +182,11 @@ def train_model(
     if teacher:
         teacher.rest()
     fold_spelling(network)
-    flops_per_sample = PASSES_PER_STEP * flops + (teacher.flops if teacher else 0)
+    training_flops = PASSES_PER_STEP * flops * trained.samples
+    if teacher:
+        count, outputs = len(lesson_of(dataset).train.inputs), len(dataset.labels)
+        asked = asked_for(trained.recipe, count, outputs, trained.samples)
+        training_flops += teacher.flops * asked
     return Trainee(
         plan=replace(plan, training=trained.recipe),
         network=whole,
@@ -183,7 +197,7 @@ def train_model(
         curve=trained.curve,
         parameters=sum(p.numel() for p in network.parameters()),
         flops=flops,
-        training_flops=flops_per_sample * trained.samples,
+        training_flops=training_flops,
     )
 
 

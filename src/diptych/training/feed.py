@@ -94,9 +94,10 @@ class Feed:
         Returns:
             This process's share of it.
         """
-        epoch, place = divmod(step, self.steps_per_epoch)
+        shown = step % (self.recipe.views * self.steps_per_epoch) if self.recipe.views else step
+        epoch, place = divmod(shown, self.steps_per_epoch)
         chosen = self._order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
-        generator = self.generator.manual_seed(derive(self.seed, "batch", str(step)))
+        generator = self.generator.manual_seed(derive(self.seed, "batch", str(shown)))
         if self.on_device:
             chosen = chosen.to(self.device)
         inputs = self.batches.draw(chosen, epoch, generator)
