@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from torch import nn
 
 from diptych.core.errors import TrainingError
-from diptych.core.progress import Step
+from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
 from diptych.measure.gpu_energy import GpuMeter
@@ -90,6 +90,22 @@ def test_the_records_of_a_run_tell_it_from_the_first_step_to_the_last(
     assert all(0 <= line["waiting_share"] <= 1 for line in lines)
     joules = [line["energy_j"] for line in lines]
     assert joules == sorted(joules)
+
+
+def test_a_run_that_is_stopped_within_an_epoch_tells_the_loss_of_its_part(
+    data: Dataset, tmp_path: Path
+) -> None:
+    stop = StopRequest()
+
+    def stop_later(step: Step) -> None:
+        stop.requested = step.done >= 11
+
+    folder = RunFolder(tmp_path, print)
+    trained = train(data, folder=folder, clock=clock(3.0), report=stop_later, stop=stop)
+    folder.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 11
+    assert lines[-1]["loss"] == trained.curve[-1].loss
 
 
 def test_what_gpus_count_is_told_apart_from_what_the_processor_used(

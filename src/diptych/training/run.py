@@ -1,6 +1,5 @@
 """One run while it goes: its plan, its looks at the time and the loss, its checkpoints."""
 
-import math
 import time
 
 import torch
@@ -273,7 +272,7 @@ class Run:
             epoch=epoch,
             samples=step * self.feed.batch_size,
             seconds=seconds,
-            loss=sum(self.recent) / len(self.recent) if self.recent else math.nan,
+            loss=sum(self.recent) / len(self.recent) if self.recent else self.curve[-1].loss,
             rate=rate_of(self.stepper.optimizer),
             samples_per_second=step * self.feed.batch_size / seconds if seconds else 0.0,
             waiting_share=self.waited_seconds / seconds if seconds else 0.0,
