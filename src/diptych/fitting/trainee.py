@@ -34,6 +34,7 @@ from diptych.training.control import CPU, RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.flops import forward_flops
 from diptych.training.loop import train_network
+from diptych.training.models.pixels import PixelNet
 from diptych.training.models.spelling import fold_spelling
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
@@ -182,7 +183,8 @@ def train_model(
     if teacher:
         teacher.rest()
     fold_spelling(network)
-    training_flops = PASSES_PER_STEP * flops * trained.samples
+    learned = flops // (network.passes if isinstance(network, PixelNet) else 1)
+    training_flops = PASSES_PER_STEP * learned * trained.samples
     if teacher:
         count, outputs = len(lesson_of(dataset).train.inputs), len(dataset.labels)
         asked = asked_for(trained.recipe, count, outputs, trained.samples)

@@ -1,14 +1,23 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from diptych.core.specs import ImageSpec
 from diptych.training.models.pixels import LEAST_DEVIATION, PixelNet
 
 
-def learned(pixels: np.ndarray) -> PixelNet:
+class Left(PixelNet):
+    """Answers with the first column of the first channel."""
+
+    def logits_of(self, pixels: Tensor) -> Tensor:
+        return self.scaled(pixels)[:, 0, :, 0]
+
+
+def learned(pixels: np.ndarray, *, mirrored: bool = False) -> PixelNet:
     _, height, width, channels = pixels.shape
-    network = PixelNet(ImageSpec(height=height, width=width, channels=channels))
+    spec = ImageSpec(height=height, width=width, channels=channels)
+    network = Left(spec, mirrored=mirrored)
     network.learn_scaling(torch.from_numpy(pixels))
     return network
 
@@ -35,3 +44,13 @@ def test_pictures_of_one_color_are_not_divided_by_nothing() -> None:
     network = learned(np.full((2, 4, 4, 1), 9, dtype=np.uint8))
     assert float(network.deviation) == LEAST_DEVIATION
     assert not network.scaled(torch.full((1, 4, 4, 1), 9, dtype=torch.uint8)).any()
+
+
+def test_a_mirrored_network_answers_with_the_mean_over_both_sides_once_it_is_trained() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
+    network, given = learned(pixels, mirrored=True), torch.from_numpy(pixels)
+    sides = [network.logits_of(side) for side in (given, given.flip(2))]
+    assert torch.equal(network(given), sides[0])
+    assert torch.allclose(network.eval()(given), (sides[0] + sides[1]) / 2)
+    assert torch.allclose(network(given), network(given.flip(2)))
+    assert torch.equal(learned(pixels).eval()(given), sides[0])

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import torch
 from msgspec import Meta
+from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,12 +33,14 @@ class ResidualNetConfig(Value, tag_field="name", tag="residual"):
     """The shape of a network.
 
     `widths` and `blocks` have one entry per stage: channels, and residual blocks after the
-    stage's convolution. `stem` is the number of channels at full resolution.
+    stage's convolution. `stem` is the number of channels at full resolution. One that is `mirrored`
+    answers with the mean over a picture and its mirror image.
     """
 
     stem: Width
     widths: tuple[Width, ...]
     blocks: tuple[Blocks, ...]
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         """Check what concerns more than one field.
@@ -58,9 +61,7 @@ class ResidualNetConfig(Value, tag_field="name", tag="residual"):
             The scaled shape.
         """
         widths = tuple(_vectorized(width * factor) for width in self.widths)
-        return ResidualNetConfig(
-            stem=_vectorized(self.stem * min(1.0, factor)), widths=widths, blocks=self.blocks
-        )
+        return replace(self, stem=_vectorized(self.stem * min(1.0, factor)), widths=widths)
 
 
 class ResidualNet(PixelNet):
@@ -73,7 +74,7 @@ class ResidualNet(PixelNet):
     """
 
     def __init__(self, config: ResidualNetConfig, spec: ImageSpec, outputs: int) -> None:
-        super().__init__(spec)
+        super().__init__(spec, mirrored=config.mirrored)
         stages, side = len(config.widths), min(spec.height, spec.width)
         if side >> stages == 0:
             raise ConfigError(
@@ -90,15 +91,8 @@ class ResidualNet(PixelNet):
         self.head = nn.Linear(channels, outputs)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch allows it
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Compute the logits.
-
-        Args:
-            pixels: uint8 (N, H, W, C).
-
-        Returns:
-            Logits (N, K), of the dtype the network computes in.
-        """
+    def logits_of(self, pixels: Tensor) -> Tensor:
+        """Map uint8 (N, H, W, C), as they are, to logits (N, K)."""
         return self.outputs_of(self.last_features(pixels))
 
     def last_features(self, pixels: Tensor) -> Tensor:

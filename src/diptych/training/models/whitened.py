@@ -11,6 +11,7 @@ whitening, the identity in each convolution's first weights, norms without scale
 """
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,9 +26,13 @@ PATCHES_SEEN = 2_000_000
 
 
 class WhitenedNetConfig(Value, tag_field="name", tag="whitened"):
-    """The shape of a network: the channels of each stage, which halves height and width."""
+    """The shape of a network: the channels of each stage, which halves height and width.
+
+    One that is `mirrored` answers with the mean over a picture and its mirror image.
+    """
 
     widths: tuple[Width, ...]
+    mirrored: bool = False
 
     def scaled(self, factor: float) -> "WhitenedNetConfig":
         """Make the network narrower or wider.
@@ -38,9 +43,8 @@ class WhitenedNetConfig(Value, tag_field="name", tag="whitened"):
         Returns:
             The scaled shape.
         """
-        return WhitenedNetConfig(
-            widths=tuple(max(16, 16 * round(width * factor / 16)) for width in self.widths)
-        )
+        widths = tuple(max(16, 16 * round(width * factor / 16)) for width in self.widths)
+        return replace(self, widths=widths)
 
 
 class WhitenedNet(PixelNet):
@@ -56,7 +60,7 @@ class WhitenedNet(PixelNet):
     """
 
     def __init__(self, config: WhitenedNetConfig, spec: ImageSpec, outputs: int) -> None:
-        super().__init__(spec)
+        super().__init__(spec, mirrored=config.mirrored)
         stages, side = len(config.widths), min(spec.height, spec.width) - PATCH + 1
         if side >> stages == 0:
             raise ConfigError(
@@ -78,15 +82,8 @@ class WhitenedNet(PixelNet):
             self.head.weight /= self.head.weight.std()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch allows it
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Compute the logits.
-
-        Args:
-            pixels: uint8 (N, H, W, C).
-
-        Returns:
-            Logits (N, K), of the dtype the network computes in.
-        """
+    def logits_of(self, pixels: Tensor) -> Tensor:
+        """Map uint8 (N, H, W, C), as they are, to logits (N, K)."""
         x = functional.gelu(self.whiten(self.scaled(pixels)))
         x = self.body(x).amax((2, 3))
         logits: Tensor = self.head(x) / x.shape[1]
