@@ -68,6 +68,22 @@ def test_each_item_is_asked_about_once_whoever_learns() -> None:
     assert sorted(teacher.asked) == list(range(10))
 
 
+def test_what_one_memory_knows_another_learns() -> None:
+    items, chosen = np.arange(4, dtype=np.float32)[:, None], torch.arange(4)
+    teacher, memory, other = Counting(), Memory(), Memory()
+    answer = memory.recall(Running(teacher), items)
+    assert memory.known() is None
+    answer(torch.from_numpy(items)[:3], chosen[:3])
+    assert memory.known() is None
+    answer(torch.from_numpy(items), chosen)
+    known = memory.known()
+    assert known is not None
+    other.learn(items, known)
+    told = other.recall(Running(teacher), items)(torch.from_numpy(items), chosen)
+    assert torch.equal(told[:, 1], 2 * torch.from_numpy(items)[:, 0])
+    assert len(teacher.asked) == 4
+
+
 def test_other_items_are_another_lesson() -> None:
     items = np.arange(4, dtype=np.float32)[:, None]
     others, chosen = items + 100, torch.arange(4)

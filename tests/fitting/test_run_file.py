@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import ConfigError
 from diptych.fitting.recipe import FitRecipe, ModelPlan
-from diptych.fitting.run_file import NAME, RunFile, read, write
+from diptych.fitting.run_file import NAME, RunFile, read, request_of, settings_of, write
+from diptych.fitting.settings import Settings
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
@@ -30,6 +31,22 @@ RUN = RunFile(
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write(tmp_path, RUN)
     assert read(tmp_path) == RUN
+
+
+def test_a_request_says_where_things_are_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(unlabelled=Path("more"), label="kind", cache=False)
+    recipe = FitRecipe(teacher=PLAN, seed=3)
+    run = request_of("photos", Path("a.dip"), recipe, settings)
+    assert (run.data, run.out) == (str(tmp_path / "photos"), str(tmp_path / "a.dip"))
+    assert (run.seed, run.recipe, run.label) == (3, recipe, "kind")
+    again = settings_of(run, Settings())
+    assert again.unlabelled == tmp_path / "more"
+    assert not again.cache
+    assert request_of("digits", Path("a.dip"), recipe, settings).data == "digits"
+    assert request_of(None, Path("a.dip"), recipe, settings).data is None
 
 
 def test_a_folder_that_is_none_of_a_run_is_refused(tmp_path: Path) -> None:

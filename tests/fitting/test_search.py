@@ -57,6 +57,23 @@ def test_the_cheapest_that_will_do_is_found_and_the_others_are_remembered() -> N
     assert told[0].startswith("e: 2 of 18 epochs, ")
 
 
+def test_who_was_trained_ahead_is_judged_by_the_same_epochs() -> None:
+    asked: list[tuple[str, int]] = []
+    told: list[str] = []
+    expected: list[str] = []
+    list(search(asked, expected).found(float("inf")))
+    one = search(asked, told)
+    one.train = lambda plan, epochs: trained(plan.name, EPOCHS)
+    list(one.found(float("inf")))
+    assert told == expected
+    assert [plan.name for plan in one.turns] == ["e", "d", "c", "b", "a"]
+    assert len(one.paused["e"].curve) == EPOCHS
+    one.leave("e", trained("e", 1))
+    one.leave("f", trained("e", 1))
+    assert told[len(expected) :] == ["f: not needed any more"]
+    assert [len(one.paused[name].curve) for name in "ef"] == [EPOCHS, 1]
+
+
 def test_without_time_nothing_is_trained() -> None:
     asked: list[tuple[str, int]] = []
     assert not list(search(asked, []).found(59.0))

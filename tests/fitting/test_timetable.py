@@ -63,3 +63,14 @@ def test_where_time_is_too_short_for_all_students_the_first_has_it() -> None:
 def test_probing_takes_a_small_share_of_long_limits_only() -> None:
     assert timetable(1000.0).may_probe()
     assert not timetable(100.0).may_probe()
+
+
+@pytest.mark.parametrize(
+    ("left", "together", "jobs", "turns"), [(3, 3, 1, 3), (3, 3, 2, 2), (5, 3, 2, 4), (4, 4, 9, 1)]
+)
+def test_students_that_are_trained_at_once_share_the_time_by_turns(
+    left: int, together: int, jobs: int, turns: int
+) -> None:
+    table = timetable(1000.0)
+    each_s = table.together_s(left, together, jobs)
+    assert turns * each_s == pytest.approx(table.training_s(left))

@@ -74,6 +74,12 @@ def test_a_worker_hears_that_it_is_to_stop() -> None:
     assert messages[-1] == Finished(value="stopped")
 
 
+def test_a_worker_takes_orders_by_lines_until_it_is_to_stop() -> None:
+    body = "return [line.decode() for line in iter(worker.orders.get, b'stop')]"
+    messages, _ = run(body, b"one\ntwo\nstop\nthree\n")
+    assert messages[-1] == Finished(value=["one", "two"])
+
+
 def test_a_worker_ends_with_its_supervisor() -> None:
     command = [sys.executable, "-c", PROGRAM.format("time.sleep(60)")]
     done = subprocess.run(

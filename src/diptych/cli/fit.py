@@ -10,6 +10,7 @@ from typer import Context, Option
 from diptych.cli.options import (
     DataArgument,
     ImageSizeOption,
+    JobsOption,
     JsonOption,
     LabelOption,
     NoCacheOption,
@@ -69,6 +70,7 @@ def command(
     image_size: ImageSizeOption = None,
     skip_unreadable: SkipOption = False,
     no_cache: NoCacheOption = False,
+    jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> int:
     """Train, distill, quantize and measure until a model meets the budget."""
@@ -87,6 +89,7 @@ def command(
             image_size=image_size,
             skip_unreadable=skip_unreadable,
             cache=not no_cache,
+            jobs=jobs,
             report=report,
             stop=stop,
             started=context.obj,

@@ -68,6 +68,10 @@ DeviceOption = Annotated[
 DevicesOption = Annotated[
     int, Option(min=1, max=64, help="By how many processes, each on a processor of its own.")
 ]
+JobsOption = Annotated[
+    int,
+    Option(min=1, max=64, help="How many students are trained at once, each by its own process."),
+]
 ShardOption = Annotated[
     bool, Option("--shard", help="Spread the weights over the devices, for large networks.")
 ]

@@ -70,6 +70,23 @@ class Memory:
         self.outputs = self.asked = torch.empty(0)
         self.left = 0
 
+    def known(self) -> np.ndarray | None:
+        """Give all answers.
+
+        Returns:
+            float32 (N, K); None where some items were not asked about.
+        """
+        return None if self.items is None or self.left else self.outputs.cpu().numpy()
+
+    def learn(self, items: np.ndarray, outputs: np.ndarray) -> None:
+        """Take over what another memory knows.
+
+        Args:
+            items: All that are learned, (N, ...).
+            outputs: float32 (N, K), the answers.
+        """
+        self.items, self.outputs, self.left = items, torch.from_numpy(outputs), 0
+
     def recall(self, answers: Answers, items: np.ndarray) -> Answers:
         """Answer from memory, where it can be.
 
@@ -87,6 +104,8 @@ class Memory:
         def answer(inputs: Tensor, chosen: Tensor) -> Tensor:
             if self.left:
                 self._ask(answers, inputs, chosen)
+            if self.outputs.device != chosen.device:
+                self.outputs = self.outputs.to(chosen.device)
             return self.outputs[chosen]
 
         return answer

@@ -35,7 +35,7 @@ class Aim:
         Returns:
             At least 1.
         """
-        return max(1, math.ceil(share * len(self.scores)))
+        return epochs_at(share, self.scores)
 
     def expect(self, model: Trainee, items: int) -> Forecast:
         """Say what a model that is paused will end with.
@@ -47,8 +47,7 @@ class Aim:
         Returns:
             The forecast of its main score.
         """
-        scores = _scores(model)
-        return forecast(scores, self.scores, items) if scores else UNKNOWN
+        return expected_of(model, self.scores, items)
 
     def give_up(self, model: Trainee, items: int) -> GivenUp:
         """Write down what was expected of a model that is not trained to the end.
@@ -112,6 +111,34 @@ def aim_of(
     plans = [replace(p, training=replace(p.training, epochs=epochs)) for p in recipe.cheaper]
     needed = scores[-1] - spare
     return Aim(reference=reference, scores=scores, needed=needed, plans=tuple(plans))
+
+
+def epochs_at(share: float, reference: Sequence[float]) -> int:
+    """Say after how many epochs a share of a training is over.
+
+    Args:
+        share: From 0 to 1.
+        reference: The scores of the whole training's epochs.
+
+    Returns:
+        At least 1.
+    """
+    return max(1, math.ceil(share * len(reference)))
+
+
+def expected_of(model: Trainee, reference: Sequence[float], items: int) -> Forecast:
+    """Say what a model that is paused will end with.
+
+    Args:
+        model: Trained for a part.
+        reference: The scores of another one's epochs, which was trained to the end.
+        items: On how many scores were counted.
+
+    Returns:
+        The forecast of its main score.
+    """
+    scores = _scores(model)
+    return forecast(scores, reference, items) if scores else UNKNOWN
 
 
 def slack(candidate: Candidate, budget: Budget) -> float | None:

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.text import nearest, parse_duration
 from diptych.core.values import DataRecord, Dataset
+from diptych.fitting.ahead import check_jobs
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.compressed import with_pruned
 from diptych.fitting.plans.lesson import with_lesson
-from diptych.fitting.plans.machines import for_device
+from diptych.fitting.plans.machines import for_device, for_jobs
 from diptych.fitting.plans.teacher import with_labels
 from diptych.fitting.recipe import FitRecipe, ProgramPlan
 from diptych.fitting.reserve import reserve_programs
@@ -68,6 +69,7 @@ def fit(
     seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
     programs = available_programs(settings.target)
     job = open_job(data, limits, out, settings.seed(seed), settings)
+    check_jobs(job, settings)
     request = _request(job, settings, seed, timed=seconds is not None)
     with closing(FitFolder(folder_of(job.destination), request, settings.report)) as folder:
         recipe = folder.recipe or recipe_of(job, seed, settings, timed=seconds is not None)
@@ -120,6 +122,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
         recipe = with_lesson(for_device(recipe, find_device(settings.device)), job.dataset)
         recipe = with_labels(recipe) if is_pretrained(settings.teachers()) else recipe
+        recipe = for_jobs(recipe, settings.jobs, job.machine)
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
     if job.dataset.unlabelled is not None and not recipe.students:
@@ -147,16 +150,17 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
     if settings.stop:
         raise KeyboardInterrupt
     session = FitSession(job, recipe, deadline, settings)
-    session.choose_students()
-    if job.fit:
-        job.fit.keep(session.recipe)
-    session.train_teacher()
-    for plan in session.recipe.students:
-        if session.has_time():
-            session.train_student(plan)
-    session.find_cheaper()
-    session.try_cascade()
-    session.finish()
+    with closing(session.ahead):
+        session.choose_students()
+        if job.fit:
+            job.fit.keep(session.recipe)
+        session.train_teacher()
+        for plan in session.recipe.students:
+            if session.has_time():
+                session.train_student(plan)
+        session.find_cheaper()
+        session.try_cascade()
+        session.finish()
     return load(job.destination, golden="skip")
 
 

@@ -28,7 +28,8 @@ from diptych.training.start import Start, read_start
 class Job:
     """Data, limits, where it runs, where the bundle goes, and the folder of a run or of a fit.
 
-    `start` is what a training starts from, or the bundle that teaches.
+    `start` is what a training starts from, or the bundle that teaches. `source` is where the data
+    was read; None where it was handed over.
     """
 
     dataset: Dataset
@@ -38,6 +39,7 @@ class Job:
     run: RunFolder | None = None
     fit: FitFolder | None = None
     start: Start | None = None
+    source: str | Path | None = None
 
 
 def open_job(
@@ -92,6 +94,7 @@ def open_job(
         machine=describe(),
         destination=destination,
         start=start,
+        source=None if isinstance(data, Dataset) else data,
     )
 
 

@@ -9,6 +9,7 @@ from diptych.core.errors import ConfigError
 from diptych.core.files import write_atomic
 from diptych.core.specs import Value
 from diptych.core.values import Goal
+from diptych.data.builtin import BUILTINS
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.settings import Settings
 
@@ -38,7 +39,43 @@ class RunFile(Value):
     device: str | None = None
     devices: int = 1
     shard: bool = False
+    unlabelled: str | None = None
     format: int = FORMAT
+
+
+def request_of(
+    data: str | Path | None, out: Path, recipe: FitRecipe, settings: Settings
+) -> RunFile:
+    """Write down what was asked for.
+
+    Args:
+        data: A built-in name or a path; None for data that was handed over.
+        out: The bundle's folder.
+        recipe: What is trained, with the seed.
+        settings: The rest.
+
+    Returns:
+        The request, of paths that hold in any folder, without a time limit.
+    """
+    if data is not None and not (isinstance(data, str) and data in BUILTINS):
+        data = Path(data).resolve()
+    return RunFile(
+        data=None if data is None else str(data),
+        out=str(out.resolve()),
+        seed=recipe.seed,
+        recipe=recipe,
+        label=settings.label,
+        goal=settings.goal,
+        order=settings.order,
+        image_size=settings.image_size,
+        skip_unreadable=settings.skip_unreadable,
+        cache=settings.cache,
+        task=None if settings.task is None else settings.task.name,
+        device=settings.device,
+        devices=settings.devices,
+        shard=settings.shard,
+        unlabelled=None if settings.unlabelled is None else str(settings.unlabelled.resolve()),
+    )
 
 
 def write(folder: Path, run: RunFile) -> None:
@@ -70,6 +107,7 @@ def settings_of(request: RunFile, settings: Settings) -> Settings:
         image_size=request.image_size,
         skip_unreadable=request.skip_unreadable,
         cache=request.cache,
+        unlabelled=None if request.unlabelled is None else Path(request.unlabelled),
         device=settings.device or request.device,
         devices=settings.devices if settings.devices > 1 else request.devices,
     )

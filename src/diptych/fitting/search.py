@@ -1,6 +1,7 @@
 """The search for a cheaper student, among those that were not needed to keep the budget."""
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import GivenUp
@@ -17,10 +18,13 @@ STAGE = "search"
 class Search:
     """Trains cheaper students for a part of their epochs, and remembers them.
 
+    Whoever was trained ahead of its turn is judged by the same epochs as if it had not been.
+    `turns` are those who may be looked at, in that order, once it has begun.
+
     Args:
         aim: What they have to reach.
         items: On how many scores are counted.
-        train: Trains a plan up to an epoch, from where it was left.
+        train: Trains a plan up to an epoch at least, from where it was left.
         has_time: Asked before each.
         score: The name of the main score.
         report: Told what is expected of each.
@@ -38,6 +42,7 @@ class Search:
         self.aim, self.items, self.train = aim, items, train
         self.has_time, self.score, self.report = has_time, score, report
         self.paused: dict[str, Trainee] = {}
+        self.turns: tuple[ModelPlan, ...] = ()
 
     def found(self, seconds: float) -> Iterator[ModelPlan]:
         """Find who is worth training to the end, one after the other.
@@ -49,7 +54,19 @@ class Search:
             The plans, in the order of their turns; none where there is too little time.
         """
         plans = within(self.aim.plans, seconds, self.aim.reference.seconds)
+        self.turns = tuple(reversed(plans))
         return climb(plans, self.aim.needed, self._look)
+
+    def leave(self, name: str, model: Trainee) -> None:
+        """Remember one that was trained ahead of its turn, which it did not come to.
+
+        Args:
+            name: Whose.
+            model: As far as it was trained; one that was looked at is known already.
+        """
+        if name not in self.paused:
+            self.paused[name] = model
+            self.report(Step(stage=STAGE, done=1, total=1, note=f"{name}: not needed any more"))
 
     def left(self, trained: Collection[str]) -> dict[str, tuple[Trainee, GivenUp]]:
         """List those that were not trained to the end.
@@ -66,7 +83,9 @@ class Search:
     def _look(self, plan: ModelPlan, share: float) -> Forecast:
         if not self.has_time():
             return UNKNOWN
-        model = self.paused[plan.name] = self.train(plan, self.aim.epochs(share))
+        epochs = self.aim.epochs(share)
+        model = self.paused[plan.name] = self.train(plan, epochs)
+        model = replace(model, curve=model.curve[:epochs])
         note = f"{plan.name}: {told(self.aim.give_up(model, self.items), self.score)}"
         self.report(Step(stage=STAGE, done=1, total=1, note=note))
         return self.aim.expect(model, self.items)

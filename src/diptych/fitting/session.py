@@ -7,6 +7,7 @@ import numpy as np
 from msgspec.structs import replace as replace_value
 
 from diptych.core.values import Candidate
+from diptych.fitting.ahead import Ahead, in_search
 from diptych.fitting.aim import aim_of
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.assembly import Outcome, hash_items, write_bundle
@@ -51,6 +52,7 @@ class FitSession:
     ) -> None:
         self.job, self.recipe, self.settings = job, recipe, settings
         self.trainer = Trainer(job, recipe, settings, timed=deadline is not None)
+        self.ahead = Ahead(self.trainer)
         self.refined: list[Trainee] = []
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
@@ -97,6 +99,7 @@ class FitSession:
             plan: The student; where it cannot be pruned as planned, there is none.
         """
         left = max(1, 1 + len(self.recipe.students) - len(self.trainer.trainees))
+        self._train_ahead(plan, left)
         seconds = self.time.student_s(left)
         if plan.prune is None:
             student: Trainee | None = self.trainer.train(plan, seconds)
@@ -116,7 +119,7 @@ class FitSession:
         self.search = Search(
             aim,
             len(dataset.validation),
-            lambda plan, epochs: self.trainer.train_to(plan, epochs, self.time.training_s(1)),
+            self._train_to,
             self.has_time,
             next(iter(self.candidates[0].scores)),
             self.settings.report,
@@ -125,7 +128,10 @@ class FitSession:
             if self.has_time():
                 self.train_student(plan)
             if any(c.meets_budget for c in self.candidates if c.model == plan.name):
-                return
+                break
+        self.ahead.halt()
+        for plan in self.ahead.begun_of(self.search.turns):
+            self.search.leave(plan.name, self.trainer.left(plan))
 
     def try_cascade(self) -> None:
         """Where no student keeps the budget, try one that passes on what it is unsure of."""
@@ -170,8 +176,27 @@ class FitSession:
             )
             write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
 
+    def _train_ahead(self, plan: ModelPlan, left: int) -> None:
+        """Have a student trained at once with those that come after it, before any is tried."""
+        planned = [each for each in self.recipe.students if each.prune is None]
+        if plan in planned:
+            plans = planned[planned.index(plan) :]
+            seconds = self.time.together_s(left, len(plans), self.settings.jobs)
+            if seconds >= LEAST_TRAINING_S:
+                self.ahead.train(plans, seconds)
+
+    def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
+        """Train a student of the search for a part, as the next ones are meanwhile."""
+        seconds = self.time.training_s(1)
+        if self.search:
+            turns = self.search.turns[self.search.turns.index(plan) :]
+            self.ahead.start([in_search(each, self.search.aim, seconds) for each in turns])
+        self.ahead.wait(plan.name)
+        return self.trainer.train_to(plan, epochs, self.time.training_s(1))
+
     def _prune(self, plan: ModelPlan, seconds: float) -> Trainee | None:
         """Prune a model and train what is left, if that can keep the budget."""
+        self.ahead.halt()
         control = self.trainer.control(plan.name, seconds, None)
         models = self.trainer.trainees
         if not can_pay(plan, self.recipe, models, self.job, self._probe(), control):
@@ -184,6 +209,7 @@ class FitSession:
         return prober(self.job.dataset, programs, self.calibration, seed, self.settings.report)
 
     def _try(self, model: Trainee) -> None:
+        self.ahead.halt()
         started = self.settings.clock()
         plans = self._first_programs()[: 1 if self.settings.stop else None]
         self.trials += lower_and_try(
@@ -253,7 +279,7 @@ class FitSession:
         return Outcome(
             recipe=self._recipe_so_far(),
             trainees=(*self.trainer.trainees, *self.refined, *(model for model, _ in left)),
-            given_up=tuple(given_up for _, given_up in left),
+            given_up=tuple(each for _, each in left if each.epochs < each.planned_epochs),
             noise_floor=self.noise,
             trials=tuple(self.trials),
             candidates=candidates,

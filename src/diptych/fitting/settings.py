@@ -42,9 +42,10 @@ class Settings:
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
     is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
-    `meeting` where they meet if they have been started already; `tune` tries first how the machine
-    computes fastest; `run` is the folder of a training's checkpoints and records, by default beside
-    the bundle, with a checkpoint every `checkpoint_s`.
+    `meeting` where they meet if they have been started already; `jobs` is how many students of a
+    fit are trained at once; `tune` tries first how the machine computes fastest; `run` is the
+    folder of a training's checkpoints and records, by default beside the bundle, with a checkpoint
+    every `checkpoint_s`.
 
     `clock` gives seconds, and a time limit counts from `started`, or else from the call.
     """
@@ -69,6 +70,7 @@ class Settings:
     devices: int = 1
     shard: bool = False
     meeting: Meeting | None = None
+    jobs: int = 1
     tune: bool = False
     run: Path | None = None
     checkpoint_s: float = 60.0

@@ -1,5 +1,6 @@
 """When a fit is to be done, and how much of its time goes where."""
 
+import math
 from collections.abc import Callable
 
 PROBING_SHARE = 0.05
@@ -78,6 +79,20 @@ class Timetable:
         if not students or seconds < LEAST_TEACHER_SHARE * self.limit_s:
             return self.training_s(1)
         return seconds
+
+    def together_s(self, left: int, together: int, jobs: int) -> float:
+        """Say how long each of several students is trained that are trained at once.
+
+        Args:
+            left: How many models are still to be trained, these too.
+            together: How many of them are trained at once, as far as there are jobs.
+            jobs: How many at a time.
+
+        Returns:
+            Seconds.
+        """
+        turns = math.ceil(together / jobs) + left - together
+        return self.training_s(left) / turns
 
     def student_s(self, left: int) -> float:
         """Say how long the next student is trained.

@@ -11,7 +11,6 @@ from diptych.core.errors import ConfigError
 from diptych.core.progress import Step
 from diptych.core.text import parse_duration
 from diptych.core.values import Dataset
-from diptych.data.builtin import BUILTINS
 from diptych.fitting import run_file
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
@@ -145,28 +144,13 @@ def _model_of(plan: FitRecipe, job: Job, settings: Settings) -> ModelPlan:
 def _request(
     data: Data, job: Job, recipe: FitRecipe, seconds: float | None, settings: Settings
 ) -> RunFile:
-    given, start = isinstance(data, Dataset), recipe.teacher.start
+    start = recipe.teacher.start
     if start is not None:
         start = replace(start, path=str(start.source.resolve()))
         recipe = replace(recipe, teacher=replace(recipe.teacher, start=start))
-    builtin = isinstance(data, str) and data in BUILTINS
-    return RunFile(
-        data=None if given else str(data) if builtin else str(Path(str(data)).resolve()),
-        out=str(job.destination.resolve()),
-        seed=recipe.seed,
-        recipe=recipe,
-        seconds=seconds,
-        label=settings.label,
-        goal=settings.goal,
-        order=settings.order,
-        image_size=settings.image_size,
-        skip_unreadable=settings.skip_unreadable,
-        cache=settings.cache,
-        task=None if settings.task is None else settings.task.name,
-        device=settings.device,
-        devices=settings.devices,
-        shard=settings.shard,
-    )
+    source = None if isinstance(data, Dataset) else data
+    request = run_file.request_of(source, job.destination, recipe, settings)
+    return replace(request, seconds=seconds)
 
 
 def _fresh_folder(path: Path, settings: Settings) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from diptych.core.progress import silent
 from diptych.fitting.job import Job
 from diptych.fitting.launched import lead
 from diptych.fitting.processes import train_in_processes
@@ -27,7 +28,7 @@ class Trainer:
 
     def __init__(self, job: Job, recipe: FitRecipe, settings: Settings, *, timed: bool) -> None:
         self.job, self.settings, self.timed = job, settings, timed
-        self.planned_teacher, self.seed = recipe.teacher, recipe.seed
+        self.recipe, self.planned_teacher, self.seed = recipe, recipe.teacher, recipe.seed
         self.trainees: list[Trainee] = []
 
     @property
@@ -45,7 +46,7 @@ class Trainer:
         Returns:
             The model, which is one of `trainees` now.
         """
-        control = self.control(plan.name, seconds, self._folder(plan))
+        control = self.control(plan.name, seconds, self.folder(plan))
         if self.settings.meeting is not None:
             lead(self.job, control, self.settings.meeting)
         elif self.settings.devices > 1:
@@ -65,8 +66,21 @@ class Trainer:
         Returns:
             The student as it is then, which is none of `trainees`.
         """
-        control = self.control(plan.name, seconds, self._folder(plan))
+        control = self.control(plan.name, seconds, self.folder(plan))
         control = replace(control, pause_after=epochs)
+        return train_model(plan, self.job.dataset, control, self.teacher)
+
+    def left(self, plan: ModelPlan) -> Trainee:
+        """Open what the training of a student has left in its folder, and do not go on with it.
+
+        Args:
+            plan: The student.
+
+        Returns:
+            The student as it is, which is none of `trainees`.
+        """
+        control = self.control(plan.name, 0.0, self.folder(plan))
+        control = replace(control, pause_after=0, report=silent)
         return train_model(plan, self.job.dataset, control, self.teacher)
 
     def prune(self, plan: ModelPlan, source: str, seconds: float) -> Trainee | None:
@@ -80,7 +94,7 @@ class Trainer:
         Returns:
             The model, which is one of `trainees` now; None where it cannot be had, which is told.
         """
-        control = self.control(plan.name, seconds, self._folder(plan))
+        control = self.control(plan.name, seconds, self.folder(plan))
         whole = next((trainee for trainee in self.trainees if trainee.name == source), None)
         if whole is None:
             control.warn(f"{source} is not there to be pruned")
@@ -116,8 +130,15 @@ class Trainer:
             given=self.settings.given,
         )
 
-    def _folder(self, plan: ModelPlan) -> RunFolder | None:
-        """Open the folder of a model's training, where it has one."""
+    def folder(self, plan: ModelPlan) -> RunFolder | None:
+        """Open the folder of a model's training.
+
+        Args:
+            plan: The model.
+
+        Returns:
+            The folder, where it has one.
+        """
         if self.job.fit is None or isinstance(plan.network, TreesConfig) or plan.kept:
             return self.job.run
         is_teacher = plan == self.planned_teacher

@@ -81,19 +81,19 @@ class Attempt:
         running, lost, until, told = set(range(self.count)), "", float("inf"), False
         while running and self.clock() < until:
             if stop and not told:
-                self._stop()
+                self.stop()
                 told = True
-            rank, message = self._next()
+            rank, message = self.next()
             if isinstance(message, Failed):
                 return Ending(failure=message)
             if rank is None:
-                silent = self._is_silent(silence_s)
+                silent = self.is_silent(silence_s)
                 lost = lost or ("no process made progress" if silent else "")
                 until = self.clock() if silent else until
             elif message is None:
                 running.discard(rank)
                 if rank not in self.values and not lost:
-                    lost, until = self._end_of(rank), self.clock() + GRACE_S
+                    lost, until = self.end_of(rank), self.clock() + GRACE_S
             else:
                 self._take(rank, message, report)
         return Ending(lost=lost) if lost else Ending(value=self.values.get(0))
@@ -139,7 +139,13 @@ class Attempt:
                     self.messages.put((rank, msgspec.json.decode(line, type=Message)))
         self.messages.put((rank, None))
 
-    def _next(self) -> tuple[int | None, Message | None]:
+    def next(self) -> tuple[int | None, Message | None]:
+        """Hear what comes next, for a moment.
+
+        Returns:
+            Which process, and what it says; no process if none says anything, no message at the
+            end of one.
+        """
         try:
             rank, message = self.messages.get(timeout=POLL_S)
         except queue.Empty:
@@ -147,8 +153,15 @@ class Attempt:
         self.heard_at, self.heard = self.clock(), True
         return rank, message
 
-    def _is_silent(self, silence_s: float) -> bool:
-        """Say whether nothing was heard for too long; a start may take longer than a step."""
+    def is_silent(self, silence_s: float) -> bool:
+        """Say whether nothing was heard for too long.
+
+        Args:
+            silence_s: How long that is; a start may take longer than a step.
+
+        Returns:
+            Whether all processes seem to hang.
+        """
         limit = silence_s if self.heard else max(silence_s, START_S)
         return self.clock() - self.heard_at > limit
 
@@ -160,14 +173,33 @@ class Attempt:
                 Step(stage=message.stage, done=message.done, total=message.total, note=message.note)
             )
 
-    def _stop(self) -> None:
-        for process in self.processes:
-            if process.stdin is not None:
-                with suppress(OSError):
-                    process.stdin.write(STOP)
-                    process.stdin.flush()
+    def stop(self) -> None:
+        """Ask all processes to end by themselves."""
+        for rank in range(len(self.processes)):
+            self.order(rank, STOP)
 
-    def _end_of(self, rank: int) -> str:
+    def order(self, rank: int, line: bytes) -> None:
+        """Say something to a process; one that has ended hears nothing.
+
+        Args:
+            rank: Which.
+            line: What, without a line's end.
+        """
+        pipe = self.processes[rank].stdin
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.write(line + b"\n")
+                pipe.flush()
+
+    def end_of(self, rank: int) -> str:
+        """Say how a process ended, which it has.
+
+        Args:
+            rank: Which.
+
+        Returns:
+            In words.
+        """
         code = self.processes[rank].wait()
         if code < 0:
             return f"process {rank} was ended by {signal.Signals(-code).name}"

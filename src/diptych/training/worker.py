@@ -1,13 +1,14 @@
 """The worker's end of the pipes to its supervisor: what it tells, and what it is told.
 
-It tells by lines of JSON on its standard output, and hears ``stop`` on its standard input. The end
-of that input is the end of the supervisor, and of the worker.
+It tells by lines of JSON on its standard output, and hears orders and ``stop`` by lines on its
+standard input. The end of that input is the end of the supervisor, and of the worker.
 """
 
 import os
+import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import msgspec
@@ -19,7 +20,7 @@ from diptych.training.meeting import LostTeamError, Meeting, meeting_of
 from diptych.training.memory import Cut, NoMemoryError
 
 INPUT, OUTPUT, ERRORS = 0, 1, 2
-STOP = b"stop\n"
+STOP = b"stop"
 ORPHANED = 3
 
 
@@ -55,11 +56,15 @@ Message = Told | Failed | Finished
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What a worker is given: whom to meet, whom to tell how it goes, and whether to stop."""
+    """What a worker is given: whom to meet, whom to tell how it goes, and whether to stop.
+
+    `orders` are lines that say what to do, for workers that wait for such; the last is `STOP`.
+    """
 
     meeting: Meeting
     report: Reporter
     stop: StopRequest
+    orders: queue.SimpleQueue[bytes] = field(default_factory=queue.SimpleQueue)
 
 
 def work(task: Callable[[Worker], object]) -> int:
@@ -89,7 +94,7 @@ def work(task: Callable[[Worker], object]) -> int:
         tell(Told(stage=step.stage, done=step.done, total=step.total, note=step.note))
 
     worker = Worker(meeting=meeting, report=report, stop=StopRequest())
-    threading.Thread(target=_listen, args=(worker.stop,), daemon=True).start()
+    threading.Thread(target=_listen, args=(worker,), daemon=True).start()
     try:
         tell(Finished(value=task(worker)))
     except LostTeamError:
@@ -109,11 +114,12 @@ def _take_output() -> IO[bytes]:
     return os.fdopen(lines, "wb", buffering=0)
 
 
-def _listen(stop: StopRequest) -> None:
+def _listen(worker: Worker) -> None:
     """Hear what the supervisor says until it ends."""
     heard = b""
-    while read := os.read(INPUT, 64):
-        heard += read
-        if STOP in heard:
-            stop.requested = True
+    while read := os.read(INPUT, 1 << 16):
+        *lines, heard = (heard + read).split(b"\n")
+        for line in lines:
+            worker.stop.requested |= line == STOP
+            worker.orders.put(line)
     os._exit(ORPHANED)

@@ -3,7 +3,7 @@ import torch
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.fitting.plans.machines import fast_arithmetic, for_device
+from diptych.fitting.plans.machines import fast_arithmetic, for_device, for_jobs
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -36,3 +36,18 @@ def test_networks_on_a_graphics_processor_compute_in_bfloat16() -> None:
     moved = for_device(recipe, torch.device("cuda"))
     for plan in (moved.teacher, *moved.students):
         assert (plan.training.arithmetic, plan.training.threads) == ("bf16", 1)
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 6), (2, 4), (3, 2), (8, 1), (20, 1)])
+def test_students_that_are_trained_at_once_share_the_processor(
+    machine: Machine, jobs: int, threads: int
+) -> None:
+    network = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+    plans = [
+        ModelPlan(name=name, network=network, training=TrainingRecipe(threads=6))
+        for name in ("teacher", "small")
+    ]
+    recipe = FitRecipe(teacher=plans[0], students=tuple(plans[1:]))
+    shared = for_jobs(recipe, jobs, replace(machine, cores=8))
+    assert shared.teacher == recipe.teacher
+    assert shared.students[0].training.threads == threads

@@ -23,6 +23,26 @@ def fast_arithmetic(machine: Machine) -> Arithmetic:
     return "bf16" if any(flag in machine.flags for flag in BF16_FLAGS) else "fp32"
 
 
+def for_jobs(recipe: FitRecipe, jobs: int, machine: Machine) -> FitRecipe:
+    """Adapt a plan to students that are trained at once.
+
+    Args:
+        recipe: Planned for one after the other.
+        jobs: How many at once.
+        machine: Where.
+
+    Returns:
+        Each student has its part of the processor's threads, at least one.
+    """
+    most = max(1, machine.cores // jobs)
+
+    def shared(plan: ModelPlan) -> ModelPlan:
+        threads = min(most, plan.training.threads)
+        return replace(plan, training=replace(plan.training, threads=threads))
+
+    return replace(recipe, students=tuple(shared(student) for student in recipe.students))
+
+
 def for_device(recipe: FitRecipe, device: torch.device) -> FitRecipe:
     """Adapt a plan to where its networks are trained.
 
