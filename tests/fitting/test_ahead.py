@@ -246,7 +246,9 @@ def forerunners(folder: Path) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_no_process_outlives_the_fit(tmp_path: Path, how: signal.Signals) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TOML + "".join(STUDENT.format(n, 2 if n == 0 else 4000) for n in range(3)))
