@@ -21,7 +21,7 @@ from diptych.cli.doctor import (
 from diptych.cli.main import run
 from diptych.core.manifest import Machine
 from diptych.core.progress import Step
-from diptych.targets import TARGETS
+from diptych.targets import CONVERTERS, TARGETS
 
 NUMPY = Library("arrays", "numpy", "numpy", "train")
 ABSENT = Library("nothing", "no_such_module", "no-such-distribution", "serve")
@@ -153,6 +153,15 @@ def test_the_full_examination_imports_for_real(capsys: pytest.CaptureFixture[str
     }
     assert statuses["pillow"] == statuses["onnxruntime"] == "works"
     assert "installed" not in statuses.values()
+
+
+def test_a_target_whose_programs_cannot_be_made_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONVERTERS, "litert", ("no_such_library", "edge-export"))
+    found = {one.name: one for one in target_capabilities(tmp_path)}["edge"]
+    assert (found.status, found.detail) == ("missing", "no_such_library is not installed")
+    assert found.hint == "pip install 'diptych[edge-export]'"
 
 
 def test_a_target_without_its_device_is_said_to_be_unverified(tmp_path: Path) -> None:

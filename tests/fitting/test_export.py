@@ -19,6 +19,7 @@ from diptych.fitting.train import train
 from diptych.inference import store
 from diptych.inference.bundle import Bundle
 from diptych.inference.runtimes import obstacle
+from diptych.targets import lacking
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
@@ -126,6 +127,18 @@ def test_with_its_data_a_new_bundle_is_measured_in_int8_too(made: Bundle, tmp_pa
     assert (out / "weights.safetensors").read_bytes() == (
         made.path / "weights.safetensors"
     ).read_bytes()
+
+
+@pytest.mark.skipif(bool(lacking("edge")), reason="the extra edge-export is absent")
+def test_a_bundle_for_small_devices_is_measured_and_opened(made: Bundle, tmp_path: Path) -> None:
+    path, (added,) = add_programs(made.path, "edge", tmp_path / "more.dip")
+    assert (added.name, added.flips) == ("net-litert-fp32", 0)
+    with diptych.load(path, runtime="litert") as more:
+        pixels = made.golden().inputs
+        np.testing.assert_allclose(more.run(pixels), made.run(pixels), atol=1e-3)
+    with measure_again(made.path, "edge", "digits", tmp_path / "edge.dip") as bundle:
+        rows = {row.precision: row.in_float for row in bundle.manifest.candidates}
+    assert rows == {"fp32": (), "int8": ("MUL", "SUB")}
 
 
 def test_other_data_than_the_bundle_was_made_of_is_refused(made: Bundle, tmp_path: Path) -> None:

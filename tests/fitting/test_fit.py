@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import diptych
-from diptych.core.errors import BudgetError, ConfigError, StorageError
+from diptych.core.errors import BudgetError, ConfigError, MissingExtraError, StorageError
 from diptych.core.files import sha256_of_file
 from diptych.core.progress import Step, StopRequest
 from diptych.data import read
@@ -18,6 +18,7 @@ from diptych.data.reading import Options
 from diptych.fitting.fit import available_programs, fit
 from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
 from diptych.fitting.settings import Settings
+from diptych.targets import CONVERTERS, lacking
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
@@ -221,3 +222,22 @@ def test_machine_code_is_no_target_of_a_fit() -> None:
 def test_a_target_that_may_not_run_here_is_planned_all_the_same() -> None:
     (plan,) = available_programs("cuda")
     assert plan.choice == ("onnxruntime-cuda", "fp32")
+
+
+def test_a_target_whose_programs_cannot_be_made_here_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CONVERTERS, "litert", ("no_such_library", "edge-export"))
+    with pytest.raises(MissingExtraError, match="edge needs no_such_library") as told:
+        available_programs("edge")
+    assert told.value.hint == "pip install 'diptych[edge-export]'"
+
+
+@pytest.mark.skipif(bool(lacking("edge")), reason="the extra edge-export is absent")
+def test_programs_for_small_devices_are_calibrated_or_trained() -> None:
+    programs = [(p.runtime, p.precision, p.method) for p in available_programs("edge")]
+    assert programs == [
+        ("litert", "fp32", "calibrated"),
+        ("litert", "int8", "calibrated"),
+        ("litert", "int8", "trained"),
+    ]

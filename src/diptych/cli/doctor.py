@@ -19,7 +19,7 @@ from diptych.inference.runtimes import DEVICES, obstacle, remedy
 from diptych.measure.energy import counters
 from diptych.measure.machine import describe, versions
 from diptych.measure.process import probe
-from diptych.targets import TARGETS
+from diptych.targets import TARGETS, lacking
 
 IMPORT_LIMIT_S = 120.0
 
@@ -38,6 +38,8 @@ LIBRARIES = (
     Library("runtime ONNX Runtime", "onnxruntime", "onnxruntime"),
     Library("runtime OpenVINO", "openvino", "openvino", "openvino"),
     Library("int8 for OpenVINO", "nncf", "nncf", "openvino"),
+    Library("runtime LiteRT", "ai_edge_litert", "ai-edge-litert", "edge"),
+    Library("programs for LiteRT", "litert_torch", "litert-torch", "edge-export"),
     Library("FLAC and OGG sound", "soundfile", "soundfile", "audio"),
     Library("text", "tokenizers", "tokenizers", "text"),
     Library("training", "torch", "torch", "train"),
@@ -209,16 +211,21 @@ def target_capabilities(root: Path) -> tuple[Capability, ...]:
     """
     found = []
     for target, choices in TARGETS.items():
-        runtime = choices[0][0]
-        reason = obstacle(runtime, root / "dev")
-        has_device = any((root / "dev").glob(DEVICES))
+        runtime, absent = choices[0][0], lacking(target)
+        reason = f"{absent[0]} is not installed" if absent else obstacle(runtime, root / "dev")
+        detail, hint = reason or f"by {runtime}", ""
+        if absent:
+            hint = f"pip install 'diptych[{absent[1]}]'"
+        elif reason:
+            detail = f"{reason}: programs would be unverified"
+            hint = remedy(runtime) if any((root / "dev").glob(DEVICES)) else ""
         found.append(
             Capability(
                 purpose="target",
                 name=target,
                 status="missing" if reason else "works",
-                detail=f"{reason}: programs would be unverified" if reason else f"by {runtime}",
-                hint=remedy(runtime) if reason and has_device else "",
+                detail=detail,
+                hint=hint,
             )
         )
     return tuple(found)

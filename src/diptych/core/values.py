@@ -180,10 +180,10 @@ class Candidate(Value):
     """One row of the leaderboard: a model, lowered, measured on the validation split.
 
     `scores` begin with the main one of the goal, whose loss against the teacher is `drop`.
-    `in_float` are the layers that a guarded int8 program did not quantize, `passed_on` the share of
-    items that a cascade hands to its large program. One that could not run here is `unverified`,
-    for this reason: its scores are those of its files on the processor, and nothing is known of its
-    latency, energy and cost.
+    `in_float` are the layers that a guarded int8 program did not quantize, or the kinds of steps
+    that LiteRT's computes in float; `passed_on` is the share of items that a cascade hands to its
+    large program. One that could not run here is `unverified`, for this reason: its scores are
+    those of its files on the processor, and nothing is known of its latency, energy and cost.
     """
 
     name: str

@@ -26,7 +26,7 @@ from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
 from diptych.measure.machine import describe
-from diptych.targets import NATIVE, TARGETS
+from diptych.targets import NATIVE, TARGETS, lacking
 from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
@@ -176,7 +176,7 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
 
     Raises:
         ConfigError: If there is no such target, or it is one of `export` alone.
-        MissingExtraError: If none of its runtimes is installed.
+        MissingExtraError: If none of its runtimes is installed, or what makes its programs is not.
     """
     if target == NATIVE:
         raise ConfigError(
@@ -185,6 +185,10 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         )
     if target not in TARGETS:
         raise ConfigError(f"there is no target {target!r}", nearest(target, (*TARGETS, NATIVE)))
+    if absent := lacking(target):
+        library, extra = absent
+        reason = f"{target} needs {library}, which is not installed"
+        raise MissingExtraError(reason, f"pip install 'diptych[{extra}]'")
     choices = [c for c in TARGETS[target] if available(c[0]) or RUNTIMES[c[0]].stand_in]
     if not choices:
         runtime = TARGETS[target][0][0]

@@ -116,7 +116,12 @@ def _try_trained(
     dataset, control = refining.allowance.dataset, refining.control
     refined, network = train_in_8_bits(model, teacher, dataset, refining.calibration, control)
     programs = lower_trained(
-        network, dataset.spec.tensor(), runtimes, name=model.name, report=control.report
+        network,
+        dataset.spec.tensor(),
+        runtimes,
+        name=model.name,
+        report=control.report,
+        calibration=refining.calibration,
     )
     tried = try_programs(refined, programs, dataset, control.report)
     inputs = dataset.validation.inputs[:PARITY_ITEMS]

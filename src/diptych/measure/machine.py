@@ -29,7 +29,17 @@ FLAGS = (
     "bf16",
     "sve",
 )
-PACKAGES = ("diptych", "numpy", "pillow", "onnxruntime", "openvino", "nncf", "torch")
+PACKAGES = (
+    "diptych",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "ai-edge-litert",
+    "litert-torch",
+    "torch",
+)
 
 
 def describe(root: Path = Path("/")) -> Machine:

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
+from diptych.core.extras import installed
 from diptych.core.values import Precision
 
-Runtime = Literal["onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt"]
+Runtime = Literal["onnxruntime", "openvino", "litert", "onnxruntime-cuda", "onnxruntime-tensorrt"]
 Method = Literal["calibrated", "guarded", "trained", "reserve"]
 """How int8 is had: scales from calibration items, the same with the most harmful layers left in
 float, or scales learned in training. What is in `reserve`, in any precision, is lowered as always,
@@ -23,7 +24,10 @@ TARGETS: dict[str, tuple[Choice, ...]] = {
     "cpu-portable": (("onnxruntime", "fp32"), ("onnxruntime", "int8")),
     "cuda": (("onnxruntime-cuda", "fp32"),),
     "tensorrt": (("onnxruntime-tensorrt", "fp32"),),
+    "edge": (("litert", "fp32"), ("litert", "int8")),
 }
+CONVERTERS = {"litert": ("litert_torch", "edge-export")}
+"""The library that makes programs for a runtime and is not that of the runtime; its extra."""
 NATIVE = "torch"
 """A target of `export` alone: it makes machine code, which no bundle holds."""
 
@@ -40,3 +44,17 @@ RESERVE: dict[str, tuple[Choice, ...]] = {
     "cpu-portable": (("onnxruntime", "fp16"),),
 }
 """What is tried where int8 does not do, most promising first (benchmarks/compression/)."""
+
+
+def lacking(target: str) -> tuple[str, str] | None:
+    """Look for the libraries that make a target's programs, without importing them.
+
+    Args:
+        target: A key of :data:`TARGETS`.
+
+    Returns:
+        One that is not installed, and the extra that brings it; None where all are there, or the
+        runtime's own makes them.
+    """
+    converters = [CONVERTERS[runtime] for runtime, _ in TARGETS[target] if runtime in CONVERTERS]
+    return next((each for each in converters if not installed(each[0])), None)

@@ -5,20 +5,22 @@ Shapes: N batch, K classes, M calibration items.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
 from torch import nn
 
-from diptych.compression.quantize import QuantizedNetwork
+from diptych.compression.quantize import QuantizedNetwork, quantization_aware
 from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.specs import TensorSpec
 from diptych.core.values import Precision
-from diptych.targets import TARGETS, Choice, Method, Runtime
+from diptych.targets import TARGETS, Choice, Method, Runtime, litert
+from diptych.targets.calibration import check_calibration
 from diptych.targets.guarding import Guard, quantize_guarded
-from diptych.targets.onnx import export
+from diptych.targets.onnx import OUTPUT_NAME, export
 from diptych.targets.openvino import from_onnx, from_qdq, quantize
 from diptych.targets.precisions import UNCALIBRATED
 from diptych.targets.qdq import export_quantized
@@ -35,8 +37,9 @@ SAME_FILES: dict[str, Runtime] = {
 class LoweredProgram:
     """A program's files by name, in order; the first is the one to open.
 
-    `in_float` are the layers that a guarded int8 program did not quantize, `passed_on` the share of
-    validation items that a cascade hands to its large program.
+    `in_float` are the layers that a guarded int8 program did not quantize, or the kinds of steps
+    that LiteRT's computes in float; `passed_on` is the share of validation items that a cascade
+    hands to its large program.
 
     Input and output have a free batch axis; the output is logits, float32 (N, K).
     """
@@ -74,8 +77,10 @@ def lower(
     Returns:
         The program.
     """
-    model = export(network, spec)
-    return _program(model, spec, (runtime, precision), calibration, name)
+    choice = (runtime, precision)
+    if runtime == litert.RUNTIME:
+        return _for_litert(network, spec, choice, calibration, name)
+    return _program(export(network, spec), spec, choice, calibration, name)
 
 
 def lower_all(
@@ -86,7 +91,7 @@ def lower_all(
     report: Reporter = silent,
     name: str = "model",
 ) -> list[LoweredProgram]:
-    """Lower a network to several programs, exporting it once.
+    """Lower a network to several programs, exporting it to ONNX once, if at all.
 
     Args:
         network: In eval mode, on the CPU; takes what `spec` says, gives logits (N, K).
@@ -101,11 +106,15 @@ def lower_all(
     """
     total = len(choices) + 1
     report(Step(stage=STAGE, done=0, total=total, note="onnx"))
-    model = export(network, spec)
+    exported = cache(lambda: export(network, spec))
     programs = []
     for done, choice in enumerate(choices, start=1):
         report(Step(stage=STAGE, done=done, total=total, note=" ".join(choice)))
-        programs.append(lower_exported(model, spec, choice, calibration, name))
+        if choice[0] == litert.RUNTIME:
+            full_name = "-".join((name, *choice))
+            programs.append(_for_litert(network, spec, choice, calibration, full_name))
+        else:
+            programs.append(lower_exported(exported(), spec, choice, calibration, name))
     report(Step(stage=STAGE, done=total, total=total))
     return programs
 
@@ -116,6 +125,7 @@ def lower_trained(
     runtimes: Sequence[Runtime],
     report: Reporter = silent,
     name: str = "model",
+    calibration: np.ndarray | None = None,
 ) -> list[LoweredProgram]:
     """Lower a quantization-aware network to int8 programs with the scales that it learned.
 
@@ -125,6 +135,7 @@ def lower_trained(
         runtimes: What is to run it.
         report: Told of each program.
         name: How every program's name begins.
+        calibration: Raw inputs (M, ...) of the training split, M at least 16; for LiteRT only.
 
     Returns:
         The programs, named ``NAME-RUNTIME-int8-trained``, in the order of `runtimes`.
@@ -132,10 +143,14 @@ def lower_trained(
     programs = []
     for done, runtime in enumerate(runtimes):
         report(Step(stage=STAGE, done=done, total=len(runtimes), note=f"{runtime} int8 trained"))
-        model = export_quantized(network, spec, runtime)
-        files = {"model.onnx": model} if runtime == "onnxruntime" else from_qdq(model)
         full_name = f"{name}-{runtime}-int8-trained"
-        program = _named(files, (runtime, "int8"), spec, _output(model), full_name)
+        if runtime == litert.RUNTIME:
+            made = litert.convert_rounded(network, spec, _given(calibration))
+            program = _of_litert(made, spec, (runtime, "int8"), full_name)
+        else:
+            model = export_quantized(network, spec, runtime)
+            files = {"model.onnx": model} if runtime == "onnxruntime" else from_qdq(model)
+            program = _named(files, (runtime, "int8"), spec, _output(model), full_name)
         programs.append(replace(program, method="trained"))
     report(Step(stage=STAGE, done=len(runtimes), total=len(runtimes)))
     return programs
@@ -197,6 +212,30 @@ def _program(
     runtime, precision = choice
     files = _convert(model, (SAME_FILES.get(runtime, runtime), precision), calibration)
     return _named(files, choice, spec, _output(model), name)
+
+
+def _for_litert(
+    network: nn.Module,
+    spec: TensorSpec,
+    choice: Choice,
+    calibration: np.ndarray | None,
+    name: str,
+) -> LoweredProgram:
+    """Lower a network to LiteRT, which does not begin with ONNX."""
+    if choice[1] == "fp32":
+        return _of_litert(litert.convert(network, spec), spec, choice, name)
+    items = _given(calibration)
+    check_calibration(items)
+    made = litert.convert_rounded(quantization_aware(network, spec, items), spec, items)
+    return _of_litert(made, spec, choice, name)
+
+
+def _of_litert(
+    made: litert.Converted, spec: TensorSpec, choice: Choice, name: str
+) -> LoweredProgram:
+    output = TensorSpec(name=OUTPUT_NAME, dtype="float32", shape=(None, made.outputs))
+    program = _named({litert.FILE_NAME: made.content}, choice, spec, output, name)
+    return replace(program, in_float=made.in_float)
 
 
 def _named(

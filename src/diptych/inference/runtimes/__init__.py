@@ -54,6 +54,7 @@ class Engine(NamedTuple):
 RUNTIMES: dict[str, Engine] = {
     "onnxruntime": Engine("onnxruntime", "onnxruntime"),
     "openvino": Engine("openvino", "openvino", "openvino"),
+    "litert": Engine("litert", "ai_edge_litert", "edge"),
     "onnxruntime-cuda": Engine(
         "onnxruntime_gpu", "onnxruntime", "cuda", "open_cuda", "providers_cuda", "onnxruntime"
     ),
