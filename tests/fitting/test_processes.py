@@ -18,7 +18,7 @@ from diptych.training.recipe import TrainingRecipe
 from diptych.training.weights import decode
 
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
-TRAINING = TrainingRecipe(epochs=6, batch_size=64)
+TRAINING = TrainingRecipe(epochs=2, batch_size=64)
 RECIPE = FitRecipe(teacher=ModelPlan(name="teacher", network=NETWORK, training=TRAINING))
 TEAM = Settings(recipe=RECIPE, devices=2)
 
@@ -38,7 +38,7 @@ def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
 
     def kill_once(step: Step) -> None:
         said.append(step)
-        if step.stage == "teacher" and step.done >= 40 and not killed:
+        if step.stage == "teacher" and step.done >= 20 and not killed:
             killed.append(min(children()))
             os.kill(killed[0], signal.SIGKILL)
 
