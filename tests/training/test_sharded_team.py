@@ -99,3 +99,24 @@ def test_weights_are_spread_and_come_back(alone: ShardedTeam) -> None:
     for name in ("0.weight", "1.weight", "3.weight"):
         assert type(after[name]) is torch.Tensor
         assert torch.equal(after[name], before[name])
+
+
+@pytest.mark.slow
+def test_no_thread_outlives_the_team(tmp_path: Path) -> None:
+    """Such a one may hold a tensor when the interpreter ends, and then aborts the process."""
+    meeting = Meeting(
+        address=(tmp_path / "meeting").as_uri(), rank=0, size=1, local_rank=0, local_size=1
+    )
+    before = threads()
+    with join(meeting, "cpu", ShardedTeam) as team:
+        network = team.wrapped(nn.Linear(4, 2))
+        network(torch.randn(3, 4)).sum().backward()
+        team.restored(network)
+        assert threads() > before
+        del network
+    assert threads() <= before
+
+
+def threads() -> set[Path]:
+    """List the threads of this process, also those that Python does not know."""
+    return set(Path("/proc/self/task").iterdir())

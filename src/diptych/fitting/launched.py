@@ -5,6 +5,7 @@ The others are told the plan, read the data where they are, and share every batc
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from diptych.fitting.trainee import train_model
 from diptych.training.compute import find_device
 from diptych.training.control import RunControl
 from diptych.training.meeting import Meeting, meeting_of
-from diptych.training.process_team import join
+from diptych.training.process_team import ProcessTeam, join
 from diptych.training.sharded_team import ShardedTeam
 from diptych.training.start import read_start
 
@@ -69,10 +70,10 @@ def lead(job: Job, control: RunControl, meeting: Meeting) -> None:
     if job.run is None:
         raise ConfigError(f"a fit cannot use {meeting.size} processes", "use diptych train")
     request = run_file.read(job.run.path)
-    with join(meeting, str(control.device)) as met:
+    with join(meeting, str(control.device)) as met, ExitStack() as stack:
         told = Told(request=request, data_sha256=job.dataset.record.sha256)
         met.shared(msgspec.json.encode(told))
-        team = ShardedTeam(meeting, met.device) if request.shard else met
+        team = stack.enter_context(_team(request, meeting, met))
         control = replace(control, team=team, device=team.device)
         train_model(request.recipe.teacher, job.dataset, control)
 
@@ -90,10 +91,10 @@ def follow(data: str | Path | None, meeting: Meeting, settings: Settings) -> Non
         ConfigError: If nobody says where the data is, or it is not the same there.
     """
     device = str(find_device(settings.device))
-    with join(meeting, device) as met:
+    with join(meeting, device) as met, ExitStack() as stack:
         told = msgspec.json.decode(met.shared(b""), type=Told)
         request = told.request
-        team = ShardedTeam(meeting, met.device) if request.shard else met
+        team = stack.enter_context(_team(request, meeting, met))
         source = data or request.data
         if source is None:
             raise ConfigError("each process reads the data itself", "give its path")
@@ -116,3 +117,12 @@ def follow(data: str | Path | None, meeting: Meeting, settings: Settings) -> Non
             team=team,
         )
         train_model(request.recipe.teacher, dataset, control)
+
+
+def _team(
+    request: RunFile, meeting: Meeting, met: ProcessTeam
+) -> AbstractContextManager[ProcessTeam]:
+    """Make the team that trains, of the processes that have met."""
+    if not request.shard:
+        return nullcontext(met)
+    return closing(ShardedTeam(meeting, met.device))

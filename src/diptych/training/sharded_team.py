@@ -7,6 +7,7 @@ Source: torch's fully_shard (FSDP2).
 """
 
 import copy
+import gc
 from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
@@ -84,6 +85,16 @@ class ShardedTeam(ProcessTeam):
         }
         plain.load_state_dict(state, assign=True)
         return plain
+
+    def close(self) -> None:
+        """Let go of what is shared with the others, and of the group that the mesh keeps alive.
+
+        torch's caches keep every mesh for good. The threads of a group that outlives its team may
+        still hold a tensor when the interpreter ends, and abort the process by letting go of it.
+        """
+        super().close()
+        self.mesh._pg_registry.clear()
+        gc.collect()  # networks that were spread hold it too, in cycles
 
 
 def _without_weights(network: nn.Module) -> nn.Module:
