@@ -129,7 +129,7 @@ def test_with_its_data_a_new_bundle_is_measured_in_int8_too(made: Bundle, tmp_pa
     ).read_bytes()
 
 
-@pytest.mark.skipif(bool(lacking("edge")), reason="the extra edge-export is absent")
+@pytest.mark.skipif(bool(lacking("litert")), reason="the extra edge-export is absent")
 def test_a_bundle_for_small_devices_is_measured_and_opened(made: Bundle, tmp_path: Path) -> None:
     path, (added,) = add_programs(made.path, "edge", tmp_path / "more.dip")
     assert (added.name, added.flips) == ("net-litert-fp32", 0)

@@ -233,7 +233,7 @@ def test_a_target_whose_programs_cannot_be_made_here_is_refused_at_once(
     assert told.value.hint == "pip install 'diptych[edge-export]'"
 
 
-@pytest.mark.skipif(bool(lacking("edge")), reason="the extra edge-export is absent")
+@pytest.mark.skipif(bool(lacking("litert")), reason="the extra edge-export is absent")
 def test_programs_for_small_devices_are_calibrated_or_trained() -> None:
     programs = [(p.runtime, p.precision, p.method) for p in available_programs("edge")]
     assert programs == [

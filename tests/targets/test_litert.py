@@ -52,8 +52,8 @@ def test_without_the_converter_it_is_said_what_to_install(trained, monkeypatch):
     absent = ("no_such_library", "edge-export")
     monkeypatch.setitem(CONVERTERS, "litert", absent)
     monkeypatch.setattr(litert, "LIBRARY", absent[0])
-    assert lacking("edge") == absent
-    assert lacking("cpu") is None
+    assert lacking("litert") == absent
+    assert lacking("openvino") is None
     with pytest.raises(MissingExtraError, match="no_such_library") as told:
         convert(trained.network, trained.spec)
     assert told.value.hint == "pip install 'diptych[edge-export]'"

@@ -145,3 +145,16 @@ def test_a_network_that_is_exported_already_is_lowered_without_calibration(
     assert program.precision == precision
     logits = run_files("openvino", program.contents, trained.test)
     assert check(trained.logits(trained.test), logits, precision).flips < 8
+
+
+def test_beside_others_litert_may_lack_a_network(trained, monkeypatch):
+    def refuse(*_):
+        raise TargetError("there is no such operation", "replace it")
+
+    monkeypatch.setattr("diptych.targets.litert.convert_rounded", refuse)
+    choices, told = [("onnxruntime", "fp32"), ("litert", "int8")], []
+    programs = lower_all(trained.network, trained.spec, choices, trained.train, told.append)
+    assert [program.runtime for program in programs] == ["onnxruntime"]
+    assert "model-litert-int8 is left out: there is no such operation" in [t.note for t in told]
+    with pytest.raises(TargetError, match="there is no such operation"):
+        lower_all(trained.network, trained.spec, choices[1:], trained.train)

@@ -211,7 +211,7 @@ def target_capabilities(root: Path) -> tuple[Capability, ...]:
     """
     found = []
     for target, choices in TARGETS.items():
-        runtime, absent = choices[0][0], lacking(target)
+        runtime, absent = choices[0][0], lacking(choices[0][0])
         reason = f"{absent[0]} is not installed" if absent else obstacle(runtime, root / "dev")
         detail, hint = reason or f"by {runtime}", ""
         if absent:

@@ -3,6 +3,7 @@
 import dataclasses
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 from msgspec.structs import replace
 
@@ -26,7 +27,7 @@ from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
 from diptych.measure.machine import describe
-from diptych.targets import NATIVE, TARGETS, lacking
+from diptych.targets import NATIVE, TARGETS, WELCOME, Runtime, lacking
 from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
@@ -185,14 +186,10 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         )
     if target not in TARGETS:
         raise ConfigError(f"there is no target {target!r}", nearest(target, (*TARGETS, NATIVE)))
-    if absent := lacking(target):
-        library, extra = absent
-        reason = f"{target} needs {library}, which is not installed"
-        raise MissingExtraError(reason, f"pip install 'diptych[{extra}]'")
-    choices = [c for c in TARGETS[target] if available(c[0]) or RUNTIMES[c[0]].stand_in]
+    choices = [choice for choice in TARGETS[target] if _can_lower(choice[0])]
     if not choices:
-        runtime = TARGETS[target][0][0]
-        raise MissingExtraError(f"{target} needs {runtime}: {obstacle(runtime)}", remedy(runtime))
+        _refuse(target, TARGETS[target][0][0])
+    choices += [choice for choice in WELCOME.get(target, ()) if _can_lower(choice[0])]
     calibrated = [ProgramPlan(runtime=runtime, precision=p) for runtime, p in choices]
     rounded = [plan for plan in calibrated if plan.precision == "int8"]
     guarded = [plan for plan in rounded if plan.runtime == "onnxruntime"]
@@ -202,3 +199,18 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         *(replace(plan, method="guarded") for plan in guarded),
         *(replace(plan, method="trained") for plan in rounded),
     )
+
+
+def _can_lower(runtime: Runtime) -> bool:
+    """Say whether programs for a runtime can be made here, and run or be stood in for."""
+    runs = available(runtime) or bool(RUNTIMES[runtime].stand_in)
+    return runs and lacking(runtime) is None
+
+
+def _refuse(target: str, runtime: Runtime) -> NoReturn:
+    """Say what a target needs."""
+    if absent := lacking(runtime):
+        library, extra = absent
+        reason = f"{target} needs {library}, which is not installed"
+        raise MissingExtraError(reason, f"pip install 'diptych[{extra}]'")
+    raise MissingExtraError(f"{target} needs {runtime}: {obstacle(runtime)}", remedy(runtime))

@@ -26,6 +26,9 @@ TARGETS: dict[str, tuple[Choice, ...]] = {
     "tensorrt": (("onnxruntime-tensorrt", "fp32"),),
     "edge": (("litert", "fp32"), ("litert", "int8")),
 }
+WELCOME: dict[str, tuple[Choice, ...]] = {"cpu": (("litert", "int8"),)}
+"""What is tried too where all that it needs is installed; a network that it lacks an operation of
+goes without."""
 CONVERTERS = {"litert": ("litert_torch", "edge-export")}
 """The library that makes programs for a runtime and is not that of the runtime; its extra."""
 NATIVE = "torch"
@@ -46,15 +49,15 @@ RESERVE: dict[str, tuple[Choice, ...]] = {
 """What is tried where int8 does not do, most promising first (benchmarks/compression/)."""
 
 
-def lacking(target: str) -> tuple[str, str] | None:
-    """Look for the libraries that make a target's programs, without importing them.
+def lacking(runtime: str) -> tuple[str, str] | None:
+    """Look for the library that makes a runtime's programs, without importing it.
 
     Args:
-        target: A key of :data:`TARGETS`.
+        runtime: Its name.
 
     Returns:
-        One that is not installed, and the extra that brings it; None where all are there, or the
-        runtime's own makes them.
+        That library and the extra that brings it, where it is not installed; None where it is, or
+        where none is needed but the runtime's own.
     """
-    converters = [CONVERTERS[runtime] for runtime, _ in TARGETS[target] if runtime in CONVERTERS]
-    return next((each for each in converters if not installed(each[0])), None)
+    converter = CONVERTERS.get(runtime)
+    return converter if converter and not installed(converter[0]) else None

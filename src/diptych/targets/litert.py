@@ -25,6 +25,7 @@ from diptych.core.specs import TensorSpec
 from diptych.inference.runtimes import open_session
 from diptych.targets import CONVERTERS
 from diptych.targets.adopted import AdoptedNetwork
+from diptych.targets.lean import lean
 from diptych.targets.parity import is_faithful
 from diptych.targets.quiet import quiet
 from diptych.targets.rounding import Written, write_rounding
@@ -73,7 +74,7 @@ def convert(network: nn.Module, spec: TensorSpec) -> Converted:
             with quiet(), silent_stderr(), torch.no_grad():
                 made = library.convert(_contiguous(network), (example,), quant_config=config)
                 made.export(str(path))
-            content = path.read_bytes()
+            content = lean(path.read_bytes())
             outputs = _run(content, example.numpy())
         except Exception as error:  # its libraries have no root of errors
             raise TargetError(*_reason(error, network, spec)) from error

@@ -3,7 +3,8 @@
 Shapes: N batch, K classes, M calibration items.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -102,7 +103,8 @@ def lower_all(
         name: How every program's name begins.
 
     Returns:
-        The programs, named ``NAME-RUNTIME-PRECISION``, in the order of `choices`.
+        The programs, named ``NAME-RUNTIME-PRECISION``, in the order of `choices`; none for LiteRT
+        beside other runtimes, if it cannot have the network.
     """
     total = len(choices) + 1
     report(Step(stage=STAGE, done=0, total=total, note="onnx"))
@@ -110,11 +112,12 @@ def lower_all(
     programs = []
     for done, choice in enumerate(choices, start=1):
         report(Step(stage=STAGE, done=done, total=total, note=" ".join(choice)))
-        if choice[0] == litert.RUNTIME:
-            full_name = "-".join((name, *choice))
-            programs.append(_for_litert(network, spec, choice, calibration, full_name))
-        else:
+        if choice[0] != litert.RUNTIME:
             programs.append(lower_exported(exported(), spec, choice, calibration, name))
+            continue
+        full_name = "-".join((name, *choice))
+        with _left_out(len({runtime for runtime, _ in choices}) > 1, full_name, report):
+            programs.append(_for_litert(network, spec, choice, calibration, full_name))
     report(Step(stage=STAGE, done=total, total=total))
     return programs
 
@@ -138,22 +141,35 @@ def lower_trained(
         calibration: Raw inputs (M, ...) of the training split, M at least 16; for LiteRT only.
 
     Returns:
-        The programs, named ``NAME-RUNTIME-int8-trained``, in the order of `runtimes`.
+        The programs, named ``NAME-RUNTIME-int8-trained``, in the order of `runtimes`; none for
+        LiteRT beside other runtimes, if it cannot have the network.
     """
     programs = []
     for done, runtime in enumerate(runtimes):
         report(Step(stage=STAGE, done=done, total=len(runtimes), note=f"{runtime} int8 trained"))
         full_name = f"{name}-{runtime}-int8-trained"
         if runtime == litert.RUNTIME:
-            made = litert.convert_rounded(network, spec, _given(calibration))
-            program = _of_litert(made, spec, (runtime, "int8"), full_name)
-        else:
-            model = export_quantized(network, spec, runtime)
-            files = {"model.onnx": model} if runtime == "onnxruntime" else from_qdq(model)
-            program = _named(files, (runtime, "int8"), spec, _output(model), full_name)
-        programs.append(replace(program, method="trained"))
+            with _left_out(len(runtimes) > 1, full_name, report):
+                made = litert.convert_rounded(network, spec, _given(calibration))
+                programs.append(_of_litert(made, spec, (runtime, "int8"), full_name))
+            continue
+        model = export_quantized(network, spec, runtime)
+        files = {"model.onnx": model} if runtime == "onnxruntime" else from_qdq(model)
+        programs.append(_named(files, (runtime, "int8"), spec, _output(model), full_name))
     report(Step(stage=STAGE, done=len(runtimes), total=len(runtimes)))
-    return programs
+    return [replace(program, method="trained") for program in programs]
+
+
+@contextmanager
+def _left_out(allowed: bool, name: str, report: Reporter) -> Iterator[None]:
+    """Go on without a program that cannot be made, where that is allowed."""
+    try:
+        yield
+    except TargetError as error:
+        if not allowed:
+            raise
+        note = f"{name} is left out: {error.message}"
+        report(Step(stage=STAGE, done=0, total=1, note=note))
 
 
 def lower_guarded(

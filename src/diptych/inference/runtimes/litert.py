@@ -49,6 +49,8 @@ class LiteRtSession:
         """
         with self._lock:
             try:
+                if len(batch) == 1:
+                    return self._run(batch)
                 return np.concatenate([self._run(batch[i : i + 1]) for i in range(len(batch))])
             except (RuntimeError, ValueError) as error:
                 raise BundleError(f"LiteRT cannot run the program: {error}") from error
