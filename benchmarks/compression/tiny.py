@@ -3,7 +3,7 @@
 That is `resnet8_cifar10_int8.tflite` of MLPerf Tiny (98,496 bytes; about 87 % of the test
 pictures), run by LiteRT as it is; ours by the runtime that its fit chose. Both are given what each
 takes: pixels as int8 there, raw pixels here. Accuracy on the 10,000 test pictures, with the paired
-difference; size of the files that a prediction needs; single predictions in alternation, one thread.
+difference; size of the files that a prediction needs; single predictions by turns, one thread.
 
 Hardware: any, otherwise idle while timing; printed. n: 10,000 pictures, 3,000 calls of each.
 Source: this script; the reference of github.com/mlcommons/tiny, Apache-2.0, which is not in this
