@@ -33,7 +33,7 @@ bench: $(VENV)/dev.installed
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	@cd benchmarks && for job in peers ours race table; do \
 		echo "== tasks.$$job"; ../$(BIN)/python -m tasks.$$job || exit 1; done
-	@cd benchmarks && for job in pruning quantization precisions sparsity 'large --prepare' large; do \
+	@cd benchmarks && for job in pruning quantization precisions sparsity 'large --prepare' large half_percent 'half_percent cifar10'; do \
 		echo "== compression.$$job"; ../$(BIN)/python -m compression.$$job || exit 1; done
 
 $(VENV)/all.installed: pyproject.toml
