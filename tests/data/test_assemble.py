@@ -5,7 +5,14 @@ import pytest
 
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.progress import silent
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import (
+    AudioSpec,
+    ImageSpec,
+    InputSpec,
+    NumberColumn,
+    OwnSpec,
+    TableSpec,
+)
 from diptych.data.assemble import assemble
 from diptych.data.raw import RawData, RawSplit
 from diptych.data.reading import Options
@@ -92,6 +99,22 @@ def test_a_known_spec_wins(picture: Picture) -> None:
     dataset, _ = assemble(raw, Options(spec=spec), silent)
     assert dataset.spec == spec
     assert dataset.test.inputs.shape[1:] == (5, 7, 1)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        AudioSpec(sample_rate=8000, samples=800),
+        TableSpec(columns=(NumberColumn(name="a"),)),
+        OwnSpec(task="mine", dtype="uint8", shape=(3,)),
+    ],
+)
+def test_items_of_another_kind_than_the_model_takes_are_refused(
+    picture: Picture, spec: InputSpec
+) -> None:
+    raw = raw_of([picture(n) for n in range(6)], ["a", "b"] * 3)
+    with pytest.raises(DataError, match=r"holds pictures, and (sounds|rows|other items) are what"):
+        assemble(raw, Options(spec=spec), silent)
 
 
 @pytest.mark.parametrize("image_size", [0, -8, 3, 1025])

@@ -16,12 +16,12 @@ from diptych.cli.options import (
     task_of,
 )
 from diptych.cli.output import note, print_json, progress, table
-from diptych.core.errors import ConfigError
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import size
-from diptych.fitting.export import Lowered, add_programs, compile_for_torch, measure_again
+from diptych.fitting.beside import write_beside
+from diptych.fitting.export import Lowered, add_programs, measure_again
 from diptych.fitting.settings import Settings
-from diptych.targets import NATIVE, TARGETS
+from diptych.targets import BESIDE, NATIVE, TARGETS
 
 STOPPING = "stopping (Ctrl-C again to leave at once)"
 HEADER = ("program", "precision", "size", "largest difference", "flips", "runs here")
@@ -29,13 +29,14 @@ HEADER = ("program", "precision", "size", "largest difference", "flips", "runs h
 
 def command(
     bundle: BundleArgument,
-    target: Annotated[str, Option(help=f"Kind of hardware: {', '.join((*TARGETS, NATIVE))}.")],
+    target: Annotated[str, Option(help=f"Kind of hardware: {', '.join((*TARGETS, *BESIDE))}.")],
     data: Annotated[
         str | None,
-        Option(help="What the bundle was made of: calibrate int8 and measure the bundle anew."),
+        Option(help="What the bundle was made of: calibrate int8, and measure the bundle anew."),
     ] = None,
     out: Annotated[
-        Path | None, Option(help="The new bundle's folder [NAME-TARGET.dip], or NAME.pt2.")
+        Path | None,
+        Option(help="The new bundle's folder [NAME-TARGET.dip], or file [NAME.pt2, .pte]."),
     ] = None,
     label: LabelOption = None,
     task: TaskOption = None,
@@ -43,8 +44,6 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Lower a finished bundle for another kind of hardware; nothing is trained."""
-    if target == NATIVE and data is not None:
-        raise ConfigError(f"{target} needs no data", "leave --data out")
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
         settings = Settings(
             label=label,
@@ -53,14 +52,14 @@ def command(
             report=report,
             stop=stop,
         )
-        if target == NATIVE:
-            path, package = compile_for_torch(bundle, out, settings)
-            lowered: Sequence[Lowered] = (package,)
+        if target in BESIDE:
+            path, file = write_beside(bundle, target, data, out, settings)
+            lowered: Sequence[Lowered] = (file,)
         elif data is None:
             path, lowered = add_programs(bundle, target, out, settings)
         else:
             made = measure_again(bundle, target, data, out, settings)
-    if data is not None:
+    if data is not None and target not in BESIDE:
         with made:
             if as_json:
                 print_json(document(made.path, made.manifest))
@@ -99,6 +98,8 @@ def page(path: Path, target: str, lowered: Sequence[Lowered]) -> str:
     lines = [table(HEADER, rows), ""]
     if target == NATIVE:
         lines.append("this is machine code: whoever opens it runs it, so no bundle holds it")
+    elif target in BESIDE:
+        lines.append("latency on a phone is not known here; --data DATA calibrates int8")
     else:
         lines.append("the figures of the bundle stay those of its first program;")
         lines.append("--data DATA measures a new bundle, in int8 too")

@@ -88,9 +88,17 @@ def _check_left(raw: RawData, given: Mapping[str, Split], skipped: Sequence[Skip
 
 
 def _learn(kind: Modality, raw: RawData, options: Options, report: Reporter) -> Learned:
-    if options.spec is not None:
-        return Learned(spec=options.spec, assets=options.assets)
-    return kind.learn(raw.splits, options, report)
+    if options.spec is None:
+        return kind.learn(raw.splits, options, report)
+    wanted = type(options.spec).__struct_config__.tag
+    if options.task is None and wanted != raw.kind:
+        nouns = {str(name): each.noun for name, each in MODALITIES.items()}
+        raise DataError(
+            f"{raw.name} holds {kind.noun}, and {nouns.get(str(wanted), 'other items')} are what "
+            "the model takes",
+            "give data of that kind, or another model",
+        )
+    return Learned(spec=options.spec, assets=options.assets)
 
 
 def _decode(

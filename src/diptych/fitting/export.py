@@ -16,14 +16,14 @@ from msgspec.structs import replace
 from torch import nn
 
 from diptych.core.errors import ConfigError
-from diptych.core.files import safe_join, write_atomic
+from diptych.core.files import safe_join
 from diptych.core.manifest import Manifest
 from diptych.core.specs import Value
 from diptych.core.values import Dataset, Precision
 from diptych.fitting.assembly import FOR_PEOPLE
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import available_programs, recipe_of, run_job
-from diptych.fitting.job import open_job
+from diptych.fitting.job import Job, open_job
 from diptych.fitting.packing import pack
 from diptych.fitting.rebuilding import rebuild
 from diptych.fitting.settings import SETTINGS, Settings
@@ -32,15 +32,11 @@ from diptych.inference import golden, store
 from diptych.inference.bundle import Bundle
 from diptych.inference.manifest import listed_files
 from diptych.reporting.card import render_card
-from diptych.targets import NATIVE
 from diptych.targets.lower import LoweredProgram, lower_all
-from diptych.targets.native import compile_native
 from diptych.targets.parity import check
 from diptych.training.compute import compute_outputs
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.start import read_start
-
-SUFFIX = ".pt2"
 
 
 class Lowered(Value):
@@ -139,7 +135,7 @@ def add_programs(
     answers = [_answers(program, finished.inputs) for program in programs]
     told = [
         replace(
-            _told(finished, p.name, (p.runtime, p.precision), _size(p), outputs),
+            told_of(finished, p.name, (p.runtime, p.precision), _size(p), outputs),
             unverified=unverified(p),
         )
         for p, outputs in zip(programs, answers, strict=True)
@@ -171,42 +167,42 @@ def measure_again(
         ConfigError: If there is no such target, or the data is another.
     """
     manifest = store.read(bundle)[0]
-    made = manifest.provenance.data
     programs = tuple(plan for plan in available_programs(target) if plan.method != "trained")
     settings = dataclasses.replace(settings, target=target, teacher=bundle)
-    budget = Budget.parse(manifest.budget) if manifest.budget else Budget()
-    job = open_job(data, budget, out or named(bundle, target), made.seed, settings)
-    if job.dataset.record.sha256 != made.sha256:
-        raise ConfigError(
-            f"{data} is not the data that {bundle} was made of: their hashes differ",
-            f"give what {made.name!r} was, read alike",
-        )
-    planned = recipe_of(job, made.seed, settings, timed=False)
+    job = open_made(bundle, manifest, data, out or named(bundle, target), settings)
+    planned = recipe_of(job, manifest.provenance.data.seed, settings, timed=False)
     model = replace(planned.teacher, name=manifest.model.name)
     recipe = replace(planned, teacher=model, students=(), most_students=0, programs=programs)
     return run_job(job, recipe, None, settings)
 
 
-def compile_for_torch(
-    bundle: Path, out: Path | None = None, settings: Settings = SETTINGS
-) -> tuple[Path, Lowered]:
-    """Compile a bundle's network to a package of machine code, beside the bundle.
+def open_made(
+    bundle: Path, manifest: Manifest, data: str | Path | Dataset, out: Path, settings: Settings
+) -> Job:
+    """Open what a bundle was made of, prepared as for it.
 
     Args:
         bundle: The bundle's folder.
-        out: The package, by default ``NAME.pt2`` beside the bundle.
-        settings: The user's own task, where it is one.
+        manifest: What it says.
+        data: What it was made of.
+        out: The folder of what is made now.
+        settings: How to read the data, and progress.
 
     Returns:
-        Where the package is, and how it compares.
+        The job, with the bundle's budget.
+
+    Raises:
+        ConfigError: If the data is another.
     """
-    finished = open_finished(bundle, settings)
-    destination = out or bundle.resolve().with_suffix(SUFFIX)
-    manifest = finished.manifest
-    content, outputs = compile_native(finished.network, manifest.input.tensor(), finished.inputs)
-    told = _told(finished, manifest.model.name, (NATIVE, "fp32"), len(content), outputs)
-    write_atomic(destination, content)
-    return destination, told
+    made = manifest.provenance.data
+    budget = Budget.parse(manifest.budget) if manifest.budget else Budget()
+    job = open_job(data, budget, out, made.seed, dataclasses.replace(settings, teacher=bundle))
+    if job.dataset.record.sha256 != made.sha256:
+        raise ConfigError(
+            f"{data} is not the data that {bundle} was made of: their hashes differ",
+            f"give what {made.name!r} was, read alike",
+        )
+    return job
 
 
 def named(bundle: Path, target: str) -> Path:
@@ -234,10 +230,24 @@ def _size(program: LoweredProgram) -> int:
     return sum(map(len, program.contents.values()))
 
 
-def _told(
+def told_of(
     finished: Finished, name: str, choice: tuple[str, Precision], size: int, outputs: np.ndarray
 ) -> Lowered:
-    """Compare a program with the network; what computes something else is refused."""
+    """Compare a program with the network; what computes something else is refused.
+
+    Args:
+        finished: The bundle that was lowered.
+        name: The program's name.
+        choice: Its runtime and precision.
+        size: Its bytes.
+        outputs: What it answers to the golden examples, float32 (N, K).
+
+    Returns:
+        How far it is from the network.
+
+    Raises:
+        TargetError: If it computes something else.
+    """
     runtime, precision = choice
     parity = check(finished.reference, outputs, precision)
     return Lowered(

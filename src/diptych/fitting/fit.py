@@ -27,7 +27,7 @@ from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
 from diptych.measure.machine import describe
-from diptych.targets import NATIVE, TARGETS, WELCOME, Runtime, lacking
+from diptych.targets import BESIDE, TARGETS, WELCOME, Runtime, lacking
 from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
@@ -179,13 +179,13 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         ConfigError: If there is no such target, or it is one of `export` alone.
         MissingExtraError: If none of its runtimes is installed, or what makes its programs is not.
     """
-    if target == NATIVE:
+    if target in BESIDE:
         raise ConfigError(
-            f"{target} makes machine code, which no bundle holds",
+            f"{target} makes {BESIDE[target]}, which no bundle holds",
             f"fit for another target, then: diptych export BUNDLE --target {target}",
         )
     if target not in TARGETS:
-        raise ConfigError(f"there is no target {target!r}", nearest(target, (*TARGETS, NATIVE)))
+        raise ConfigError(f"there is no target {target!r}", nearest(target, (*TARGETS, *BESIDE)))
     choices = [choice for choice in TARGETS[target] if _can_lower(choice[0])]
     if not choices:
         _refuse(target, TARGETS[target][0][0])

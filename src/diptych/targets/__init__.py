@@ -31,8 +31,9 @@ WELCOME: dict[str, tuple[Choice, ...]] = {"cpu": (("litert", "int8"),)}
 goes without."""
 CONVERTERS = {"litert": ("litert_torch", "edge-export")}
 """The library that makes programs for a runtime and is not that of the runtime; its extra."""
-NATIVE = "torch"
-"""A target of `export` alone: it makes machine code, which no bundle holds."""
+NATIVE, MOBILE = "torch", "mobile"
+BESIDE = {NATIVE: "machine code", MOBILE: "files for apps"}
+"""Targets of `export` alone: what they make is beside a bundle, which holds none of it."""
 
 RESERVE: dict[str, tuple[Choice, ...]] = {
     "cpu": (

@@ -5,7 +5,6 @@ A program takes one input at a time, and is run once to see that LiteRT can.
 Shapes: N batch, M calibration items, K outputs.
 """
 
-import copy
 import re
 import tempfile
 from pathlib import Path
@@ -26,6 +25,7 @@ from diptych.inference.runtimes import open_session
 from diptych.targets import CONVERTERS
 from diptych.targets.adopted import AdoptedNetwork
 from diptych.targets.lean import lean
+from diptych.targets.ordered import ordered
 from diptych.targets.parity import is_faithful
 from diptych.targets.quiet import quiet
 from diptych.targets.rounding import Written, write_rounding
@@ -72,7 +72,7 @@ def convert(network: nn.Module, spec: TensorSpec) -> Converted:
         path = Path(folder) / FILE_NAME
         try:
             with quiet(), silent_stderr(), torch.no_grad():
-                made = library.convert(_contiguous(network), (example,), quant_config=config)
+                made = library.convert(ordered(network), (example,), quant_config=config)
                 made.export(str(path))
             content = lean(path.read_bytes())
             outputs = _run(content, example.numpy())
@@ -127,24 +127,6 @@ def kinds_in_float(content: bytes) -> tuple[str, ...]:
         if schema.TensorType.FLOAT32 in types and kind not in {"DEQUANTIZE", "CAST"}:
             found.add(kind)
     return tuple(sorted(found))
-
-
-def _contiguous(network: nn.Module) -> nn.Module:
-    """Copy a network with the numbers of each tensor in order.
-
-    LiteRT Torch 0.10 knows weights by their address, and copies those that are in another order;
-    such a copy is gone when the next takes its place, and is taken for it.
-
-    Args:
-        network: Any.
-
-    Returns:
-        One that computes the same.
-    """
-    twin = copy.deepcopy(network).eval()
-    for numbers in (*twin.parameters(), *twin.buffers()):
-        numbers.data = numbers.data.contiguous()
-    return twin
 
 
 def _library() -> ModuleType:
