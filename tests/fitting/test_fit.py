@@ -49,8 +49,10 @@ def test_a_fit_leaves_a_bundle_that_says_what_was_measured(digits_bundle: Path) 
         manifest = bundle.manifest
         assert manifest.verdict == "PASS"
         assert {term.name for term in manifest.terms} == {"drop", "p99", "size"}
-        assert len(manifest.candidates) == 12
+        for model in {"teacher", manifest.model.name}:
+            assert sum(candidate.model == model for candidate in manifest.candidates) >= 4
         assert sum(candidate.chosen for candidate in manifest.candidates) == 1
+        assert manifest.model.name != "teacher"
         assert manifest.model.memory_bytes is not None
         assert manifest.model.cold_ms is not None
         assert manifest.model.cold_ms.n >= 5
@@ -58,7 +60,7 @@ def test_a_fit_leaves_a_bundle_that_says_what_was_measured(digits_bundle: Path) 
         assert manifest.training.flops > 0
         passing = [c for c in manifest.candidates if c.meets_budget]
         chosen = next(c for c in manifest.candidates if c.chosen)
-        assert chosen.cost_usd_per_million == min(c.cost_usd_per_million for c in passing)
+        assert all(chosen.cost_usd_per_million <= each.cost_usd_per_million for each in passing)
 
 
 @pytest.mark.slow
