@@ -40,6 +40,7 @@ LIBRARIES = (
     Library("int8 for OpenVINO", "nncf", "nncf", "openvino"),
     Library("runtime LiteRT", "ai_edge_litert", "ai-edge-litert", "edge"),
     Library("programs for LiteRT", "litert_torch", "litert-torch", "edge-export"),
+    Library("programs for phones", "executorch", "executorch", "mobile"),
     Library("FLAC and OGG sound", "soundfile", "soundfile", "audio"),
     Library("text", "tokenizers", "tokenizers", "text"),
     Library("training", "torch", "torch", "train"),
