@@ -355,6 +355,45 @@ def _candidate(program: Program, number: Estimate, energy: Energy) -> Candidate:
 
 
 @pytest.fixture(scope="session")
+def linear_tflite() -> Callable[[np.ndarray], bytes]:
+    """Give a writer of a LiteRT model: pictures (1, H, W, C) to logits by weights (K, HWC)."""
+    lite = "ai_edge_litert.schema_py_generated"
+    schema = pytest.importorskip(lite, reason="the extra edge is not installed")
+    flatbuffers = pytest.importorskip("flatbuffers")
+
+    def write(weights: np.ndarray, shape: tuple[int, ...] = (1, 8, 8, 1)) -> bytes:
+        model, graph = schema.ModelT(), schema.SubGraphT()
+        model.version, model.subgraphs, graph.name = 3, [graph], b"net"
+        model.buffers, model.operatorCodes = [schema.BufferT(), schema.BufferT()], []
+        model.buffers[1].data = np.frombuffer(weights.astype(np.float32).tobytes(), np.uint8)
+        kinds, graph.tensors, graph.operators = schema.TensorType, [], []
+        shapes = ((shape, kinds.UINT8), (shape, kinds.FLOAT32), (weights.shape, kinds.FLOAT32))
+        for place, (sides, kind) in enumerate((*shapes, ((1, len(weights)), kinds.FLOAT32))):
+            tensor = schema.TensorT()
+            tensor.shape, tensor.type, tensor.name = list(sides), kind, b"xn w"[place : place + 1]
+            tensor.buffer = int(place == 2)
+            graph.tensors.append(tensor)
+        steps = (
+            ("CAST", "CastOptions", [0], 1),
+            ("FULLY_CONNECTED", "FullyConnectedOptions", [1, 2, -1], 3),
+        )
+        for place, (name, options, inputs, output) in enumerate(steps):
+            code, step = schema.OperatorCodeT(), schema.OperatorT()
+            code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+            step.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            step.builtinOptions = getattr(schema, f"{options}T")()
+            step.opcodeIndex, step.inputs, step.outputs = place, inputs, [output]
+            model.operatorCodes.append(code)
+            graph.operators.append(step)
+        graph.inputs, graph.outputs = [0], [3]
+        builder = flatbuffers.Builder()
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def digits_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fit the built-in digits once, as the README says; the tests read it and leave it as it is."""
     from diptych.cli.main import run

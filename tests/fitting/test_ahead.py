@@ -23,7 +23,8 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.fit import fit
 from diptych.fitting.fit_folder import FitFolder, FitRequest
 from diptych.fitting.job import Job, open_job
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.search import Search
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, network_of

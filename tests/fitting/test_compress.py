@@ -17,7 +17,8 @@ from diptych.fitting.fit import fit
 from diptych.fitting.given import make_given
 from diptych.fitting.given_use import find_given
 from diptych.fitting.plans.compressed import with_model, with_pruned
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.training.models import PrunedConfig, ResidualNetConfig
 from diptych.training.models.given import Given

@@ -13,7 +13,8 @@ from diptych.core.files import sha256_of_file
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.export import add_programs, measure_again, named, open_finished
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.inference import store

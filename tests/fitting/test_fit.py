@@ -16,7 +16,8 @@ from diptych.core.progress import Step, StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.fit import available_programs, fit
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.targets import CONVERTERS, lacking
 from diptych.training.models import ResidualNetConfig

@@ -11,7 +11,8 @@ from diptych.core.errors import ConfigError
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.fit import fit
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.inference.bundle import Bundle

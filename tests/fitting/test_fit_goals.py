@@ -15,7 +15,8 @@ from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.fitting.evaluate import evaluate
 from diptych.fitting.fit import fit
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.inference.bundle import Bundle
 from diptych.tasks.goals import GOALS

@@ -14,7 +14,8 @@ from diptych.data.reading import Options
 from diptych.fitting.assembly import hash_items
 from diptych.fitting.calibration import calibration_items
 from diptych.fitting.fit import fit
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.training.models import ResidualNetConfig, TabularConfig

@@ -20,7 +20,8 @@ from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.fit import fit
 from diptych.fitting.foreign import find_config, is_foreign
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.targets.adopted import open_adopted
 from diptych.training.models import ResidualNetConfig

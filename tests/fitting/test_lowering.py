@@ -8,7 +8,8 @@ from diptych.core.errors import TargetError
 from diptych.core.progress import Step, silent
 from diptych.core.values import Dataset
 from diptych.fitting.lowering import is_from_elsewhere, lower_and_try
-from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.training.models import GivenConfig, NetworkConfig, PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe

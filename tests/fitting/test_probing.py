@@ -9,7 +9,8 @@ from diptych.core.progress import silent
 from diptych.core.values import Dataset, Energy, Estimate
 from diptych.fitting.budget import Budget
 from diptych.fitting.probing import ProgramCost, affordable, can_keep, prober
-from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 

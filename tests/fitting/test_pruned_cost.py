@@ -13,8 +13,9 @@ from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import fit
 from diptych.fitting.probing import ProgramCost
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.pruned_cost import can_pay
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee, build, train_model
 from diptych.training.control import RunControl

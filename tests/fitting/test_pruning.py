@@ -14,8 +14,9 @@ from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.building import build
 from diptych.fitting.fit import fit
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.pruning import train_pruned
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.fitting.trainee import Trainee, network_of, train_model

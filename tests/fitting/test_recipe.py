@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import Replan, TrainingRecipe
@@ -245,22 +246,6 @@ def test_the_recipe_of_the_page_on_pruning_is_one(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(page.split("```toml\n")[1].split("```")[0])
     recipe = read_recipe(tmp_path / "a.toml")
     assert [student.prune is not None for student in recipe.students] == [True, True]
-
-
-@pytest.mark.parametrize(
-    ("runtime", "precision", "method", "message"),
-    [
-        ("onnxruntime", "fp32", "trained", "fp32 is not trained"),
-        ("openvino", "fp32", "guarded", "fp32 is not guarded"),
-        ("openvino", "int8", "guarded", "openvino is not guarded"),
-    ],
-)
-def test_a_way_of_quantizing_is_of_the_precision_and_the_runtime_that_have_it(
-    runtime: str, precision: str, method: str, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        ProgramPlan(runtime=runtime, precision=precision, method=method)
-    ProgramPlan(runtime="onnxruntime", precision="int8", method=method)
 
 
 def test_training_in_8_bits_is_part_of_a_plan(tmp_path: Path) -> None:

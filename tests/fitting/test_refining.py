@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from diptych.compression.quantize import QuantizedNetwork
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.budget import Budget
-from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.refining import Refining, refine, train_in_8_bits
 from diptych.fitting.trainee import Trainee, train_model
 from diptych.training.control import RunControl

@@ -5,7 +5,8 @@ import pytest
 
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.budget import Budget
-from diptych.fitting.recipe import ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.reserve import needed, reserve_programs, try_reserve
 from diptych.fitting.trainee import Trainee, train_model
 from diptych.measure.machine import describe

@@ -10,7 +10,8 @@ from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import Job
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee

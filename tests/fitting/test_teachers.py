@@ -16,7 +16,8 @@ from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.fit import fit
 from diptych.fitting.members import FunctionConfig
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan, read_recipe
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings, Teacher
 from diptych.fitting.teachers import function_config, is_pretrained, names_of
 from diptych.fitting.train import train

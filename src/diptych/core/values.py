@@ -182,8 +182,8 @@ class Candidate(Value):
     `scores` begin with the main one of the goal, whose loss against the teacher is `drop`.
     `in_float` are the layers that a guarded int8 program did not quantize, or the kinds of steps
     that LiteRT's computes in float; `passed_on` is the share of items that a cascade hands to its
-    large program. One that could not run here is `unverified`, for this reason: its scores are
-    those of its files on the processor, and nothing is known of its latency, energy and cost.
+    large program, `second_looks` that of pictures looked at again, mirrored. One that could not run
+    here is `unverified`, for this reason: its scores are those of its files on the processor.
     """
 
     name: str
@@ -204,6 +204,7 @@ class Candidate(Value):
     meets_budget: bool = False
     in_float: tuple[str, ...] = ()
     passed_on: float | None = None
+    second_looks: float | None = None
     unverified: str = ""
 
     @property

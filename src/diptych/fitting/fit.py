@@ -19,7 +19,8 @@ from diptych.fitting.plans.compressed import with_pruned
 from diptych.fitting.plans.lesson import with_lesson
 from diptych.fitting.plans.machines import for_device, for_jobs
 from diptych.fitting.plans.teacher import with_labels
-from diptych.fitting.recipe import FitRecipe, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.reserve import reserve_programs
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings

@@ -15,7 +15,8 @@ from diptych.core.values import Dataset, Energy, Estimate, Precision
 from diptych.fitting.budget import Budget
 from diptych.fitting.building import build
 from diptych.fitting.choice import COSTS
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trials import open_lowered, unverified
 from diptych.fitting.verdicts import KNOWN_OF_FILES
 from diptych.measure.cost import usd_per_million

@@ -16,9 +16,8 @@ from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.text import nearest
-from diptych.core.values import Precision
 from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
-from diptych.targets import Choice, Method, Runtime
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.targets.adopted import ForeignConfig
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import (
@@ -94,36 +93,6 @@ def starts_of(plan: ModelPlan) -> tuple[StartPlan, ...]:
     members = plan.network.members if isinstance(plan.network, EnsembleConfig) else ()
     starts = (plan.start, *(member.start for member in members))
     return tuple(start for start in starts if start)
-
-
-class ProgramPlan(Value):
-    """One way to lower a network.
-
-    `method` is how int8 is had, or `reserve`, in any precision: only where those that are always
-    tried lose too much in int8, or are too large.
-    """
-
-    runtime: Runtime
-    precision: Precision
-    method: Method = "calibrated"
-
-    def __post_init__(self) -> None:
-        """Check what concerns more than one field.
-
-        Raises:
-            ConfigError: If the method is not one of this precision or runtime.
-        """
-        if self.method in {"guarded", "trained"} and self.precision != "int8":
-            raise ConfigError(f"a program in {self.precision} is not {self.method}", "ask for int8")
-        if self.method == "guarded" and self.runtime != "onnxruntime":
-            raise ConfigError(
-                f"a program for {self.runtime} is not guarded", 'ask for runtime = "onnxruntime"'
-            )
-
-    @property
-    def choice(self) -> Choice:
-        """The runtime and the precision."""
-        return self.runtime, self.precision
 
 
 class FitRecipe(Value):

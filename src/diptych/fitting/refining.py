@@ -13,7 +13,7 @@ from diptych.core.errors import TargetError
 from diptych.core.values import Dataset
 from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.allowance import Allowance, excess, rounding_costs_too_much
-from diptych.fitting.recipe import ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.reserve import try_reserve
 from diptych.fitting.trainee import PASSES_PER_STEP, Trainee, network_of
 from diptych.fitting.trials import PARITY_ITEMS, Trial, try_programs

@@ -10,7 +10,7 @@ from diptych.core.manifest import Machine
 from diptych.core.values import Dataset, Precision
 from diptych.fitting.allowance import Allowance, excess
 from diptych.fitting.plans.machines import fast_arithmetic
-from diptych.fitting.recipe import ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.trials import Trial, try_programs
 from diptych.inference.runtimes import available

@@ -19,10 +19,12 @@ from diptych.fitting.job import Job
 from diptych.fitting.lowering import lower_and_try
 from diptych.fitting.noise import noise_floor
 from diptych.fitting.probing import Probe, choose_students, prober
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.pruned_cost import can_pay
-from diptych.fitting.recipe import FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.refining import Refining, refine
 from diptych.fitting.search import Search
+from diptych.fitting.second_look import try_second_look
 from diptych.fitting.settings import Settings
 from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
 from diptych.fitting.trainee import Trainee
@@ -134,13 +136,14 @@ class FitSession:
             self.search.leave(plan.name, self.trainer.left(plan))
 
     def try_cascade(self) -> None:
-        """Where no student keeps the budget, try one that passes on what it is unsure of."""
+        """Where no student keeps the budget, let one do something else where it is unsure."""
         best, teacher = choose(self.candidates, self.job.budget), self.trainer.trainees[0]
         if self.settings.stop or (best.meets_budget and best.model != teacher.name):
             return
-        found = try_cascade(self.trials, self.candidates, self._allowance(), self.settings.report)
-        if found is not None:
-            self.trials.append(found)
+        given = (self.trials, self.candidates, self._allowance(), self.settings.report)
+        found = [each for each in (try_cascade(*given), try_second_look(*given)) if each]
+        if found:
+            self.trials += found
             write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
 
     def has_time(self) -> bool:

@@ -17,7 +17,8 @@ from diptych.fitting.fit import recipe_of, run_job
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans.teacher import fine_tuning
 from diptych.fitting.processes import check_shareable
-from diptych.fitting.recipe import UNTRAINED, FitRecipe, ModelPlan, ProgramPlan
+from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import UNTRAINED, FitRecipe, ModelPlan
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import with_start

@@ -223,6 +223,7 @@ def as_candidate(
         flops=trial.model.flops,
         in_float=trial.program.in_float,
         passed_on=trial.program.passed_on,
+        second_looks=trial.program.second_looks,
         unverified=trial.unverified,
     )
 

@@ -38,9 +38,7 @@ SAME_FILES: dict[str, Runtime] = {
 class LoweredProgram:
     """A program's files by name, in order; the first is the one to open.
 
-    `in_float` are the layers that a guarded int8 program did not quantize, or the kinds of steps
-    that LiteRT's computes in float; `passed_on` is the share of validation items that a cascade
-    hands to its large program.
+    `in_float`, `passed_on` and `second_looks` are told by `Candidate`, of validation items.
 
     Input and output have a free batch axis; the output is logits, float32 (N, K).
     """
@@ -54,6 +52,7 @@ class LoweredProgram:
     method: Method = "calibrated"
     in_float: tuple[str, ...] = ()
     passed_on: float | None = None
+    second_looks: float | None = None
 
 
 def lower(

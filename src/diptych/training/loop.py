@@ -7,6 +7,7 @@ from diptych.core.seeds import derive
 from diptych.core.values import Dataset
 from diptych.training.compute import compute_threads
 from diptych.training.control import RunControl, TrainedNetwork
+from diptych.training.kept_memory import kept_memory
 from diptych.training.objectives import Objective
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run import Run
@@ -37,6 +38,7 @@ def train_network(
     """
     devices = [control.device] if control.device.type == "cuda" else []
     with (
+        kept_memory(),
         compute_threads(control.team.threads(recipe.threads)),
         torch.random.fork_rng(devices=devices),
     ):

@@ -1,0 +1,56 @@
+"""Oracle: the pages that the system says it had to map, with the memory kept and not."""
+
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from diptych.training.kept_memory import kept_memory
+
+MIB = 1 << 20
+PROGRAM = """
+import json, resource
+from contextlib import nullcontext
+import torch
+from diptych.training.kept_memory import kept_memory
+
+def faults(context):
+    x = torch.zeros(40 << 20, dtype=torch.uint8)
+    with context:
+        torch.relu(x)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.relu(x)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+given, kept = faults(nullcontext()), faults(kept_memory())
+before = resident()
+with kept_memory():
+    many = [torch.ones(8 << 20, dtype=torch.uint8) for _ in range(16)]
+    del many
+    held = resident() - before
+print(json.dumps({"given": given, "kept": kept, "held": held, "left": resident() - before}))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept by glibc")
+def test_freed_memory_is_mapped_once_and_given_back_at_the_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    seen = json.loads(done.stdout)
+    assert seen["given"] > 10 * seen["kept"]
+    assert seen["held"] > 100 * MIB
+    assert seen["left"] < 32 * MIB
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    with kept_memory():
+        pass
