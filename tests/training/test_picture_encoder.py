@@ -14,7 +14,12 @@ from diptych.core.values import DataRecord, Dataset, Split
 from diptych.training.control import RunControl
 from diptych.training.encoder import EncoderConfig, train_encoder
 from diptych.training.objectives import learn_labels
-from diptych.training.picture_encoder import PictureEncoder, preparation_of, read_preprocessing
+from diptych.training.picture_encoder import (
+    PictureEncoder,
+    picture_encoder,
+    preparation_of,
+    read_preprocessing,
+)
 from diptych.training.pretrained import check_folder, fingerprint, items_of, open_network
 from diptych.training.recipe import TrainingRecipe
 
@@ -45,7 +50,7 @@ def save(tmp_path: Path) -> Save:
 def opened(folder: Path, side: int = 8, channels: int = 3) -> PictureEncoder:
     spec = ImageSpec(height=side, width=side, channels=channels)
     model = open_network(folder, 2)
-    return PictureEncoder(model, preparation_of(folder, model), spec).eval()
+    return picture_encoder(model, preparation_of(folder, model), spec).eval()
 
 
 def pixels(side: int = 8, channels: int = 3, count: int = 5) -> torch.Tensor:

@@ -200,6 +200,8 @@ def _model_line(manifest: Manifest) -> str:
         parts.append(f"p50 {quantity(model.p50_ms.value, 'ms')}")
     if model.size_bytes:
         parts.append(quantity(model.size_bytes, "bytes"))
+    looks = [each.second_looks for each in manifest.candidates if each.chosen]
+    parts += [f"looks again at {quantity(share, 'fraction')}" for share in looks if share]
     parts += [f"unverified: {p.unverified}" for p in manifest.programs[:1] if p.unverified]
     return ", ".join(parts)
 

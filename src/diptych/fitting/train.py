@@ -24,7 +24,8 @@ from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import with_start
 from diptych.inference.bundle import Bundle
 from diptych.training.checkpoint import Checkpoint
-from diptych.training.models.huggingface import HuggingFaceConfig, check_same_items
+from diptych.training.models import HuggingFaceConfig, TimmConfig
+from diptych.training.models.huggingface import check_same_items
 from diptych.training.run_folder import RunFolder
 
 NO_BUDGET = Budget()
@@ -131,11 +132,11 @@ def _model_of(plan: FitRecipe, job: Job, settings: Settings) -> ModelPlan:
     if job.start is None or settings.start is None:
         return networks[0]
     network = job.start.network()
-    if isinstance(network, HuggingFaceConfig):
-        check_same_items(network, job.dataset.spec)
+    encoder = network if isinstance(network, HuggingFaceConfig | TimmConfig) else None
+    if encoder is not None:
+        check_same_items(encoder.preparation, job.dataset.spec)
     if settings.recipe is not None:
-        kept = network if isinstance(network, HuggingFaceConfig) else networks[0].network
-        return replace(networks[0], network=kept, start=job.start.plan)
+        return replace(networks[0], network=encoder or networks[0].network, start=job.start.plan)
     if job.start.encoder is not None:
         training = fine_tuning(networks[0].training, job.dataset, job.machine)
         networks = [replace(networks[0], training=training)]

@@ -32,7 +32,7 @@ from diptych.training.control import RunControl
 from diptych.training.loop import train_network
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.objectives import Objective
-from diptych.training.picture_encoder import PictureEncoder, preparation_of
+from diptych.training.picture_encoder import PictureEncoder, picture_encoder, preparation_of
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
 from diptych.training.text_encoder import Encoder
@@ -157,7 +157,7 @@ def _opened(
     def make() -> Encoder | PictureEncoder:
         model = pretrained.open_network(folder, len(dataset.labels))
         if isinstance(dataset.spec, ImageSpec):
-            return PictureEncoder(model, preparation_of(folder, model), dataset.spec)
+            return picture_encoder(model, preparation_of(folder, model), dataset.spec)
         return Encoder(model)
 
     encoder, told = initialize(make, control.seed, control.name), dataset

@@ -13,6 +13,7 @@ from diptych.core.values import Assets
 from diptych.tasks import foreign_tokenizer
 from diptych.training import pretrained
 from diptych.training.models.huggingface import DROPPED, HuggingFaceConfig
+from diptych.training.models.timm_network import TimmConfig
 from diptych.training.picture_encoder import preparation_of
 
 MOST_TOKENS = 256
@@ -29,7 +30,7 @@ class KeptEncoder:
     """
 
     sha256: str
-    network: HuggingFaceConfig
+    network: HuggingFaceConfig | TimmConfig
     tensors: dict[str, Tensor]
     largest: TextSpec | ImageSpec
     labels: tuple[str, ...]

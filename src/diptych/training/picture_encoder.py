@@ -69,7 +69,8 @@ class PictureEncoder(nn.Module):
     """An encoder with its head, for raw pictures of any size.
 
     Args:
-        model: A ``transformers`` model for image classification.
+        model: Maps scaled pictures to logits, or to what has `logits`, as ``transformers`` does.
+        channels: How many it takes.
         preparation: What it takes.
         spec: The pictures.
     """
@@ -77,11 +78,17 @@ class PictureEncoder(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, model: Any, preparation: Preparation, spec: ImageSpec) -> None:  # noqa: ANN401  an untyped library's object
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401  an untyped library's object
+        channels: int,
+        preparation: Preparation,
+        spec: ImageSpec,
+    ) -> None:
         super().__init__()
         self.model = model
         self.side = preparation.side
-        self.channels = getattr(model.config, "num_channels", 3)
+        self.channels = channels
         if spec.channels not in {1, self.channels}:
             raise ConfigError(
                 f"the encoder takes pictures of {self.channels} channels, not {spec.channels}",
@@ -111,8 +118,23 @@ class PictureEncoder(nn.Module):
             smaller = min(x.shape[2:]) > self.side
             sides = (self.side, self.side)
             x = functional.interpolate(x, sides, mode="bilinear", antialias=smaller)
-        outputs: Tensor = self.model(pixel_values=(x - self.mean) / self.deviation).logits
+        told = self.model((x - self.mean) / self.deviation)
+        outputs: Tensor = getattr(told, "logits", told)
         return outputs.float()
+
+
+def picture_encoder(model: Any, preparation: Preparation, spec: ImageSpec) -> PictureEncoder:  # noqa: ANN401
+    """Make an encoder of a ``transformers`` model.
+
+    Args:
+        model: For image classification, with its head.
+        preparation: What it takes.
+        spec: The pictures.
+
+    Returns:
+        The encoder.
+    """
+    return PictureEncoder(model, getattr(model.config, "num_channels", 3), preparation, spec)
 
 
 def preparation_of(folder: Path, model: Any) -> Preparation:  # noqa: ANN401

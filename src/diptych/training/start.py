@@ -1,9 +1,9 @@
-"""Weights to start from: of a bundle, a safetensors file, or a local Hugging Face folder.
+"""Weights to start from: of a bundle, a safetensors file, a local folder, or a name of timm.
 
 Reading them runs no code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,13 +22,13 @@ from diptych.core.values import Assets, Dataset
 from diptych.inference import store
 from diptych.training import weights
 from diptych.training.kept_encoder import KeptEncoder, read_encoder
+from diptych.training.kept_timm import PREFIX, is_timm, read_folder, read_named
 from diptych.training.models import NetworkConfig
 from diptych.training.pretrained import CONFIG
 
 WEIGHTS = "weights.safetensors"
 SUFFIX = ".safetensors"
 MOST_BYTES = 2 << 30
-OF_TIMM = "timm:"
 ACCEPTED = f"give the folder of a bundle or of an encoder, or a file that ends with {SUFFIX}"
 
 
@@ -134,7 +134,8 @@ def read_start(path: Path, sha256: str | None = None) -> Start:
     """Read weights to start from; hashes are checked before anything is parsed.
 
     Args:
-        path: The folder of a bundle, a safetensors file, or a local Hugging Face folder.
+        path: The folder of a bundle, a safetensors file, a local Hugging Face folder, or the name
+            of a network of timm after ``timm:``.
         sha256: What the weights must be, if that is known.
 
     Returns:
@@ -144,8 +145,11 @@ def read_start(path: Path, sha256: str | None = None) -> Start:
         ConfigError: If it is neither, is damaged, or is not what it must be.
         BundleError: If the bundle is damaged.
     """
+    if path.name.startswith(PREFIX):
+        return _start_of_encoder(path, sha256, read_named)
     if _is_encoder(path):
-        return _start_of_encoder(path, sha256)
+        read = read_folder if is_timm(path) else read_encoder
+        return _start_of_encoder(path, sha256, read)
     manifest, file = _weights_of_bundle(path) if path.is_dir() else (None, _checked_file(path))
     data = file.read_bytes()
     found = sha256_of_bytes(data)
@@ -166,8 +170,8 @@ def _is_encoder(path: Path) -> bool:
     return (path / CONFIG).is_file() and not store.is_bundle(path)
 
 
-def _start_of_encoder(path: Path, sha256: str | None) -> Start:
-    encoder = read_encoder(path)
+def _start_of_encoder(path: Path, sha256: str | None, read: Callable[[Path], KeptEncoder]) -> Start:
+    encoder = read(path)
     _check_same(path, sha256, encoder.sha256)
     _check_finite(encoder.tensors, path)
     return Start(
@@ -194,11 +198,6 @@ def _weights_of_bundle(path: Path) -> tuple[Manifest, Path]:
 
 
 def _checked_file(path: Path) -> Path:
-    if path.name.startswith(OF_TIMM):
-        raise ConfigError(
-            f"networks of timm are not trained by their names: {path}",
-            "make it in a file, and compress it: diptych compress net.py:make DATA",
-        )
     if not path.is_file():
         raise ConfigError(
             f"there are no weights at {str(path)!r}, and nothing is downloaded", ACCEPTED

@@ -13,6 +13,7 @@ from diptych.training.models.resnet import ResidualNet, ResidualNetConfig
 from diptych.training.models.tabular import Tabular, TabularConfig
 from diptych.training.models.textcnn import TextConvolution, TextConvolutionConfig
 from diptych.training.models.textmixture import TextMixture, TextMixtureConfig
+from diptych.training.models.timm_network import TimmConfig, build_timm
 from diptych.training.models.transformer import Transformer, TransformerConfig
 from diptych.training.models.whitened import WhitenedNet, WhitenedNetConfig
 
@@ -31,6 +32,7 @@ __all__ = [
     "TabularConfig",
     "TextConvolutionConfig",
     "TextMixtureConfig",
+    "TimmConfig",
     "TransformerConfig",
     "WhitenedNetConfig",
 ]
@@ -48,6 +50,7 @@ NETWORKS: dict[type, Any] = {
     WhitenedNetConfig: WhitenedNet,
     GivenConfig: not_given,
     HuggingFaceConfig: build_encoder,
+    TimmConfig: build_timm,
 }
 """What makes each config's network, of the config, an input's spec and the number of outputs.
 

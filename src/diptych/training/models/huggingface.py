@@ -10,7 +10,7 @@ from torch import nn
 
 from diptych.core.errors import ConfigError
 from diptych.core.specs import ImageSpec, InputSpec, TextSpec, Value
-from diptych.training.picture_encoder import PictureEncoder, Preparation
+from diptych.training.picture_encoder import Preparation, picture_encoder
 from diptych.training.pretrained import CLASSES, USUAL, quiet_library, reason_of
 from diptych.training.text_encoder import Encoder
 
@@ -42,17 +42,17 @@ class HuggingFaceConfig(Value, tag_field="name", tag="hugging-face"):
     preparation: Preparation | None = None
 
 
-def check_same_items(config: HuggingFaceConfig, spec: InputSpec) -> None:
+def check_same_items(preparation: Preparation | None, spec: InputSpec) -> None:
     """Check that an encoder takes the items of the data.
 
     Args:
-        config: The encoder.
+        preparation: Of its pictures; None if it takes texts.
         spec: The items.
 
     Raises:
         ConfigError: If it takes others.
     """
-    items, kind = ("texts", TextSpec) if config.preparation is None else ("pictures", ImageSpec)
+    items, kind = ("texts", TextSpec) if preparation is None else ("pictures", ImageSpec)
     if not isinstance(spec, kind):
         raise ConfigError(
             f"this is an encoder of {items}, and the data is of kind "
@@ -75,7 +75,7 @@ def build_encoder(config: HuggingFaceConfig, spec: InputSpec, outputs: int) -> n
     Raises:
         ConfigError: If it takes something else, or the library does not know the settings.
     """
-    check_same_items(config, spec)
+    check_same_items(config.preparation, spec)
     settings = {name: each for name, each in config.settings.items() if name not in DROPPED}
     kind = str(settings.pop("model_type", None))
     with quiet_library() as library:
@@ -91,6 +91,6 @@ def build_encoder(config: HuggingFaceConfig, spec: InputSpec, outputs: int) -> n
             ) from error
     model.train()
     if config.preparation is not None and isinstance(spec, ImageSpec):
-        return PictureEncoder(model, config.preparation, spec)
+        return picture_encoder(model, config.preparation, spec)
     numbers = spec.renumbered() if isinstance(spec, TextSpec) else {}
     return Encoder(model, {number: own for own, number in numbers.items()})

@@ -25,6 +25,7 @@ from diptych.training.models.resnet import ResidualNetConfig
 from diptych.training.models.tabular import TabularConfig
 from diptych.training.models.textcnn import TextConvolutionConfig
 from diptych.training.models.textmixture import TextMixtureConfig
+from diptych.training.models.timm_network import TimmConfig
 from diptych.training.models.transformer import TransformerConfig
 from diptych.training.models.whitened import WhitenedNetConfig
 
@@ -39,6 +40,7 @@ WholeConfig = (
     | TabularConfig
     | WhitenedNetConfig
     | HuggingFaceConfig
+    | TimmConfig
     | OwnConfig
     | GivenConfig
 )
