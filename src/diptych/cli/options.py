@@ -43,7 +43,7 @@ OutputOption = Annotated[
 ]
 StartOption = Annotated[
     Path | None,
-    Option(help="Start from these weights: a bundle, a .safetensors file, a Hugging Face folder."),
+    Option(help="Start from a bundle, a .safetensors file, a Hugging Face folder or timm:NAME."),
 ]
 LabelOption = Annotated[str | None, Option(help="The label's column, for tables and text.")]
 TaskOption = Annotated[
