@@ -10,9 +10,11 @@ from diptych.core.values import Dataset
 from diptych.fitting.lowering import is_from_elsewhere, lower_and_try
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import ModelPlan
-from diptych.fitting.trainee import Trainee
+from diptych.fitting.trainee import Trainee, build
+from diptych.targets import lacking
 from diptych.training.models import GivenConfig, NetworkConfig, PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 MakeDataset = Callable[..., Dataset]
 OURS = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
@@ -68,3 +70,23 @@ def test_a_network_of_ours_that_cannot_be_lowered_is_a_defect(make_dataset: Make
     data = make_dataset()
     with pytest.raises(TargetError, match=r"aten\.linalg_eig"):
         lower_and_try(model(OURS, odd=True), PROGRAMS, data, data.train.inputs, silent)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(lacking("litert")), reason="the extra edge-export is absent")
+def test_a_planned_second_look_is_one_more_trial(make_dataset: MakeDataset) -> None:
+    data = make_dataset()
+    mirrors = TrainingRecipe(variation=PictureVariation(flip=True))
+    plan = ModelPlan(name="made", network=OURS, training=mirrors)
+    network = build(plan, data, 0).eval()
+    planned = [ProgramPlan(runtime="litert", precision="fp32", second_look=0.25)]
+    trainee = Trainee(plan=plan, network=network)
+    trials = lower_and_try(trainee, planned, data, data.train.inputs, silent)
+    assert [trial.name for trial in trials] == [
+        "made litert fp32",
+        "made-else-mirrored litert fp32",
+    ]
+    assert trials[1].program.second_looks == pytest.approx(0.25, abs=0.1)
+    assert trials[0].program.second_looks is None
+    (straight,) = lower_and_try(model(OURS, odd=False), planned, data, data.train.inputs, silent)
+    assert straight.name == "made litert fp32"
