@@ -13,8 +13,14 @@ from diptych.core.values import Candidate, Dataset
 from diptych.fitting.allowance import Allowance, excess
 from diptych.fitting.budget import Budget
 from diptych.fitting.cascading import sureness
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import ModelPlan
-from diptych.fitting.second_look import can_look_again, look_again, try_second_look
+from diptych.fitting.second_look import (
+    can_look_again,
+    look_again,
+    look_as_planned,
+    try_second_look,
+)
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import Trial, open_lowered, run_all
 from diptych.targets.lower import LoweredProgram
@@ -83,6 +89,22 @@ def test_a_planned_share_is_looked_at_again(dataset: Dataset, trial: Trial, shar
     assert list(found.program.contents) == ["student-litert-int8-else-mirrored.tflite"]
     assert found.model.flops == pytest.approx(1000 * (1 + share), rel=1e-2)
     assert trial.size_bytes < found.size_bytes < trial.size_bytes + 3_000
+
+
+def test_a_plan_is_followed_where_it_can_be_and_else_it_is_said(
+    dataset: Dataset, trial: Trial
+) -> None:
+    plans = [ProgramPlan(runtime="litert", precision="int8", second_look=0.2)]
+    told: list[Step] = []
+    (found,) = look_as_planned([trial], plans, dataset, told.append)
+    assert found.program.second_looks == pytest.approx(0.2, abs=1e-3)
+    assert not told
+    straight = replace_value(PLAN, training=TrainingRecipe())
+    other = replace(trial, model=replace(trial.model, plan=straight))
+    assert look_as_planned([other], plans, dataset, told.append) == []
+    assert told[0].note.startswith("student litert int8 does not look again")
+    unplanned = [ProgramPlan(runtime="litert", precision="int8")]
+    assert look_as_planned([trial], unplanned, dataset, told.append) == []
 
 
 def test_in_need_it_looks_as_often_as_it_must(

@@ -12,7 +12,7 @@ from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
 from diptych.fitting.program_plan import ProgramPlan
-from diptych.fitting.second_look import can_look_again, look_again
+from diptych.fitting.second_look import look_as_planned
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.trials import Trial, try_programs
 from diptych.targets.adopted import ForeignConfig
@@ -95,11 +95,4 @@ def _tried(
         report=report,
     )
     trials = try_programs(model, programs, dataset, report)
-    shares = {plan.choice: plan.second_look for plan in plans if can_look_again(model, dataset)}
-    choices = [(each.program.runtime, each.program.precision) for each in trials]
-    again = [
-        look_again(trial, shares[choice], dataset)
-        for trial, choice in zip(trials, choices, strict=True)
-        if shares.get(choice)
-    ]
-    return [*trials, *again]
+    return [*trials, *look_as_planned(trials, plans, dataset, report)]

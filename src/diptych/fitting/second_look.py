@@ -17,6 +17,7 @@ from diptych.core.specs import ImageSpec
 from diptych.core.values import Candidate, Dataset
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.cascading import sureness, threshold
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import Trial, open_lowered, run_all
 from diptych.targets.second_look import second_look
@@ -41,6 +42,35 @@ def can_look_again(model: Trainee, dataset: Dataset) -> bool:
     mirrors = isinstance(varied, PictureVariation) and varied.flip
     pictures = isinstance(dataset.spec, ImageSpec) and dataset.goal == "classification"
     return mirrors and pictures and not getattr(model.plan.network, "mirrored", False)
+
+
+def look_as_planned(
+    trials: Sequence[Trial], plans: Sequence[ProgramPlan], dataset: Dataset, report: Reporter
+) -> list[Trial]:
+    """Let programs look again at the shares of pictures that are planned.
+
+    Args:
+        trials: Of one model.
+        plans: The programs.
+        dataset: The data.
+        report: Told where a model cannot.
+
+    Returns:
+        One more trial for each that does.
+    """
+    shares = {plan.choice: plan.second_look for plan in plans if plan.second_look}
+    asked = [t for t in trials if (t.program.runtime, t.program.precision) in shares]
+    found = []
+    for trial in asked:
+        if can_look_again(trial.model, dataset):
+            share = shares[trial.program.runtime, trial.program.precision]
+            found.append(look_again(trial, share, dataset))
+        else:
+            note = (
+                f"{trial.name} does not look again: it has not learned mirrored pictures"
+            )
+            report(Step(stage="second look", done=1, total=1, note=note))
+    return found
 
 
 def look_again(trial: Trial, share: float, dataset: Dataset) -> Trial:
