@@ -66,9 +66,7 @@ def look_as_planned(
             share = shares[trial.program.runtime, trial.program.precision]
             found.append(look_again(trial, share, dataset))
         else:
-            note = (
-                f"{trial.name} does not look again: it has not learned mirrored pictures"
-            )
+            note = f"{trial.name} does not look again: it has not learned mirrored pictures"
             report(Step(stage="second look", done=1, total=1, note=note))
     return found
 
