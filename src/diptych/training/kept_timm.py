@@ -64,13 +64,13 @@ def read_named(path: Path) -> KeptEncoder:
         raise ConfigError(f"timm knows no network {name!r}", USUAL)
     try:
         model = library.create_model(name, pretrained=True)
+        prepared = msgspec.convert(model.pretrained_cfg, Prepared)
     except Exception as error:  # of timm, of the hub, of the network
         raise ConfigError(
             f"the weights of {name} cannot be had: {reason_of(error)}",
             f"get them where there is a network (hf download timm/{name} --local-dir FOLDER), "
             "and give that folder",
         ) from error
-    prepared = msgspec.convert(model.pretrained_cfg, Prepared)
     found = sha256_of_bytes(weights.encode(model))
     return _kept(name.split(".")[0], prepared, model.state_dict(), found)
 
