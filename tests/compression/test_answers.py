@@ -12,6 +12,7 @@ from diptych.compression.answers import (
     can_remember,
     can_repeat,
     recorded,
+    views_of,
 )
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
@@ -118,6 +119,61 @@ def test_a_batch_that_comes_again_is_not_computed_again() -> None:
             told = answers(inputs.clone(), torch.zeros(len(inputs), dtype=torch.int64))
             assert torch.equal(told, torch.cat([inputs, 2 * inputs], 1))
     assert teacher.asked == [1, 2, 2, 1, 1]
+
+
+class Symmetric(nn.Module):
+    """Tells how bright columns are, each with the one across from it; counts pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.asked += len(inputs)
+        sums = inputs.double().sum((1, 3))
+        return (sums + sums.flip(1)).float()
+
+
+def test_mirror_images_are_not_computed_again_for_a_teacher_that_mirrors() -> None:
+    pictures = torch.randint(0, 256, (4, 5, 6, 3), dtype=torch.uint8)
+    chosen = torch.arange(4)
+    for mirrors, asked in [(False, 8), (True, 4)]:
+        teacher = Symmetric()
+        answers = Repeated(Running(teacher), mirrors=mirrors)
+        for inputs in (pictures, pictures.flip(2), pictures.clone()):
+            assert torch.equal(answers(inputs, chosen), Symmetric()(inputs))
+        assert teacher.asked == asked
+
+
+def test_a_teacher_that_mirrors_computes_the_same_side_whichever_comes_first() -> None:
+    pictures = torch.randint(0, 256, (4, 5, 6, 3), dtype=torch.uint8)
+    computed = []
+
+    def noting(inputs: Tensor, chosen: Tensor) -> Tensor:
+        computed.append(inputs)
+        return inputs.float()
+
+    for inputs in (pictures, pictures.flip(2)):
+        Repeated(noting, mirrors=True)(inputs, torch.arange(4))
+    assert torch.equal(*computed)
+
+
+@pytest.mark.parametrize(
+    ("views", "flip", "mirrors", "same_after"),
+    [
+        (4, True, False, 4),
+        (3, True, False, 6),
+        (3, True, True, 3),
+        (3, False, False, 3),
+        (0, True, False, 0),
+    ],
+)
+def test_odd_views_are_twice_as_many_for_a_teacher_that_does_not_mirror(
+    views: int, flip: bool, mirrors: bool, same_after: int
+) -> None:
+    recipe = TrainingRecipe(epochs=5, views=views, variation=PictureVariation(flip=flip))
+    assert views_of(recipe, mirrors=mirrors) == same_after
+    assert can_repeat(recipe, 1_000, 10, mirrors=mirrors) == (0 < same_after < 5)
 
 
 @pytest.mark.parametrize(("views", "epochs", "again"), [(0, 9, False), (4, 4, False), (4, 9, True)])

@@ -41,6 +41,18 @@ def test_batches_come_again_after_as_many_epochs_as_there_are_views() -> None:
     assert not any(same(cycle[step], cycle[step + 4]) for step in range(4))
 
 
+def test_an_odd_number_of_views_comes_as_mirror_images_first() -> None:
+    made = feed(replace(RECIPE, views=3))
+    first, mirrored, again = (
+        [made.batch(cycle + step) for step in range(12)] for cycle in (0, 12, 24)
+    )
+    for once, turned, last in zip(first, mirrored, again, strict=True):
+        assert torch.equal(once.inputs, turned.inputs.flip(2))
+        assert torch.equal(once.chosen, turned.chosen)
+        assert same(once, last)
+        assert not torch.equal(once.inputs, turned.inputs)
+
+
 def test_an_epoch_shows_each_item_at_most_once_and_the_next_in_another_order() -> None:
     made = feed()
     assert made.steps_per_epoch == 4

@@ -2,7 +2,8 @@
 
 Where training changes items on the way, a teacher answers what the student sees; where it does not,
 an item is the same in every epoch and for every student, and one answer to it is enough. Where
-batches repeat themselves after so many epochs, as changed items too, one answer to each of them is.
+batches repeat themselves after so many epochs, as changed items too, one answer to each of them is;
+and where they come back as mirror images, one answer serves for both if the teacher looks at both.
 
 Shapes: N items, B batch, K outputs.
 """
@@ -16,9 +17,12 @@ from torch import Tensor, nn
 
 from diptych.training.compute import autocast
 from diptych.training.recipe import Arithmetic, TrainingRecipe
+from diptych.training.variation import PictureVariation
 
 MOST_BYTES = 1 << 30
 KEY_BYTES = 16
+COLUMNS = 2
+"""The axis of (B, H, W, C) that a mirror turns around."""
 
 Answers = Callable[[Tensor, Tensor], Tensor]
 """(inputs (B, ...), chosen int64 (B,)) to the teacher's outputs float32 (B, K)."""
@@ -131,34 +135,57 @@ class Repeated:
 
     Args:
         answers: How it answers, the same for the same inputs.
+        mirrors: Whether it tells the same of a picture (H, W, C) and its mirror image.
     """
 
-    def __init__(self, answers: Answers) -> None:
-        self.answers = answers
+    def __init__(self, answers: Answers, *, mirrors: bool = False) -> None:
+        self.answers, self.mirrors = answers, mirrors
         self.given: dict[bytes, Tensor] = {}
 
     def __call__(self, inputs: Tensor, chosen: Tensor) -> Tensor:
         """Answer a batch (B, ...) with float32 (B, K)."""
-        content = inputs.cpu().flatten().numpy()
-        key = hashlib.blake2b(content.data, digest_size=KEY_BYTES).digest()
+        alike = [inputs, inputs.flip(COLUMNS)] if self.mirrors else [inputs]
+        known = {_digest(each): each for each in alike}
+        key = min(known)
         if key not in self.given:
-            self.given[key] = self.answers(inputs, chosen)
+            self.given[key] = self.answers(known[key], chosen)
         return self.given[key]
 
 
-def can_repeat(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
+def _digest(inputs: Tensor) -> bytes:
+    content = inputs.cpu().flatten().numpy()
+    return hashlib.blake2b(content.data, digest_size=KEY_BYTES).digest()
+
+
+def views_of(recipe: TrainingRecipe, *, mirrors: bool = False) -> int:
+    """Say how many epochs differ for a teacher.
+
+    Args:
+        recipe: Of the student's training.
+        mirrors: Whether the teacher tells the same of a picture and its mirror image.
+
+    Returns:
+        After how many the same batches come again; 0 for never.
+    """
+    variation = recipe.variation
+    turned = isinstance(variation, PictureVariation) and variation.flip and recipe.views % 2 == 1
+    return recipe.views * (2 if turned and not mirrors else 1)
+
+
+def can_repeat(recipe: TrainingRecipe, count: int, outputs: int, *, mirrors: bool = False) -> bool:
     """Say whether a teacher is to remember the batches it was asked about.
 
     Args:
         recipe: Of the student's training.
         count: How many items are learned.
         outputs: K.
+        mirrors: Whether the teacher tells the same of a picture and its mirror image.
 
     Returns:
         Whether batches come again, and there is room for the answers.
     """
-    again = 0 < recipe.views < recipe.epochs
-    return again and 4 * count * recipe.views * outputs <= MOST_BYTES
+    views = views_of(recipe, mirrors=mirrors)
+    return 0 < views < recipe.epochs and 4 * count * views * outputs <= MOST_BYTES
 
 
 def can_remember(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
@@ -176,7 +203,9 @@ def can_remember(recipe: TrainingRecipe, count: int, outputs: int) -> bool:
     return not varies and 4 * count * outputs <= MOST_BYTES
 
 
-def asked_for(recipe: TrainingRecipe, count: int, outputs: int, samples: int) -> int:
+def asked_for(
+    recipe: TrainingRecipe, count: int, outputs: int, samples: int, *, mirrors: bool = False
+) -> int:
     """Say how many items a teacher that is a network computes while a student learns.
 
     Args:
@@ -184,12 +213,13 @@ def asked_for(recipe: TrainingRecipe, count: int, outputs: int, samples: int) ->
         count: How many items are learned.
         outputs: K.
         samples: How many items the student is shown, one several times.
+        mirrors: Whether the teacher tells the same of a picture and its mirror image.
 
     Returns:
         At most that many; fewer where the teacher remembers them.
     """
     if can_remember(recipe, count, outputs):
         return min(samples, count)
-    if can_repeat(recipe, count, outputs):
-        return min(samples, count * recipe.views)
+    if can_repeat(recipe, count, outputs, mirrors=mirrors):
+        return min(samples, count * views_of(recipe, mirrors=mirrors))
     return samples

@@ -88,6 +88,11 @@ class Trainee:
         inputs = getattr(dataset, split).inputs
         return compute_outputs(self.voice(), inputs, self.plan.training)
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether it tells the same of a picture and its mirror image."""
+        return getattr(self.network, "mirrored", False)
+
     def voice(self) -> nn.Module:
         """Give what answers items.
 
@@ -116,7 +121,9 @@ class Trainee:
         if can_remember(recipe, len(items), len(dataset.labels)):
             return self.memory.recall(Running(voice), items)
         running = Running(voice, recipe.arithmetic)
-        return Repeated(running) if can_repeat(recipe, len(items), len(dataset.labels)) else running
+        if can_repeat(recipe, len(items), len(dataset.labels), mirrors=self.mirrors):
+            return Repeated(running, mirrors=self.mirrors)
+        return running
 
     def rest(self) -> None:
         """Come back to the processor, from where a student was taught."""
@@ -187,7 +194,8 @@ def train_model(
     training_flops = PASSES_PER_STEP * learned * trained.samples
     if teacher:
         count, outputs = len(lesson_of(dataset).train.inputs), len(dataset.labels)
-        asked = asked_for(trained.recipe, count, outputs, trained.samples)
+        seen, mirrors = trained.samples, teacher.mirrors
+        asked = asked_for(trained.recipe, count, outputs, seen, mirrors=mirrors)
         training_flops += teacher.flops * asked
     return Trainee(
         plan=replace(plan, training=trained.recipe),

@@ -94,9 +94,10 @@ class Feed:
         Returns:
             This process's share of it.
         """
-        shown = step % (self.recipe.views * self.steps_per_epoch) if self.recipe.views else step
-        epoch, place = divmod(shown, self.steps_per_epoch)
-        chosen = self._order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        epoch, place = divmod(step, self.steps_per_epoch)
+        view = epoch % self.recipe.views if self.recipe.views else epoch
+        shown = view * self.steps_per_epoch + place
+        chosen = self._order(view)[place * self.batch_size : (place + 1) * self.batch_size]
         generator = self.generator.manual_seed(derive(self.seed, "batch", str(shown)))
         if self.on_device:
             chosen = chosen.to(self.device)

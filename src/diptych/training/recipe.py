@@ -39,10 +39,11 @@ class TrainingRecipe(Value):
     from which steps on there were more parts, as memory did not hold them; `compiled` by torch;
     `channels_last` in memory or not, by default as the network was built. `variation` is how items
     are changed on the way; after `views` epochs the same batches come again, changed as they were
-    (0: never), and a teacher need not answer them again; `mixup` and `cutmix` are how strongly
-    pairs are mixed (0: not). `clip` bounds the norm of gradients (0: not); weights are averaged
-    with `averaging` as decay per step where it is above 0. Without a `learning_rate` one is looked
-    for, and the recipe that is recorded holds it.
+    (0: never; an odd number of views of pictures that are mirrored come as mirror images first),
+    and a teacher need not answer them again; `mixup` and `cutmix` are how strongly pairs are mixed
+    (0: not). `clip` bounds the norm of gradients (0: not); weights are averaged with `averaging` as
+    decay per step where it is above 0. Without a `learning_rate` one is looked for, and the recipe
+    that is recorded holds it.
 
     A network that starts from other weights: all but its head, and what it did not find there,
     waits for `freeze_share` of the run; the rate of the first layers is `layer_decay` of that of

@@ -53,6 +53,12 @@ def test_each_picture_is_mirrored_in_every_second_epoch() -> None:
     )
 
 
+def test_what_is_shifted_and_cut_out_is_mirrored_too() -> None:
+    source, everything = batches(pictures(), flip=True, translate=2, cutout=3), torch.arange(40)
+    first, second = (source.draw(everything, epoch, drawing()) for epoch in (0, 1))
+    assert torch.equal(first, second.flip(2))
+
+
 def test_cutting_out_replaces_one_square_by_the_mean_color() -> None:
     source = batches(torch.full((200, 9, 9, 3), 200, dtype=torch.uint8), cutout=3)
     source.mean = torch.zeros(3, dtype=torch.uint8)

@@ -50,23 +50,21 @@ class PictureBatches:
 
         Args:
             chosen: int64 (B,), indices of the items.
-            epoch: Counts from 0; each item is mirrored in every second epoch.
+            epoch: Counts from 0; each item is mirrored, with its hole, in every second epoch.
             generator: The stream of randomness of this batch.
 
         Returns:
             uint8 (B, H, W, C).
         """
         height, width = self.pixels.shape[1:3]
+        sides = self.first_side[chosen] ^ bool(epoch & 1) if self.variation.flip else None
         rows = _reflect(self._shifted(len(chosen), height, generator), height)
         columns = _reflect(self._shifted(len(chosen), width, generator), width)
-        if self.variation.flip:
-            mirrored = self.first_side[chosen] ^ bool(epoch & 1)
-            columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-        batch = self._gathered(chosen, rows, columns)
+        batch = self._gathered(chosen, rows, _turned(columns, sides))
         if self.variation.cutout:
             holes = self._span(len(chosen), height, generator)[:, :, None]
-            holes = holes & self._span(len(chosen), width, generator)[:, None, :]
-            batch = torch.where(holes[..., None], self.mean, batch)
+            across = _turned(self._span(len(chosen), width, generator), sides)
+            batch = torch.where((holes & across[:, None, :])[..., None], self.mean, batch)
         return batch
 
     def _gathered(self, chosen: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -92,3 +90,8 @@ class PictureBatches:
 def _reflect(index: Tensor, side: int) -> Tensor:
     last = side - 1
     return last - (last - index.abs()).abs()
+
+
+def _turned(lines: Tensor, sides: Tensor | None) -> Tensor:
+    """Turn those of the lines (B, S) around that are mirrored."""
+    return lines if sides is None else torch.where(sides[:, None], lines.flip(1), lines)
