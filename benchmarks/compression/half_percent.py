@@ -34,7 +34,7 @@ from diptych.measure.timing import interleave
 from tasks.sets import WORK
 
 RECIPES = {"fashion-mnist": "fashion-mnist-94.toml", "cifar10": "cifar10-94.toml"}
-STUDENTS = {"fashion-mnist": "fashion-mnist-small.toml"}
+STUDENTS = {"fashion-mnist": "fashion-mnist-small.toml", "cifar10": "cifar10-small.toml"}
 """How a student learns, where a recipe of this repository says it; else a fit plans it."""
 CALLS, SMALLER = 3_000, 10
 EAGER, FLOAT, OURS = "teacher, PyTorch eager", "teacher, ONNX Runtime fp32", "the bundle"

@@ -199,6 +199,7 @@ def test_a_module_in_training_mode_is_told_of_and_one_without_weights_refused(
     ("words", "said", "hint"),
     [
         (["net.py", "digits"], "is no model that can be compressed", "file.py:FUNCTION"),
+        (["net.dip", "digits"], "there is no net.dip", "give a bundle"),
         (["a.pt2", "digits"], "may hold code, and is not opened", "file.py:FUNCTION"),
         (["a.onnx", "digits"], "there is no file a.onnx", "give an ONNX file"),
         (["net.py:make"], "only a bundle says what it was trained on", "give DATA"),

@@ -134,6 +134,8 @@ def _learned(settings: Settings) -> DataRecord | None:
     model = settings.teacher
     if not isinstance(model, Path) or is_foreign(model):
         return None
+    if not model.exists():
+        raise ConfigError(f"there is no {model}", ACCEPTED)
     if not is_bundle(model):
         raise ConfigError(f"{model} is no model that can be compressed", ACCEPTED)
     told = read_start(model).manifest

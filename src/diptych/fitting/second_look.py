@@ -66,7 +66,9 @@ def look_as_planned(
             share = shares[trial.program.runtime, trial.program.precision]
             found.append(look_again(trial, share, dataset))
         else:
-            note = f"{trial.name} does not look again: it has not learned mirrored pictures"
+            mirrored = getattr(trial.model.plan.network, "mirrored", False)
+            why = "always looks twice" if mirrored else "has not learned mirrored pictures"
+            note = f"{trial.name} does not look again: it {why}"
             report(Step(stage="second look", done=1, total=1, note=note))
     return found
 
