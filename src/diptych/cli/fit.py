@@ -179,7 +179,7 @@ def summary(path: Path, manifest: Manifest) -> str:
     lines = [verdict_table(manifest.terms), "", f"{manifest.verdict}: {_model_line(manifest)}"]
     lines.append(
         f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
-        f"{_made_of(teacher)}; trained in {duration(manifest.training.seconds)}"
+        f"{_made_of(teacher)}; training took {duration(manifest.training.seconds)}"
     )
     if manifest.damage is not None:
         lines.append(f"damage: {line(manifest.damage)}")
