@@ -4,6 +4,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset, Goal
@@ -11,6 +12,7 @@ from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.tasks.goals import GOALS
 from diptych.training.control import RunControl
+from diptych.training.feed import Feed
 from diptych.training.flops import forward_flops
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -77,6 +79,31 @@ def test_a_teacher_that_remembers_batches_teaches_the_same(
         assert torch.equal(one, other)
     saved = students[1].training_flops - students[0].training_flops
     assert saved == teacher.flops * (7 - 2) * 60
+
+
+def test_a_teacher_that_mirrors_computes_views_and_their_mirror_images_once(
+    make_dataset: MakeDataset,
+) -> None:
+    data, asked = make_dataset(items=60), []
+
+    def taught(mirrored: bool) -> Trainee:
+        network = replace(plan().network, mirrored=mirrored)
+        mirroring = replace(plan("teacher"), network=network)
+        return train_model(mirroring, data, RunControl(name="teacher", seed=0))
+
+    turning = replace(VARIATION, flip=True)
+    recipe = replace(plan("student", epochs=7.0, views=3).training, variation=turning)
+    for teacher in (taught(mirrored=False), taught(mirrored=True)):
+        counted: list[int] = []
+        network = network_of(teacher)
+        network.register_forward_hook(lambda _, given, __, c=counted: c.append(len(given[0])))
+        answers = teacher.answers(data, recipe)
+        feed = Feed(data.train.inputs, recipe, 0, torch.device("cpu"))
+        for step in range(7 * feed.steps_per_epoch):
+            batch = feed.batch(step)
+            answers(batch.inputs, batch.chosen)
+        asked.append(sum(counted))
+    assert asked == [6 * 60, 3 * 60]
 
 
 def test_the_plan_of_a_trained_model_is_what_was_really_done(make_dataset: MakeDataset) -> None:
