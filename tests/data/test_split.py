@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diptych.core.errors import ConfigError
 from diptych.core.values import Split
 from diptych.data.split import LEAST_IN_STRATUM, allot, complete, strata, stratified, take
 
@@ -97,6 +98,31 @@ def test_validation_is_never_more_than_five_thousand() -> None:
     parts, _ = complete({"train": make([40_000, 30_001]), "test": given_test}, 0)
     assert len(parts["validation"]) == 5_000
     assert parts["test"] is given_test
+
+
+@pytest.mark.parametrize("wanted", [5, 37, 400])
+def test_validation_takes_as_many_as_asked_for(wanted: int) -> None:
+    parts, words = complete({"train": make([500, 500])}, 7, validation_items=wanted)
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 800 - wanted,
+        "validation": wanted,
+        "test": 200,
+    }
+    assert words.endswith(
+        f"validation taken from train (as asked: {wanted} items), stratified by class, seed 7"
+    )
+
+
+def test_a_smaller_validation_split_is_a_part_of_a_larger_one() -> None:
+    split = make([300, 200, 500])
+    parts = [complete({"train": split}, 7, validation_items=n)[0]["validation"] for n in (30, 90)]
+    assert set(parts[0].items) < set(parts[1].items)
+
+
+@pytest.mark.parametrize("wanted", [0, 401])
+def test_no_more_than_half_is_held_back_for_validation(wanted: int) -> None:
+    with pytest.raises(ConfigError, match=f"{wanted} items for validation of 800 to train on"):
+        complete({"train": make([500, 500])}, 7, validation_items=wanted)
 
 
 def test_given_splits_stay_as_they_are() -> None:

@@ -63,7 +63,10 @@ def test_a_bundle_teaches_as_it_is_and_its_fit_is_done_again(
 def test_a_teacher_is_not_scored_on_what_it_has_learned(taught: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="another split of the same data, by seed 0") as told:
         fit("digits", out=tmp_path / "a.dip", seed=1, settings=settings(taught))
-    assert "--seed 0" in told.value.hint
+    assert "--seed 0 --validation-items 144" in told.value.hint
+    fewer = dataclasses.replace(settings(taught), validation_items=50)
+    with pytest.raises(ConfigError, match="by seed 0, with 144 items for validation"):
+        fit("digits", out=tmp_path / "a.dip", settings=fewer)
 
 
 def test_a_teacher_of_other_labels_is_refused(taught: Bundle, tmp_path: Path) -> None:

@@ -31,6 +31,17 @@ def test_the_seed_decides_the_splits_and_the_reader_is_told(tmp_path: Path) -> N
     assert "image-classification, 10 classes" in steps[-1].note
 
 
+def test_items_are_not_held_back_twice(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        rows = "".join(f"{split} {row},{row % 2}\n" for row in range(40))
+        (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}")
+    out, settings = tmp_path / "a.dip", Settings(validation_items=5)
+    with pytest.raises(ConfigError, match="a validation split of its own, of 40 items"):
+        open_job(tmp_path, Budget(), out, 0, settings)
+    (tmp_path / "validation.csv").unlink()
+    assert len(open_job(tmp_path, Budget(), out, 0, settings).dataset.validation) == 5
+
+
 def test_a_destination_that_cannot_be_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError):

@@ -43,6 +43,7 @@ def test_what_is_asked_of_the_data_reaches_its_reader() -> None:
         image_size=32,
         skip_unreadable=True,
         cache=False,
+        validation_items=100,
     )
     assert settings.reading(7) == Options(
         seed=7,
@@ -52,16 +53,26 @@ def test_what_is_asked_of_the_data_reaches_its_reader() -> None:
         image_size=32,
         skip_unreadable=True,
         cache=False,
+        validation_items=100,
     )
+
+
+PLAN = ModelPlan(
+    name="teacher",
+    network=ResidualNetConfig(stem=8, widths=(), blocks=()),
+    training=TrainingRecipe(),
+)
+
+
+def test_as_many_items_are_held_back_as_asked_for_or_as_the_recipe_says() -> None:
+    settings = Settings(recipe=FitRecipe(teacher=PLAN, validation_items=50))
+    assert settings.held_back() == 50
+    assert replace(settings, validation_items=60).held_back() == 60
+    assert Settings().held_back() is None
 
 
 def test_the_seed_is_the_one_asked_for_or_the_recipes_or_0() -> None:
-    plan = ModelPlan(
-        name="teacher",
-        network=ResidualNetConfig(stem=8, widths=(), blocks=()),
-        training=TrainingRecipe(),
-    )
-    settings = Settings(recipe=FitRecipe(teacher=plan, seed=5))
+    settings = Settings(recipe=FitRecipe(teacher=PLAN, seed=5))
     assert [settings.seed(given) for given in (3, 0, None)] == [3, 0, 5]
     assert Settings().seed(None) == 0
 

@@ -7,7 +7,9 @@ from diptych.core.errors import ConfigError
 from diptych.core.files import sha256_of_file
 from diptych.data import read
 from diptych.data.reading import Options
-from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.fitting.compress import find_again, taught_by
+from diptych.fitting.evaluate import evaluate
+from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.training.models import ResidualNetConfig
@@ -42,6 +44,24 @@ def test_a_trained_model_predicts_what_its_manifest_says(tmp_path: Path) -> None
         assert bundle.manifest.model.score.value == pytest.approx(np.mean(right))
         assert bundle.manifest.terms == ()
         assert [p.precision for p in bundle.manifest.programs] == ["fp32"]
+
+
+@pytest.mark.slow
+def test_what_was_held_back_is_held_back_by_whoever_opens_the_bundle(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.dip", tmp_path / "b.dip"
+    settings = Settings(recipe=RECIPE, validation_items=40)
+    with train("digits", out=path, settings=settings) as bundle:
+        provenance = bundle.manifest.provenance
+        score = bundle.manifest.model.score
+    assert provenance.data.counts["validation"] == 40
+    assert read_recipe(path).validation_items == 40
+    result = evaluate(path, "digits")
+    assert (result.items, result.scores["accuracy"]) == ("test split", score)
+    taught = taught_by(path, Settings())
+    assert find_again(taught, provenance.data).record.sha256 == provenance.data.sha256
+    train("digits", out=other, settings=Settings(recipe=read_recipe(path))).close()
+    digests = {sha256_of_file(each / "weights.safetensors") for each in (path, other)}
+    assert len(digests) == 1
 
 
 def test_training_alone_takes_no_teacher(tmp_path: Path) -> None:

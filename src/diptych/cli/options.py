@@ -56,6 +56,14 @@ OrderOption = Annotated[
     str | None, Option(help="Ordinal classes from least to most, such as low,medium,high.")
 ]
 ImageSizeOption = Annotated[int | None, Option(help="Side of the pictures, in pixels.")]
+ValidationOption = Annotated[
+    int | None,
+    Option(
+        "--validation-items",
+        min=1,
+        help="Items of train held back for validation [a tenth, at most 5,000; as given].",
+    ),
+]
 SkipOption = Annotated[
     bool, Option("--skip-unreadable", help="Leave damaged items out and count them.")
 ]

@@ -27,6 +27,7 @@ from diptych.cli.options import (
     TaskOption,
     TimeLimitOption,
     TuneOption,
+    ValidationOption,
     order_of,
     task_of,
 )
@@ -53,6 +54,7 @@ def command(
     task: TaskOption = None,
     order: OrderOption = None,
     image_size: ImageSizeOption = None,
+    validation_items: ValidationOption = None,
     skip_unreadable: SkipOption = False,
     no_cache: NoCacheOption = False,
     device: DeviceOption = None,
@@ -74,6 +76,7 @@ def command(
         "--label": label,
         "--order": order,
         "--image-size": image_size,
+        "--validation-items": validation_items,
         "--run": run,
         "--no-cache": no_cache or None,
     }
@@ -87,6 +90,7 @@ def command(
             task=own,
             order=order_of(order),
             image_size=image_size,
+            validation_items=validation_items,
             skip_unreadable=skip_unreadable,
             cache=not no_cache,
             device=device,

@@ -74,7 +74,7 @@ class DataRecord(Value):
     """Where a data set came from and how it was split, for the bundle and for people.
 
     `given_splits` are those that the source had; the others were taken from its training data.
-    `target` is the label's column.
+    `target` is the label's column. `validation_items` were asked for to be held back, if any were.
     """
 
     name: str
@@ -86,6 +86,7 @@ class DataRecord(Value):
     warnings: tuple[str, ...] = ()
     given_splits: tuple[str, ...] = ()
     target: str | None = None
+    validation_items: int | None = None
     unlabelled: UnlabelledRecord | None = None
 
 

@@ -45,13 +45,14 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         _check_left(raw, given, skipped)
         left_out = (f"{len(skipped)} of {num_items} {noun} cannot be read and were left out",)
         check_targets(goal, labels, {name: split.targets for name, split in given.items()})
-    splits, method = complete(given, options.seed, goal)
+    splits, method = complete(given, options.seed, goal, options.validation_items)
     record = DataRecord(
         name=raw.name,
         sha256=sha256_of_splits(labels, splits),
         counts={name: len(splits[name]) for name in SPLITS},
         split_method=method,
         seed=options.seed,
+        validation_items=None if "validation" in given else options.validation_items,
         skipped=tuple(skipped),
         warnings=(
             *raw.warnings,

@@ -25,10 +25,12 @@ class Options:
     pixels, from 4 to 1,024, if given. `largest`, with `assets`, is what is learned at most: the
     length of texts for a tokenizer that is given, or the size of pictures. A `task` of the user
     reads and prepares its own items. `cache` says whether what is prepared may be kept for the next
-    time, and taken from there.
+    time, and taken from there. `validation_items` are held back of the training data where the
+    source has no validation split: by default a tenth, at most 5,000.
     """
 
     seed: int = 0
+    validation_items: int | None = None
     target: str | None = None
     goal: Goal | None = None
     order: tuple[str, ...] | None = None

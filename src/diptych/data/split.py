@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from diptych.core import arrays
+from diptych.core.errors import ConfigError
 from diptych.core.seeds import generator
 from diptych.core.values import Goal, Split
 
@@ -25,7 +26,10 @@ STRATA: dict[Goal, str] = {
 
 
 def complete(
-    given: Mapping[str, Split], seed: int, goal: Goal = "classification"
+    given: Mapping[str, Split],
+    seed: int,
+    goal: Goal = "classification",
+    validation_items: int | None = None,
 ) -> tuple[dict[str, Split], str]:
     """Make the splits that are missing; test first, then validation from what is left.
 
@@ -34,30 +38,44 @@ def complete(
             missing, no class of ``train`` has fewer items than there are splits to be made of it.
         seed: The root seed.
         goal: What the targets are.
+        validation_items: How many items validation takes; by default a tenth, at most 5,000.
 
     Returns:
         All three splits, and how they were made, in words.
+
+    Raises:
+        ConfigError: If more than half of the items would be held back for validation.
     """
     splits = dict(given)
     words = []
-    for name, share, most in (
-        ("test", TEST_SHARE, None),
-        ("validation", VALIDATION_SHARE, VALIDATION_MOST),
+    for name, share, most, wanted in (
+        ("test", TEST_SHARE, None, None),
+        ("validation", VALIDATION_SHARE, VALIDATION_MOST, validation_items),
     ):
         if name in given:
             words.append(f"{name} as given")
             continue
         kept, taken = stratified(
             strata(splits["train"].targets, goal),
-            share,
+            share if wanted is None else _share(wanted, len(splits["train"])),
             generator(seed, "data", "split", name),
-            most,
+            most if wanted is None else wanted,
         )
         splits[name], splits["train"] = take(splits["train"], taken), take(splits["train"], kept)
         limit = f", at most {most:,}" if most else ""
-        part = f"{100 * share:.0f} %{limit}: {len(taken):,} items"
+        rule = f"{100 * share:.0f} %{limit}" if wanted is None else "as asked"
+        part = f"{rule}: {len(taken):,} items"
         words.append(f"{name} taken from train ({part}), stratified by {STRATA[goal]}, seed {seed}")
     return splits, "; ".join(words)
+
+
+def _share(wanted: int, num_items: int) -> float:
+    if not 1 <= wanted <= num_items // 2:
+        raise ConfigError(
+            f"{wanted:,} items for validation of {num_items:,} to train on are out of range",
+            f"choose 1 to {num_items // 2:,}",
+        )
+    return wanted / num_items
 
 
 def strata(targets: np.ndarray, goal: Goal) -> np.ndarray:

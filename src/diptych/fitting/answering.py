@@ -124,6 +124,7 @@ def _read(model: Bundle, data: str | Path, reading: Reading) -> Dataset:
     manifest = model.manifest
     options = Options(
         seed=manifest.provenance.data.seed,
+        validation_items=manifest.provenance.data.validation_items,
         target=reading.label or manifest.provenance.data.target,
         goal=manifest.goal,
         order=manifest.labels if manifest.goal == "ordinal" else None,

@@ -97,11 +97,11 @@ def sureness(logits: np.ndarray) -> np.ndarray:
         logits: float32 (N, K).
 
     Returns:
-        The largest probability of each item (N,).
+        The lead of the largest logit over the next one (N,).
     """
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    largest: np.ndarray = (powers / powers.sum(1, keepdims=True)).max(1)
-    return largest
+    second, first = np.partition(logits, -2, axis=1)[:, -2:].T
+    lead: np.ndarray = first - second
+    return lead
 
 
 def _tried(

@@ -127,6 +127,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = for_jobs(recipe, settings.jobs, job.machine)
     else:
         recipe = replace(settings.recipe, seed=settings.seed(seed))
+    recipe = replace(recipe, validation_items=job.dataset.record.validation_items)
     if job.dataset.unlabelled is not None and not recipe.students:
         raise ConfigError("no student is planned to learn from items without labels", "leave them")
     recipe = taught(recipe, job, settings)

@@ -109,10 +109,19 @@ def read_data(data: str | Path, seed: int, settings: Settings, start: Start | No
 
     Returns:
         The data set.
+
+    Raises:
+        ConfigError: If items are asked to be held back where the source holds some back itself.
     """
     options = settings.reading(seed)
     options = read_alike(options, start) if start else options
     dataset = read(data, options, settings.report)
+    asked = settings.validation_items is not None and not settings.compress
+    if asked and "validation" in dataset.record.given_splits:
+        raise ConfigError(
+            f"{data} has a validation split of its own, of {len(dataset.validation):,} items",
+            "leave --validation-items out",
+        )
     noun = "labels" if dataset.goal == "multi-label" else "classes"
     told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} {noun}"
     note = f"{dataset.task}, {told}, {len(dataset.train):,} items to train on"

@@ -104,6 +104,8 @@ class FitRecipe(Value):
 
     Where a student keeps the budget, those of `cheaper`, the costliest first, are tried in its
     place as far as there is time; most of them are not trained to the end.
+
+    `validation_items` are held back of the training data where it comes without a validation split.
     """
 
     teacher: ModelPlan
@@ -112,6 +114,7 @@ class FitRecipe(Value):
     cheaper: tuple[ModelPlan, ...] = ()
     programs: tuple[ProgramPlan, ...] = ()
     calibration_items: Annotated[int, Meta(ge=16)] = 512
+    validation_items: Annotated[int, Meta(ge=1)] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -27,7 +27,8 @@ class Settings:
     default, with the `order` of classes from least to most where it is ordinal; `image_size` is the
     side in pixels that pictures are brought to; `skip_unreadable` leaves damaged items out and
     counts them; `cache` takes what was decoded before from where it was kept, and keeps it there;
-    `task` is a user's own.
+    `task` is a user's own; `validation_items` are held back of the training data, by default as
+    the recipe says.
 
     `unlabelled` is where more items are, without labels, to which students learn the teacher's
     answers.
@@ -62,6 +63,7 @@ class Settings:
     goal: Goal | None = None
     order: tuple[str, ...] | None = None
     image_size: int | None = None
+    validation_items: int | None = None
     skip_unreadable: bool = False
     cache: bool = True
     unlabelled: Path | None = None
@@ -98,6 +100,7 @@ class Settings:
         """
         return Options(
             seed=seed,
+            validation_items=self.held_back(),
             target=self.label,
             goal=self.goal,
             order=self.order,
@@ -148,6 +151,14 @@ class Settings:
             return f"{self.given.sha256} {self.given.output}"
         paths = [str(each.resolve()) for each in self.teachers() if isinstance(each, Path)]
         return f"{' '.join(paths)} {self.output}" if paths else None
+
+    def held_back(self) -> int | None:
+        """Decide how many items are held back of the training data for validation.
+
+        Returns:
+            What was asked for, else what the recipe says; None for the usual share.
+        """
+        return self.validation_items or (self.recipe.validation_items if self.recipe else None)
 
     def seed(self, given: int | None) -> int:
         """Decide the seed of everything random.

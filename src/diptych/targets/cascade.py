@@ -1,9 +1,9 @@
 """A cascade as one ONNX model: a small program answers, a large one where the small one is unsure.
 
-An item is passed on where the largest probability of the small program is below a threshold. In a
-batch the large program runs if any item is passed on, and answers only for those, so an item's
-answer does not depend on what else is in its batch. The cascade is loaded, served and measured like
-any other program.
+An item is passed on where the largest logit of the small program leads the next one by less than a
+threshold. In a batch the large program runs if any item is passed on, and answers only for those,
+so an item's answer does not depend on what else is in its batch. The cascade is loaded, served and
+measured like any other program.
 
 Shapes: N batch, K classes.
 """
@@ -25,7 +25,7 @@ def cascade(small: bytes, large: bytes, threshold: float) -> bytes:
     Args:
         small: An ONNX model with logits (N, K).
         large: Another one, of the same input, with logits (N, K).
-        threshold: The least probability with which the small one's answer is kept, from 0 to 1.
+        threshold: The least lead of the largest logit with which the small one's answer is kept.
 
     Returns:
         The content of an ONNX file, with the input and the output of `small`.
@@ -68,9 +68,10 @@ def _opsets(models: list[ModelProto]) -> dict[str, int]:
 def _doubts(answer: str) -> list[NodeProto]:
     """Make the steps that say of which items the small program is unsure, and whether of any."""
     return [
-        helper.make_node("Softmax", [answer], ["probabilities"], axis=-1),
-        helper.make_node("ReduceMax", ["probabilities", "classes"], ["largest"], keepdims=1),
-        helper.make_node("Less", ["largest", "threshold"], ["unsure"]),
+        helper.make_node("TopK", [answer, "two"], ["largest", "places"], axis=-1),
+        helper.make_node("Mul", ["largest", "signs"], ["signed"]),
+        helper.make_node("ReduceSum", ["signed", "classes"], ["lead"], keepdims=1),
+        helper.make_node("Less", ["lead", "threshold"], ["unsure"]),
         helper.make_node("Cast", ["unsure"], ["counted"], to=TensorProto.INT32),
         helper.make_node("ReduceMax", ["counted", "both"], ["most"], keepdims=0),
         helper.make_node("Cast", ["most"], ["any"], to=TensorProto.BOOL),
@@ -79,6 +80,8 @@ def _doubts(answer: str) -> list[NodeProto]:
 
 def _constants(threshold: float) -> list[TensorProto]:
     return [
+        helper.make_tensor("two", TensorProto.INT64, [1], [2]),
+        helper.make_tensor("signs", TensorProto.FLOAT, [2], [1, -1]),
         helper.make_tensor("classes", TensorProto.INT64, [1], [1]),
         helper.make_tensor("both", TensorProto.INT64, [2], [0, 1]),
         helper.make_tensor("threshold", TensorProto.FLOAT, [], [threshold]),

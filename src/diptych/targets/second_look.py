@@ -1,8 +1,8 @@
 """A LiteRT program that looks at the mirror image too, where it is unsure of a picture.
 
 The program becomes a graph of its own, which is called once for the picture and, where the largest
-probability is below a threshold, once more for its mirror image; the answer is then the mean of the
-two. Its weights are in the file once. Most pictures take the time of one look.
+logit leads the next one by less than a threshold, once more for its mirror image; the answer is
+then the mean of the two. Its weights are in the file once. Most pictures take the time of one look.
 
 Shapes: H height, W width, C channels, K classes; a program takes one picture at a time.
 """
@@ -27,7 +27,7 @@ def second_look(content: bytes, threshold: float) -> bytes:
 
     Args:
         content: Of a ``.tflite`` file that maps a picture (1, H, W, C) to logits (1, K), float32.
-        threshold: The least probability with which the first answer is kept, from 0 to 1.
+        threshold: The least lead of the largest logit with which the first answer is kept.
 
     Returns:
         The content of a file with the same input and output.
@@ -94,18 +94,18 @@ class Graph:
         self.model.buffers.append(buffer)
         return self.tensor(value.shape, kind, len(self.model.buffers) - 1)
 
-    def step(self, name: str, inputs: Sequence[int], output: int, **settings: object) -> int:
-        """Add a step by the name of its options, such as ``ReverseV2``; return its output."""
+    def step(self, name: str, inputs: Sequence[int], *outputs: int, **settings: object) -> int:
+        """Add a step by the name of its options, such as ``ReverseV2``; return its first output."""
         schema = self.schema
         made, options = schema.OperatorT(), getattr(schema, f"{name}OptionsT")()
         for setting, value in settings.items():
             setattr(options, setting, value)
         made.builtinOptions = options
         made.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
-        made.inputs, made.outputs = list(inputs), [output]
+        made.inputs, made.outputs = list(inputs), list(outputs)
         made.opcodeIndex = self._code(KINDS[name])
         self.made.operators.append(made)
-        return output
+        return outputs[0]
 
     def look(self, picture: int) -> int:
         """Call the program; return its answer."""
@@ -133,8 +133,8 @@ class Graph:
 
 KINDS = {
     "If": "IF",
-    "Softmax": "SOFTMAX",
-    "Reducer": "REDUCE_MAX",
+    "TopKV2": "TOPK_V2",
+    "Reducer": "SUM",
     "Less": "LESS",
     "ReverseV2": "REVERSE_V2",
     "Add": "ADD",
@@ -146,12 +146,16 @@ def _asked(graph: Graph, threshold: float) -> Any:  # noqa: ANN401
     """Look once, and again where that is unsure."""
     picture = graph.picture()
     first = graph.look(picture)
-    sure = graph.step("Softmax", [first], graph.logits(), beta=1.0)
     kinds = graph.schema.TensorType
+    two = graph.constant(np.asarray(2, np.int32))
+    largest, places = (graph.tensor([1, 2], kind) for kind in (kinds.FLOAT32, kinds.INT32))
+    graph.step("TopKV2", [first, two], largest, places)
+    signs = graph.constant(np.array([[1, -1]], np.float32))
+    signed = graph.step("Mul", [largest, signs], graph.tensor([1, 2], kinds.FLOAT32))
     classes = graph.constant(np.array([1], np.int32))
-    most = graph.step("Reducer", [sure, classes], graph.tensor([1], kinds.FLOAT32))
+    lead = graph.step("Reducer", [signed, classes], graph.tensor([1], kinds.FLOAT32))
     limit = graph.constant(np.array([threshold], np.float32))
-    unsure = graph.step("Less", [most, limit], graph.tensor([1], kinds.BOOL))
+    unsure = graph.step("Less", [lead, limit], graph.tensor([1], kinds.BOOL))
     ways = {"thenSubgraphIndex": MEAN, "elseSubgraphIndex": KEPT}
     answer = graph.step("If", [unsure, picture, first], graph.logits(), **ways)
     return graph.between([picture], answer)

@@ -156,10 +156,14 @@ def _with_network(
 def _check_split(name: str, learned: DataRecord, given: DataRecord) -> None:
     """Check that data which is the same as far as can be seen was split alike."""
     same = (learned.name, sum(learned.counts.values())) == (given.name, sum(given.counts.values()))
-    if same and learned.seed != given.seed and HELD - set(given.given_splits):
+    splits = [(each.seed, each.counts["validation"]) for each in (learned, given)]
+    if same and splits[0] != splits[1] and HELD - set(given.given_splits):
+        held_back = learned.counts["validation"]
         raise ConfigError(
-            f"{name} was trained on another split of the same data, by seed {learned.seed}",
-            f"give --seed {learned.seed}, or it is scored on what it has learned",
+            f"{name} was trained on another split of the same data, by seed {learned.seed}, with "
+            f"{held_back:,} items for validation",
+            f"give --seed {learned.seed} --validation-items {held_back}, or it is scored on what "
+            "it has learned",
         )
 
 
