@@ -103,6 +103,10 @@ def test_a_plan_is_followed_where_it_can_be_and_else_it_is_said(
     other = replace(trial, model=replace(trial.model, plan=straight))
     assert look_as_planned([other], plans, dataset, told.append) == []
     assert told[0].note.startswith("student litert int8 does not look again")
+    always = replace_value(PLAN, network=replace_value(NETWORK, mirrored=True))
+    twice = replace(trial, model=replace(trial.model, plan=always))
+    assert look_as_planned([twice], plans, dataset, told.append) == []
+    assert told[1].note == "student litert int8 does not look again: it always looks twice"
     unplanned = [ProgramPlan(runtime="litert", precision="int8")]
     assert look_as_planned([trial], unplanned, dataset, told.append) == []
 

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from diptych.core.specs import COLUMNS
 from diptych.training.compute import autocast
 from diptych.training.recipe import Arithmetic, TrainingRecipe
 from diptych.training.variation import PictureVariation
 
 MOST_BYTES = 1 << 30
 KEY_BYTES = 16
-COLUMNS = 2
-"""The axis of (B, H, W, C) that a mirror turns around."""
 
 Answers = Callable[[Tensor, Tensor], Tensor]
 """(inputs (B, ...), chosen int64 (B,)) to the teacher's outputs float32 (B, K)."""

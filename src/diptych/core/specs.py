@@ -41,6 +41,10 @@ class TensorSpec(Value):
         return f"{sides} values of {self.dtype}"
 
 
+COLUMNS = 2
+"""The axis of pictures (N, H, W, C) that a mirror turns around."""
+
+
 class ImageSpec(Value, tag="image"):
     """What a picture is turned into before the graph: uint8 (H, W, C), C = 1 (grey) or 3 (RGB)."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec.structs import replace as replace_value
 
 from diptych.core.progress import Reporter, Step
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import COLUMNS, ImageSpec
 from diptych.core.values import Candidate, Dataset
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.cascading import sureness, threshold
@@ -24,8 +24,6 @@ from diptych.targets.second_look import second_look
 from diptych.training.variation import PictureVariation
 
 RUNTIME = "litert"
-COLUMNS = 2
-"""The axis of (N, H, W, C) that a mirror turns around."""
 
 
 def can_look_again(model: Trainee, dataset: Dataset) -> bool:

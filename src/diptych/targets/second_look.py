@@ -14,10 +14,9 @@ import numpy as np
 
 from diptych.core.errors import TargetError
 from diptych.core.extras import require
+from diptych.core.specs import COLUMNS
 from diptych.targets.lean import EXTRA, IDENTIFIER, SCHEMA, lean
 
-COLUMNS = 2
-"""The axis of (1, H, W, C) that a mirror turns around."""
 MAIN, LOOK, MEAN, KEPT = range(4)
 """The graphs: what is asked, the program, the answer after a second look and that after one."""
 

@@ -13,7 +13,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import COLUMNS, ImageSpec
 
 LEAST_DEVIATION = 1.0
 
@@ -51,7 +51,7 @@ class PixelNet(nn.Module):
         """
         if self.training or not self.mirrored:
             return self.logits_of(pixels)
-        logits = self.logits_of(torch.cat([pixels, pixels.flip(2)]))
+        logits = self.logits_of(torch.cat([pixels, pixels.flip(COLUMNS)]))
         return logits.view(2, -1, logits.shape[1]).mean(0)
 
     @abstractmethod
