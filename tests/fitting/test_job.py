@@ -40,6 +40,8 @@ def test_items_are_not_held_back_twice(tmp_path: Path) -> None:
         open_job(tmp_path, Budget(), out, 0, settings)
     (tmp_path / "validation.csv").unlink()
     assert len(open_job(tmp_path, Budget(), out, 0, settings).dataset.validation) == 5
+    with pytest.raises(ConfigError, match="cannot hold back 21 of 40 items"):
+        open_job(tmp_path, Budget(), out, 0, Settings(validation_items=21))
 
 
 def test_a_destination_that_cannot_be_is_refused_before_the_data_is_read(tmp_path: Path) -> None:

@@ -74,6 +74,17 @@ def test_data_is_prepared_as_the_bundle_prepares_it(start: Start) -> None:
     assert read_alike(Options(seed=3), replace(start, manifest=None)) == Options(seed=3)
 
 
+def test_as_many_items_are_held_back_as_for_the_bundle(start: Start) -> None:
+    assert read_alike(Options(), start).validation_items is None
+    assert start.manifest is not None
+    provenance = start.manifest.provenance
+    data = structs.replace(provenance.data, validation_items=30)
+    provenance = structs.replace(provenance, data=data)
+    held = replace(start, manifest=structs.replace(start.manifest, provenance=provenance))
+    assert read_alike(Options(), held).validation_items == 30
+    assert read_alike(Options(validation_items=40), held).validation_items == 40
+
+
 def test_the_network_is_that_of_the_bundle_and_the_plan_one_for_its_kind(start: Start) -> None:
     plan = with_start([TABLE, PLAN], start)
     assert (plan.name, plan.network) == ("teacher", NETWORK)

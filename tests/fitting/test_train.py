@@ -62,6 +62,8 @@ def test_what_was_held_back_is_held_back_by_whoever_opens_the_bundle(tmp_path: P
     train("digits", out=other, settings=Settings(recipe=read_recipe(path))).close()
     digests = {sha256_of_file(each / "weights.safetensors") for each in (path, other)}
     assert len(digests) == 1
+    train("digits", out=tmp_path / "c.dip", settings=Settings(recipe=RECIPE, start=path)).close()
+    assert read_recipe(tmp_path / "c.dip").validation_items == 40
 
 
 def test_training_alone_takes_no_teacher(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ ValidationOption = Annotated[
     Option(
         "--validation-items",
         min=1,
-        help="Items of train held back for validation [a tenth, at most 5,000; as given].",
+        help="Items of train held back for validation [a tenth, 5,000 at most].",
     ),
 ]
 SkipOption = Annotated[

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from diptych.core import arrays
-from diptych.core.errors import ConfigError
 from diptych.core.seeds import generator
 from diptych.core.values import Goal, Split
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 VALIDATION_MOST = 5_000
+VALIDATION_MOST_SHARE = 0.5
 NUMBER_STRATA = 10
 LEAST_IN_STRATUM = 3
 STRATA: dict[Goal, str] = {
@@ -38,13 +38,11 @@ def complete(
             missing, no class of ``train`` has fewer items than there are splits to be made of it.
         seed: The root seed.
         goal: What the targets are.
-        validation_items: How many items validation takes; by default a tenth, at most 5,000.
+        validation_items: How many items validation takes, at most half of those that there are; by
+            default a tenth, at most 5,000.
 
     Returns:
         All three splits, and how they were made, in words.
-
-    Raises:
-        ConfigError: If more than half of the items would be held back for validation.
     """
     splits = dict(given)
     words = []
@@ -57,7 +55,7 @@ def complete(
             continue
         kept, taken = stratified(
             strata(splits["train"].targets, goal),
-            share if wanted is None else _share(wanted, len(splits["train"])),
+            share if wanted is None else VALIDATION_MOST_SHARE,
             generator(seed, "data", "split", name),
             most if wanted is None else wanted,
         )
@@ -67,15 +65,6 @@ def complete(
         part = f"{rule}: {len(taken):,} items"
         words.append(f"{name} taken from train ({part}), stratified by {STRATA[goal]}, seed {seed}")
     return splits, "; ".join(words)
-
-
-def _share(wanted: int, num_items: int) -> float:
-    if not 1 <= wanted <= num_items // 2:
-        raise ConfigError(
-            f"{wanted:,} items for validation of {num_items:,} to train on are out of range",
-            f"choose 1 to {num_items // 2:,}",
-        )
-    return wanted / num_items
 
 
 def strata(targets: np.ndarray, goal: Goal) -> np.ndarray:

@@ -61,10 +61,8 @@ def compress(  # noqa: PLR0913  a fit, and its model
     """
     settings = dataclasses.replace(taught_by(model, settings), compress=True)
     learned = _learned(settings)
-    if settings.recipe is None and learned is not None:
-        seed = learned.seed if seed is None else seed
-        held_back = settings.validation_items or learned.validation_items
-        settings = dataclasses.replace(settings, validation_items=held_back)
+    if seed is None and settings.recipe is None and learned is not None:
+        seed = learned.seed
     if data is None:
         data = find_again(settings, learned)
     place = Path(f"{_name(model)}-compressed.dip") if out is None else out
@@ -119,7 +117,6 @@ def find_again(settings: Settings, learned: DataRecord | None) -> Dataset:
     if not isinstance(bundle, Path) or learned is None:
         raise ConfigError("only a bundle says what it was trained on", give)
     start = read_start(bundle)
-    settings = dataclasses.replace(settings, validation_items=learned.validation_items)
     options = read_alike(settings.reading(learned.seed), start)
     try:
         dataset = read(learned.name, options, settings.report)

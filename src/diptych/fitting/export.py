@@ -196,8 +196,7 @@ def open_made(
     """
     made = manifest.provenance.data
     budget = Budget.parse(manifest.budget) if manifest.budget else Budget()
-    settings = dataclasses.replace(settings, teacher=bundle, validation_items=made.validation_items)
-    job = open_job(data, budget, out, made.seed, settings)
+    job = open_job(data, budget, out, made.seed, dataclasses.replace(settings, teacher=bundle))
     if job.dataset.record.sha256 != made.sha256:
         raise ConfigError(
             f"{data} is not the data that {bundle} was made of: their hashes differ",

@@ -111,19 +111,30 @@ def read_data(data: str | Path, seed: int, settings: Settings, start: Start | No
         The data set.
 
     Raises:
-        ConfigError: If items are asked to be held back where the source holds some back itself.
+        ConfigError: If items are asked to be held back, and cannot be.
     """
     options = settings.reading(seed)
     options = read_alike(options, start) if start else options
     dataset = read(data, options, settings.report)
-    asked = settings.validation_items is not None and not settings.compress
-    if asked and "validation" in dataset.record.given_splits:
-        raise ConfigError(
-            f"{data} has a validation split of its own, of {len(dataset.validation):,} items",
-            "leave --validation-items out",
-        )
+    _check_held_back(settings.validation_items, dataset)
     noun = "labels" if dataset.goal == "multi-label" else "classes"
     told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} {noun}"
     note = f"{dataset.task}, {told}, {len(dataset.train):,} items to train on"
     settings.report(Step(stage="read", done=1, total=1, note=note))
     return dataset
+
+
+def _check_held_back(wanted: int | None, dataset: Dataset) -> None:
+    if wanted is None:
+        return
+    name, held = dataset.record.name, len(dataset.validation)
+    if "validation" in dataset.record.given_splits:
+        raise ConfigError(
+            f"{name} has a validation split of its own, of {held:,} items",
+            "leave --validation-items out",
+        )
+    if held < wanted:
+        raise ConfigError(
+            f"{name} cannot hold back {wanted:,} of {held + len(dataset.train):,} items",
+            f"choose at most {held:,}",
+        )

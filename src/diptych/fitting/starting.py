@@ -25,9 +25,10 @@ def read_alike(options: Options, start: Start) -> Options:
         start: From a bundle or an encoder; a file says nothing of its inputs.
 
     Returns:
-        The options, with the spec and the files of the bundle; pictures have the size that is
-        asked for. An encoder brings its tokenizer, and texts and pictures have the size of the
-        data, but no more than it takes.
+        The options, with the spec and the files of the bundle, and as many items held back for
+        validation; a size of pictures and a number of items that are asked for stay. An encoder
+        brings its tokenizer, and texts and pictures have the size of the data, but no more than it
+        takes.
     """
     if start.encoder is not None:
         largest = start.encoder.largest
@@ -37,7 +38,8 @@ def read_alike(options: Options, start: Start) -> Options:
     spec = start.manifest.input
     if isinstance(spec, ImageSpec) and options.image_size is not None:
         spec = replace(spec, height=options.image_size, width=options.image_size)
-    return dataclasses.replace(options, spec=spec, assets=start.assets)
+    held_back = options.validation_items or start.manifest.provenance.data.validation_items
+    return dataclasses.replace(options, spec=spec, assets=start.assets, validation_items=held_back)
 
 
 def with_start(plans: Sequence[ModelPlan], start: Start) -> ModelPlan:
