@@ -73,8 +73,7 @@ class Skipped(Value):
 class DataRecord(Value):
     """Where a data set came from and how it was split, for the bundle and for people.
 
-    `given_splits` are those that the source had; the others were taken from its training data.
-    `target` is the label's column. `validation_items` were asked for to be held back, if any were.
+    `given_splits` are the source's, `validation_items` those asked for, `target` the label's column.
     """
 
     name: str
