@@ -73,7 +73,7 @@ class Skipped(Value):
 class DataRecord(Value):
     """Where a data set came from and how it was split, for the bundle and for people.
 
-    `given_splits` are the source's, `validation_items` those asked for, `target` the label's column.
+    `given_splits` are the source's, `validation_items` were asked for, `target` is a column.
     """
 
     name: str
