@@ -43,6 +43,18 @@ def test_training_from_a_recipe_prints_what_came_out(
     assert "accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", ["train", "fit"])
+def test_more_items_than_can_be_held_back_are_refused(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([verb, "digits", "--validation-items", "900"]) == 2
+    complaint = capsys.readouterr().err
+    assert "digits cannot hold back 900 of 1,438 items" in complaint
+    assert "choose at most 719" in complaint
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_setting_of_a_recipe_is_named_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
