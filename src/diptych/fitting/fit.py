@@ -17,7 +17,7 @@ from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.compressed import with_pruned
 from diptych.fitting.plans.lesson import with_lesson
-from diptych.fitting.plans.machines import for_device, for_jobs
+from diptych.fitting.plans.machines import able, for_device, for_jobs
 from diptych.fitting.plans.teacher import with_labels
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe
@@ -120,13 +120,15 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
     Raises:
         ConfigError: If there are items without labels, and nobody to learn from them.
     """
+    device = find_device(settings.device)
     if settings.recipe is None:
         recipe = plan_fit(job.dataset, job.budget, job.machine, settings.seed(seed), timed=timed)
-        recipe = with_lesson(for_device(recipe, find_device(settings.device)), job.dataset)
+        recipe = with_lesson(for_device(recipe, device), job.dataset)
         recipe = with_labels(recipe) if is_pretrained(settings.teachers()) else recipe
         recipe = for_jobs(recipe, settings.jobs, job.machine)
     else:
-        recipe = replace(settings.recipe, seed=settings.seed(seed))
+        recipe = able(settings.recipe, job.machine, device, settings.report)
+        recipe = replace(recipe, seed=settings.seed(seed))
     recipe = replace(recipe, validation_items=job.dataset.record.validation_items)
     if job.dataset.unlabelled is not None and not recipe.students:
         raise ConfigError("no student is planned to learn from items without labels", "leave them")

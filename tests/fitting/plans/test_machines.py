@@ -3,7 +3,8 @@ import torch
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.fitting.plans.machines import fast_arithmetic, for_device, for_jobs
+from diptych.core.progress import Step
+from diptych.fitting.plans.machines import able, fast_arithmetic, for_device, for_jobs
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -51,3 +52,31 @@ def test_students_that_are_trained_at_once_share_the_processor(
     shared = for_jobs(recipe, jobs, replace(machine, cores=8))
     assert shared.teacher == recipe.teacher
     assert shared.students[0].training.threads == threads
+
+
+@pytest.mark.parametrize(
+    ("asked", "flags", "device", "followed"),
+    [
+        ("bf16", ("avx2",), "cpu", "fp32"),
+        ("bf16", ("avx2", "avx512_bf16"), "cpu", "bf16"),
+        ("fp16", ("avx2", "avx512_bf16"), "cpu", "bf16"),
+        ("fp16", ("avx2",), "cpu", "fp32"),
+        ("fp32", ("avx2", "avx512_bf16"), "cpu", "fp32"),
+        ("fp16", ("avx2",), "cuda", "fp16"),
+    ],
+)
+def test_a_recipe_of_half_precision_is_followed_in_what_the_processor_has(
+    machine: Machine, asked: str, flags: tuple[str, ...], device: str, followed: str
+) -> None:
+    network = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+    training = TrainingRecipe(arithmetic=asked)  # type: ignore[arg-type]
+    plans = [ModelPlan(name=n, network=network, training=training) for n in ("teacher", "small")]
+    recipe, told = FitRecipe(teacher=plans[0], students=(plans[1],)), list[Step]()
+    here = replace(machine, flags=flags)
+    found = able(recipe, here, torch.device(device), told.append)
+    assert {plan.training.arithmetic for plan in (found.teacher, *found.students)} == {followed}
+    assert [step.note for step in told] == (
+        [f"this processor has no {asked}: networks train in {followed}, to other weights"]
+        if asked != followed
+        else []
+    )

@@ -4,6 +4,7 @@ import torch
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
+from diptych.core.progress import Reporter, Step
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.recipe import Arithmetic
 from diptych.training.trees import TreesConfig
@@ -21,6 +22,36 @@ def fast_arithmetic(machine: Machine) -> Arithmetic:
         bfloat16 if it has instructions for it, else float32.
     """
     return "bf16" if any(flag in machine.flags for flag in BF16_FLAGS) else "fp32"
+
+
+def able(recipe: FitRecipe, machine: Machine, device: torch.device, report: Reporter) -> FitRecipe:
+    """Adapt a recipe that was written elsewhere to what this processor multiplies fast.
+
+    Args:
+        recipe: As given.
+        machine: Where it is followed.
+        device: Where its networks are trained.
+        report: Is told what is computed otherwise than the recipe says.
+
+    Returns:
+        On a processor a network that asks for half precision computes in what there are
+        instructions for; without them torch emulates it, far slower than float32.
+    """
+    fast, slow = fast_arithmetic(machine), set[str]()
+
+    def adapted(plan: ModelPlan) -> ModelPlan:
+        asked = plan.training.arithmetic
+        if device.type != "cpu" or asked in {"fp32", fast}:
+            return plan
+        slow.add(asked)
+        return replace(plan, training=replace(plan.training, arithmetic=fast))
+
+    students = tuple(adapted(student) for student in recipe.students)
+    adapted_recipe = replace(recipe, teacher=adapted(recipe.teacher), students=students)
+    for asked in sorted(slow):
+        note = f"this processor has no {asked}: networks train in {fast}, to other weights"
+        report(Step(stage="recipe", done=1, total=1, note=note))
+    return adapted_recipe
 
 
 def for_jobs(recipe: FitRecipe, jobs: int, machine: Machine) -> FitRecipe:
