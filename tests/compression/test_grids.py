@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diptych.compression.grids import PACE, ActivationGrid, SameGrid, WeightGrid, scales
+from diptych.compression.grids import PACE, ActivationGrid, SameGrid, WeightGrid
 
 
 def watched(values: Tensor) -> ActivationGrid:
@@ -14,13 +14,14 @@ def watched(values: Tensor) -> ActivationGrid:
     return grid
 
 
-def test_weights_take_levels_of_their_channel() -> None:
+@pytest.mark.parametrize("largest", [64, 127])
+def test_weights_take_levels_of_their_channel(largest: int) -> None:
     weights = torch.randn(4, 3, 3, 3) * torch.tensor([1e-3, 1.0, 10.0, 100.0]).view(4, 1, 1, 1)
-    rounded = WeightGrid(4)(weights)
-    scale = scales(weights)
+    grid = WeightGrid(4, largest)
+    rounded, scale = grid(weights), grid.scales(weights)
     levels = (rounded / scale.view(4, 1, 1, 1)).numpy()
     assert np.abs(levels - levels.round()).max() < 1e-3
-    assert np.abs(levels).max(axis=(1, 2, 3)).round().tolist() == [127] * 4
+    assert np.abs(levels).max(axis=(1, 2, 3)).round().tolist() == [largest] * 4
     assert ((rounded - weights).abs().amax((1, 2, 3)) <= 0.51 * scale).all()
 
 

@@ -56,6 +56,15 @@ def test_every_layer_has_a_grid_for_its_weights_and_every_step_one_for_its_value
     assert count(quantized, SameGrid) == 3
 
 
+@pytest.mark.parametrize(("asked", "levels"), [({}, 64), ({"levels": 127}, 127)])
+def test_weights_have_as_many_levels_as_every_processor_adds_up_unless_more_are_asked_for(
+    network: nn.Module, asked: dict[str, int], levels: int
+) -> None:
+    rounded = quantization_aware(network, SPEC, pixels(16), **asked)
+    grids = [module for module in rounded.modules() if isinstance(module, WeightGrid)]
+    assert {grid.levels for grid in grids} == {levels}
+
+
 def test_values_between_the_layers_lie_on_the_grid(quantized: QuantizedNetwork) -> None:
     seen: list[tuple[ActivationGrid, Tensor]] = []
     handles = [

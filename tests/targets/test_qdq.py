@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from diptych.compression.answers import Running
 from diptych.compression.aware import train_quantized
 from diptych.compression.distill import distillation
-from diptych.compression.grids import ActivationGrid, WeightGrid, scales
+from diptych.compression.grids import EXACT_LEVELS, ActivationGrid, WeightGrid
 from diptych.compression.quantize import QuantizedNetwork, quantization_aware
 from diptych.core.errors import TargetError
 from diptych.core.specs import (
@@ -96,7 +96,9 @@ def test_the_program_holds_the_scales_that_were_learned(trained, aware, programs
     assert len(weights) == sum(isinstance(module, WeightGrid) for module in aware.modules()) == 4
     head = next(p for name, p in aware.named_parameters() if name.endswith("head.weight"))
     levels = next(array for array in weights if array.shape == (10, 32))
-    assert np.array_equal(levels, (head / scales(head)[:, None]).detach().numpy().round())
+    assert np.array_equal(
+        levels, (head / WeightGrid(10, EXACT_LEVELS).scales(head)[:, None]).detach().numpy().round()
+    )
 
 
 def test_biases_are_whole_numbers_of_the_accumulators_steps(programs):

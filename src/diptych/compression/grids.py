@@ -17,6 +17,9 @@ from torch.autograd.function import FunctionCtx
 
 WEIGHT_LEVELS = 127
 """Of each sign; -128 is left out, so that the grid is symmetric."""
+EXACT_LEVELS = 64
+"""Two products of a weight's level and an input's fit 16 bits, in which x86-64 processors without
+VNNI add them up: with more levels their sums are cut."""
 TOP_LEVEL = 255
 LEAST_SCALE = 1e-6
 PACE = 10.0
@@ -24,12 +27,18 @@ PACE = 10.0
 
 
 class WeightGrid(nn.Module):
-    """Rounds a layer's weights to int8 levels."""
+    """Rounds a layer's weights to int8 levels.
+
+    Args:
+        channels: C.
+        levels: Of each sign, at most `WEIGHT_LEVELS`.
+    """
 
     zero: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, levels: int = WEIGHT_LEVELS) -> None:
         super().__init__()
+        self.levels = levels
         self.register_buffer("zero", torch.zeros(channels, dtype=torch.int32), persistent=False)
 
     def forward(self, weights: Tensor) -> Tensor:
@@ -42,9 +51,21 @@ class WeightGrid(nn.Module):
             The nearest multiples of each channel's scale.
         """
         rounded: Tensor = torch.fake_quantize_per_channel_affine(
-            weights, scales(weights), self.zero, 0, -WEIGHT_LEVELS, WEIGHT_LEVELS
+            weights, self.scales(weights), self.zero, 0, -self.levels, self.levels
         )
         return rounded
+
+    def scales(self, weights: Tensor) -> Tensor:
+        """Give the scale of each channel.
+
+        Args:
+            weights: float32 (C, ...).
+
+        Returns:
+            float32 (C,), the distance of two levels.
+        """
+        largest = weights.detach().flatten(1).abs().amax(1)
+        return (largest / self.levels).clamp_min(LEAST_SCALE)
 
 
 class ActivationGrid(nn.Module):
@@ -136,16 +157,3 @@ class SameGrid(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Give the values (N, ...) as they are."""
         return values
-
-
-def scales(weights: Tensor) -> Tensor:
-    """Give the scale of each channel.
-
-    Args:
-        weights: float32 (C, ...).
-
-    Returns:
-        float32 (C,), the distance of two levels.
-    """
-    largest = weights.detach().flatten(1).abs().amax(1)
-    return (largest / WEIGHT_LEVELS).clamp_min(LEAST_SCALE)

@@ -20,7 +20,7 @@ from torch import nn
 from torch.fx import GraphModule, Node
 
 from diptych.compression.graph import LAYERS, MAX_POOL, RELU, capture, constant, only_user
-from diptych.compression.grids import ActivationGrid, SameGrid, WeightGrid
+from diptych.compression.grids import EXACT_LEVELS, ActivationGrid, SameGrid, WeightGrid
 from diptych.core.errors import TargetError
 from diptych.core.specs import TensorSpec
 from diptych.training.compute import EVALUATION_BATCH, tensor_of
@@ -72,7 +72,11 @@ class QuantizedNetwork(nn.Module):
 
 
 def quantization_aware(
-    network: nn.Module, spec: TensorSpec, calibration: np.ndarray
+    network: nn.Module,
+    spec: TensorSpec,
+    calibration: np.ndarray,
+    *,
+    levels: int = EXACT_LEVELS,
 ) -> QuantizedNetwork:
     """Make a quantization-aware network of a trained one, its norms folded.
 
@@ -80,6 +84,7 @@ def quantization_aware(
         network: In eval mode; takes what `spec` says.
         spec: The input.
         calibration: Raw inputs (M, ...) of the training split, whose extremes are the first ranges.
+        levels: Of each sign, of every weight.
 
     Returns:
         A network of its own, in eval mode, on the CPU.
@@ -92,7 +97,7 @@ def quantization_aware(
     if not layers:
         raise TargetError("the network has no layer with weights to quantize")
     tables = [node for node in captured.graph.nodes if _is_table(captured, node)]
-    _place_grids(captured, tables, layers)
+    _place_grids(captured, tables, layers, levels)
     captured.recompile()
     quantized = QuantizedNetwork(captured).eval()
     with _watching(quantized), torch.inference_mode():
@@ -136,7 +141,7 @@ def _joins(node: Node, grids: Grids) -> bool:
     return node.target in JOINING and all(computed) and any(a in grids for a in node.args)
 
 
-def _place_grids(network: GraphModule, tables: list[Node], layers: list[Node]) -> None:
+def _place_grids(network: GraphModule, tables: list[Node], layers: list[Node], levels: int) -> None:
     """Place grids up to the last layer."""
     grids: Grids = {}
     for table in tables:
@@ -145,7 +150,7 @@ def _place_grids(network: GraphModule, tables: list[Node], layers: list[Node]) -
     first = min(nodes.index(node) for node in (*tables, layers[0]))
     for node in nodes[first : nodes.index(layers[-1]) + 1]:
         if node in layers:
-            _round_weights(network, node)
+            _round_weights(network, node, levels)
             _round_value(network, grids, node.args[0])
         if node in layers[:-1]:
             _round_result(network, grids, node)
@@ -166,11 +171,11 @@ def _keep_grid(network: GraphModule, grids: Grids, node: Node) -> None:
         grids[_insert(network, node, SameGrid(grid))] = grid
 
 
-def _round_weights(network: GraphModule, layer: Node) -> None:
+def _round_weights(network: GraphModule, layer: Node, levels: int) -> None:
     held = layer.args[1]
     weights = constant(network, held)
     if weights is not None and isinstance(held, Node):
-        layer.update_arg(1, _call(network, held, layer.name, WeightGrid(len(weights))))
+        layer.update_arg(1, _call(network, held, layer.name, WeightGrid(len(weights), levels)))
 
 
 def _round_result(network: GraphModule, grids: Grids, node: Node) -> None:

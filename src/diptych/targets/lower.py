@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from torch import nn
 
+from diptych.compression.grids import WEIGHT_LEVELS
 from diptych.compression.quantize import QuantizedNetwork, quantization_aware
 from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step, silent
@@ -241,7 +242,8 @@ def _for_litert(
         return _of_litert(litert.convert(network, spec), spec, choice, name)
     items = _given(calibration)
     check_calibration(items)
-    made = litert.convert_rounded(quantization_aware(network, spec, items), spec, items)
+    rounded = quantization_aware(network, spec, items, levels=WEIGHT_LEVELS)
+    made = litert.convert_rounded(rounded, spec, items)
     return _of_litert(made, spec, choice, name)
 
 

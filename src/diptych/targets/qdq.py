@@ -21,7 +21,6 @@ from diptych.compression.grids import (
     ActivationGrid,
     SameGrid,
     WeightGrid,
-    scales,
 )
 from diptych.compression.quantize import QuantizedNetwork
 from diptych.core.specs import TensorSpec
@@ -130,7 +129,7 @@ def _write_grid(network: GraphModule, call: Node, runtime: Runtime) -> None:
     elif isinstance(grid, WeightGrid) and held is not None:
         linear = runtime == "onnxruntime" and held.dim() == 2
         zero = torch.zeros(len(held), dtype=torch.int8) if linear else None
-        network.set_submodule(name, _levels(held, scales(held), torch.int8, zero))
+        network.set_submodule(name, _levels(held, grid.scales(held), torch.int8, zero))
 
 
 def _values(grid: ActivationGrid, table: Tensor | None) -> nn.Module:
@@ -146,16 +145,26 @@ def _write_bias(network: GraphModule, layer: Node) -> None:
     """Write a layer's bias in int32, if it fits; a layer without grids has none."""
     inputs, rounded, held = (*layer.args, None)[:3]
     bias, grid = constant(network, held), _activation_grid(network, inputs)
-    weights = constant(network, rounded.args[0]) if isinstance(rounded, Node) else None
-    if bias is None or grid is None or weights is None or not isinstance(held, Node):
+    steps = _weight_scales(network, rounded)
+    if bias is None or grid is None or steps is None or not isinstance(held, Node):
         return
-    scale = grid.scale_and_zero()[0].detach() * scales(weights)
+    scale = grid.scale_and_zero()[0].detach() * steps
     if bool((bias.abs() > scale * LARGEST_INT32).any()):
         return
     name = f"{layer.name}_bias"
     network.add_submodule(name, _levels(bias, scale, torch.int32))
     with network.graph.inserting_before(layer):
         layer.update_arg(2, network.graph.call_module(name, (held,)))
+
+
+def _weight_scales(network: GraphModule, value: object) -> Tensor | None:
+    """Find the scales of weights, by what has just rounded them."""
+    if not isinstance(value, Node) or value.op != "call_module":
+        return None
+    grid, weights = network.get_submodule(str(value.target)), constant(network, value.args[0])
+    if not isinstance(grid, WeightGrid) or weights is None:
+        return None
+    return grid.scales(weights)
 
 
 def _activation_grid(network: GraphModule, value: object) -> ActivationGrid | None:

@@ -1,9 +1,9 @@
 """Quantize an ONNX program to int8 after training, for ONNX Runtime.
 
-Weights become int8 with one scale per channel, activations uint8 with the range seen in
-calibration; what comes before the first layer with weights (the scaling of pixels) and after the
-last one (the logits) stays in float, but for tables that are looked up: they become int8, with one
-scale, and a quarter as large.
+Weights become int8 with one scale per channel, 7 bits of it in first layers; activations uint8 with
+the range seen in calibration. What comes before the first layer with weights (the scaling of
+pixels) and after the last one (the logits) stays in float, but for tables that are looked up: they
+become int8, with one scale, and a quarter as large.
 
 The defaults are measured: ONNX Runtime 1.32 on an x86-64 CPU with AVX512-VNNI, one thread, two
 networks of 78 and 117 thousand parameters, Fashion-MNIST, 512 calibration items, 10,000 test
@@ -164,7 +164,10 @@ def _quantize(
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=excluded,
-        extra_options={"OpTypesToExcludeOutputQuantization": [last] if last_is_alone else []},
+        extra_options={
+            "OpTypesToExcludeOutputQuantization": [last] if last_is_alone else [],
+            "TensorQuantOverrides": {name: [{"reduce_range": True}] for name in _first(graph)},
+        },
         calibration_cache_path=folder / RANGES,
     )
 
@@ -183,6 +186,18 @@ def _leave_out_zeros(graph: GraphProto) -> None:
             zeros = [onnx.numpy_helper.to_array(tensors[name]) for name in node.input[2:]]
             if not any(zero.any() for zero in zeros):
                 del node.input[2:]
+
+
+def _first(graph: GraphProto) -> list[str]:
+    """Name the weights of layers that no layer comes before."""
+    made, first = set[str](), []
+    for node in graph.node:
+        if not made.isdisjoint(node.input):
+            made.update(node.output)
+        elif _has_weights(node, graph):
+            made.update(node.output)
+            first.append(node.input[1])
+    return first
 
 
 def _is_table(node: NodeProto, graph: GraphProto) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from diptych.compression.graph import constant
-from diptych.compression.grids import WEIGHT_LEVELS, ActivationGrid, SameGrid, WeightGrid, scales
+from diptych.compression.grids import ActivationGrid, SameGrid, WeightGrid
 from diptych.compression.quantize import QuantizedNetwork
 from diptych.core.extras import require
 from diptych.training.compute import compute_outputs
@@ -94,19 +94,21 @@ class WeightLevels(nn.Module):
 
     Args:
         steps: float32 (C,), the distance of two levels.
+        largest: The largest level, and the smallest but for its sign.
     """
 
     steps: Tensor
     zeros: Tensor
 
-    def __init__(self, steps: Tensor) -> None:
+    def __init__(self, steps: Tensor, largest: int) -> None:
         super().__init__()
+        self.largest = largest
         self.register_buffer("steps", steps.double())
         self.register_buffer("zeros", torch.zeros(len(steps), dtype=torch.int64))
 
     def forward(self, weights: Tensor) -> Tensor:
         """Round weights (C, ...)."""
-        grid = (self.steps, self.zeros, 0, -WEIGHT_LEVELS, WEIGHT_LEVELS, torch.int8)
+        grid = (self.steps, self.zeros, 0, -self.largest, self.largest, torch.int8)
         ops = torch.ops.quantized_decomposed
         levels = ops.quantize_per_channel.default(weights, *grid)
         found: Tensor = ops.dequantize_per_channel.default(levels, *grid)
@@ -152,7 +154,7 @@ def _write(network: GraphModule, call: Node) -> None:
     """Write out what the call of a grid does."""
     grid, held = network.get_submodule(str(call.target)), constant(network, call.args[0])
     if isinstance(grid, WeightGrid) and held is not None:
-        network.set_submodule(str(call.target), WeightLevels(scales(held)))
+        network.set_submodule(str(call.target), WeightLevels(grid.scales(held), grid.levels))
     elif isinstance(grid, SameGrid):
         network.set_submodule(str(call.target), _levels(grid.grids[0]))
     elif isinstance(grid, ActivationGrid) and held is None:
