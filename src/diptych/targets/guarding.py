@@ -7,21 +7,17 @@ are, the less is lost.
 Shapes: M calibration items, N items to judge by, K outputs.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from diptych.inference.runtimes import open_session
 from diptych.targets.quantization import Quantizer
+from diptych.targets.running import answers
 
 MOST_RANKED = 32
 """Of a deeper network only the smallest layers are ranked: they cost least in float."""
 RANKING_ITEMS = 128
-BATCH_SIZE = 64
-RUNTIME = "onnxruntime"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +113,4 @@ def _ranked(
 
 
 def _answers(content: bytes, inputs: np.ndarray) -> np.ndarray:
-    """Run a program: (N, ...) to float32 (N, K)."""
-    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(content)
-        session = open_session(RUNTIME, [path])
-    parts = [inputs[i : i + BATCH_SIZE] for i in range(0, len(inputs), BATCH_SIZE)]
-    outputs = np.concatenate([session.run(part) for part in parts])
-    session.close()
-    return outputs
+    return answers("onnxruntime", {"model.onnx": content}, inputs)

@@ -21,7 +21,6 @@ from diptych.core.errors import TargetError
 from diptych.core.extras import require
 from diptych.core.silence import silent_stderr
 from diptych.core.specs import TensorSpec
-from diptych.inference.runtimes import open_session
 from diptych.targets import CONVERTERS
 from diptych.targets.adopted import AdoptedNetwork
 from diptych.targets.lean import lean
@@ -29,6 +28,7 @@ from diptych.targets.ordered import ordered
 from diptych.targets.parity import is_faithful
 from diptych.targets.quiet import quiet
 from diptych.targets.rounding import Written, write_rounding
+from diptych.targets.running import answers
 
 RUNTIME = "litert"
 LIBRARY, EXTRA = CONVERTERS[RUNTIME]
@@ -75,7 +75,7 @@ def convert(network: nn.Module, spec: TensorSpec) -> Converted:
                 made = library.convert(ordered(network), (example,), quant_config=config)
                 made.export(str(path))
             content = lean(path.read_bytes())
-            outputs = _run(content, example.numpy())
+            outputs = answers(RUNTIME, {FILE_NAME: content}, example.numpy())
         except Exception as error:  # its libraries have no root of errors
             raise TargetError(*_reason(error, network, spec)) from error
     if outputs.ndim != 2:
@@ -102,7 +102,8 @@ def convert_rounded(
     """
     written, reference = write_rounding(network, calibration)
     made = convert(written, spec)
-    if not is_faithful(reference[:CHECKED], _run(made.content, calibration[:CHECKED])):
+    found = answers(RUNTIME, {FILE_NAME: made.content}, calibration[:CHECKED])
+    if not is_faithful(reference[:CHECKED], found):
         raise TargetError("LiteRT computes something else in int8 than was rounded", "use fp32")
     return made._replace(in_float=kinds_in_float(made.content))
 
@@ -132,16 +133,6 @@ def kinds_in_float(content: bytes) -> tuple[str, ...]:
 def _library() -> ModuleType:
     with quiet(), silent_stderr():
         return require(LIBRARY, EXTRA)
-
-
-def _run(content: bytes, inputs: np.ndarray) -> np.ndarray:
-    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
-        path = Path(folder) / FILE_NAME
-        path.write_bytes(content)
-        session = open_session(RUNTIME, [path])
-    outputs = session.run(inputs)
-    session.close()
-    return outputs
 
 
 def _rounded_already() -> object:

@@ -22,11 +22,11 @@ from diptych.core.values import Precision
 from diptych.targets import TARGETS, Choice, Method, Runtime, litert
 from diptych.targets.calibration import check_calibration
 from diptych.targets.guarding import Guard, quantize_guarded
+from diptych.targets.nearest import quantize_nearest
 from diptych.targets.onnx import OUTPUT_NAME, export
-from diptych.targets.openvino import from_onnx, from_qdq, quantize
+from diptych.targets.openvino import from_onnx, from_qdq
 from diptych.targets.precisions import UNCALIBRATED
 from diptych.targets.qdq import export_quantized
-from diptych.targets.quantization import quantize_onnx
 
 STAGE = "lowering"
 SAME_FILES: dict[str, Runtime] = {
@@ -278,10 +278,8 @@ def _convert(model: bytes, choice: Choice, calibration: np.ndarray | None) -> di
             return {"model.onnx": model}
         case ("openvino", "fp32"):
             return from_onnx(model)
-        case ("onnxruntime", "int8"):
-            return {"model.onnx": quantize_onnx(model, _given(calibration))}
-        case ("openvino", "int8"):
-            return quantize(model, _given(calibration))
+        case ("onnxruntime" | "openvino", "int8"):
+            return quantize_nearest(model, choice[0], _given(calibration))
         case _:
             raise TargetError(f"nothing lowers to {choice!r}", f"known: {TARGETS['cpu']}")
 

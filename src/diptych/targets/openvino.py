@@ -81,12 +81,13 @@ def from_qdq(model: bytes) -> dict[str, bytes]:
         raise TargetError(*_reason("convert", error)) from error
 
 
-def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
+def quantize(model: bytes, calibration: np.ndarray, *, narrow: bool = False) -> dict[str, bytes]:
     """Convert a model to int8: weights per channel, activations per tensor, tables per row.
 
     Args:
         model: An ONNX file in float.
         calibration: Raw inputs, uint8 (M, H, W, C), M at least 16, from the training split.
+        narrow: Give all weights 7 bits, not only those of first layers.
 
     Returns:
         The contents of ``model.xml`` and ``model.bin``, in this order; weights take a byte each.
@@ -97,6 +98,7 @@ def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
     check_calibration(calibration)
     openvino, nncf = _library("openvino"), _library("nncf")
     ranges = require("nncf.quantization.range_estimator", EXTRA).RangeEstimatorParametersSet
+    fix = nncf.OverflowFix
     try:
         with quiet():
             read = _read(openvino, model)
@@ -109,6 +111,7 @@ def quantize(model: bytes, calibration: np.ndarray) -> dict[str, bytes]:
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     activations_range_estimator_params=ranges.MINMAX,
                     disable_bias_correction=True,
+                    overflow_fix=fix.ENABLE if narrow else fix.FIRST_LAYER,
                 ),
             )
             _round_tables(openvino, quantized)

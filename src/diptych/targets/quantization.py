@@ -43,12 +43,13 @@ BATCH_SIZE = 64
 QUANTIZED, RANGES = "quantized.onnx", "ranges.json"
 
 
-def quantize_onnx(model: bytes, calibration: np.ndarray) -> bytes:
+def quantize_onnx(model: bytes, calibration: np.ndarray, *, narrow: bool = False) -> bytes:
     """Quantize a model.
 
     Args:
         model: An ONNX file with its norms folded.
         calibration: Raw inputs, uint8 (M, H, W, C), M at least 16, from the training split.
+        narrow: Give all weights 7 bits, not only those of first layers.
 
     Returns:
         An ONNX file in QDQ form with int8 weights; the same bytes for the same arguments.
@@ -57,7 +58,7 @@ def quantize_onnx(model: bytes, calibration: np.ndarray) -> bytes:
         TargetError: If there are too few items, or the model cannot be quantized.
     """
     with Quantizer(model, calibration) as quantizer:
-        return quantizer.quantize()
+        return quantizer.quantize(narrow=narrow)
 
 
 class Quantizer:
@@ -95,11 +96,12 @@ class Quantizer:
         """Forget the ranges."""
         self._folder.cleanup()
 
-    def quantize(self, in_float: Collection[int] = ()) -> bytes:
+    def quantize(self, in_float: Collection[int] = (), *, narrow: bool = False) -> bytes:
         """Quantize the model.
 
         Args:
             in_float: Which of the layers, from 0, are not quantized.
+            narrow: Give all weights 7 bits, not only those of first layers.
 
         Returns:
             An ONNX file in QDQ form; the same bytes for the same arguments.
@@ -110,7 +112,7 @@ class Quantizer:
         folder = Path(self._folder.name)
         try:
             with quiet():
-                _quantize(self._model, self._calibration, folder, in_float)
+                _quantize(self._model, self._calibration, folder, in_float, narrow=narrow)
                 quantized = onnx.load(folder / QUANTIZED)
                 _leave_out_zeros(quantized.graph)
                 return compact(quantized)
@@ -142,7 +144,12 @@ class Batches(quantization.CalibrationDataReader):  # type: ignore[misc]  # unty
 
 
 def _quantize(
-    content: bytes, calibration: np.ndarray, folder: Path, in_float: Collection[int]
+    content: bytes,
+    calibration: np.ndarray,
+    folder: Path,
+    in_float: Collection[int],
+    *,
+    narrow: bool,
 ) -> None:
     model = onnx.load_from_string(content)  # anew each time: the quantizer changes it
     graph = model.graph
@@ -162,6 +169,7 @@ def _quantize(
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
+        reduce_range=narrow,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=excluded,
         extra_options={

@@ -1,0 +1,77 @@
+"""Quantize an ONNX program after training, as is nearest to float on the processor at hand.
+
+x86-64 processors without VNNI multiply levels of inputs (up to 255) and of weights (up to 127) and
+add the products up two by two in 16 bits; sums that do not fit are cut. With 7 bits of weights all
+fit. First layers always have no more, for their inputs, such as pixels, may be large all at once;
+whether others lose more by a bit less or by what is cut depends on the network, so it is tried.
+Measured by `benchmarks/compression/cut_sums.py`; docs/quantization.md.
+
+Shapes: M calibration items.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from diptych.core.manifest import Machine
+from diptych.measure.machine import describe
+from diptych.targets import Runtime, openvino
+from diptych.targets.quantization import quantize_onnx
+from diptych.targets.running import answers
+
+Files = dict[str, bytes]
+WHOLE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+COMPARED = 128
+
+
+def cuts_sums(machine: Machine) -> bool:
+    """Say whether a processor cuts sums of products of 8 bits.
+
+    Args:
+        machine: The machine.
+
+    Returns:
+        Whether it is an x86-64 processor without instructions that add them up in 32 bits.
+    """
+    return "avx2" in machine.flags and WHOLE_SUMS.isdisjoint(machine.flags)
+
+
+def quantize_nearest(
+    model: bytes, runtime: Runtime, calibration: np.ndarray, machine: Machine | None = None
+) -> Files:
+    """Quantize a program for a runtime.
+
+    Args:
+        model: An ONNX file in float, its norms folded.
+        runtime: ``onnxruntime`` or ``openvino``.
+        calibration: Raw inputs (M, ...) of the training split, M at least 16.
+        machine: This one by default.
+
+    Returns:
+        Files by name. Where sums are cut, all weights have 7 bits if that keeps the outputs for
+        calibration items nearer to those in float.
+
+    Raises:
+        TargetError: If there are too few items, or the program cannot be quantized.
+    """
+    make = QUANTIZERS[runtime]
+    usual = make(model, calibration, narrow=False)
+    if not cuts_sums(machine or describe()):
+        return usual
+    items = calibration[:COMPARED]
+    in_float = answers("onnxruntime", {"model.onnx": model}, items)
+
+    def far(files: Files) -> float:
+        return float(np.square(answers(runtime, files, items) - in_float).mean())
+
+    return min(usual, make(model, calibration, narrow=True), key=far)
+
+
+def _for_onnx(model: bytes, calibration: np.ndarray, *, narrow: bool) -> Files:
+    return {"model.onnx": quantize_onnx(model, calibration, narrow=narrow)}
+
+
+QUANTIZERS: dict[str, Callable[..., Files]] = {
+    "onnxruntime": _for_onnx,
+    "openvino": openvino.quantize,
+}

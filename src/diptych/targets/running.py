@@ -1,0 +1,35 @@
+"""Run a program that is not in a bundle yet.
+
+Shapes: N items, K outputs.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from diptych.inference.runtimes import open_session
+
+BATCH_SIZE = 64
+
+
+def answers(runtime: str, files: dict[str, bytes], inputs: np.ndarray) -> np.ndarray:
+    """Run a program once on some items.
+
+    Args:
+        runtime: What runs it.
+        files: The program's files by name, the first is the one to open.
+        inputs: Raw (N, ...).
+
+    Returns:
+        float32 (N, K).
+    """
+    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+        paths = [Path(folder) / name for name in files]
+        for path, content in zip(paths, files.values(), strict=True):
+            path.write_bytes(content)
+        session = open_session(runtime, paths)
+        parts = [inputs[i : i + BATCH_SIZE] for i in range(0, len(inputs), BATCH_SIZE)]
+        outputs = np.concatenate([session.run(part) for part in parts])
+        session.close()
+    return outputs
