@@ -196,10 +196,13 @@ def test_a_cheaper_student_takes_the_place_of_one_that_keeps_the_budget(
     wide = ResidualNetConfig(stem=8, widths=(32, 64), blocks=(0, 1))
     training = replace(recipe.teacher.training, epochs=18.0)
     teacher = ModelPlan(name="teacher", network=wide.scaled(1.5), training=training)
-    scales = {"student": 1.0, "less": 0.75, "least": 0.5, "nothing": 0.05}
+    networks = {
+        name: wide.scaled(s) for name, s in (("student", 1.0), ("less", 0.75), ("least", 0.5))
+    }
+    networks["nothing"] = replace(wide, stem=2, widths=(2, 4))
     student, *cheaper = (
-        ModelPlan(name=name, network=wide.scaled(scale), training=training)
-        for name, scale in scales.items()
+        ModelPlan(name=name, network=network, training=training)
+        for name, network in networks.items()
     )
     planned = replace(recipe, teacher=teacher, students=(student,), cheaper=tuple(cheaper))
     told: list[str] = []
