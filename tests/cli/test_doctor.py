@@ -16,11 +16,13 @@ from diptych.cli.doctor import (
     examine,
     import_complaint,
     library_capability,
+    processor_capability,
     target_capabilities,
 )
 from diptych.cli.main import run
 from diptych.core.manifest import Machine
 from diptych.core.progress import Step
+from diptych.measure.machine import describe
 from diptych.targets import CONVERTERS, TARGETS
 
 NUMPY = Library("arrays", "numpy", "numpy", "train")
@@ -49,6 +51,14 @@ def test_a_library_that_fails_to_import_is_broken_and_says_why() -> None:
     assert found.status == "broken"
     assert found.detail.endswith("OSError: no libnumpy.so")
     assert found.hint == f"pip install --force-reinstall numpy=={version('numpy')}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"), [(("avx2",), "missing"), (("avx2", "avx_vnni"), "works")]
+)
+def test_the_processor_says_what_int8_is_worth(flags: tuple[str, ...], status: str) -> None:
+    found = processor_capability(msgspec.structs.replace(describe(), flags=flags))
+    assert (found.status, "cut" in found.detail) == (status, status == "missing")
 
 
 def test_a_missing_library_comes_with_the_command_that_installs_it() -> None:
@@ -113,7 +123,7 @@ def test_the_compiler_is_the_one_on_the_path() -> None:
 def test_everything_is_examined_and_progress_is_reported(tmp_path: Path) -> None:
     steps: list[Step] = []
     found = examine(None, root=tmp_path, report=steps.append)
-    assert len(found) == len(LIBRARIES) + 3 + len(TARGETS)
+    assert len(found) == len(LIBRARIES) + 4 + len(TARGETS)
     assert [step.done for step in steps] == list(range(1, len(LIBRARIES) + 1))
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
+from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.measure.machine import describe, usable_cores, versions
+from diptych.measure.machine import cuts_sums, describe, usable_cores, versions
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -74,3 +76,21 @@ def test_describing_the_machine_imports_no_runtime() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "cut"),
+    [
+        (("avx2",), True),
+        (("avx2", "avx512f"), True),
+        (("avx2", "avx_vnni"), False),
+        (("avx2", "avx512f", "avx512_vnni"), False),
+        (("avx2", "amx_int8"), False),
+        (("asimd",), False),
+        (("asimd", "asimddp", "i8mm"), False),
+    ],
+)
+def test_sums_are_cut_by_x86_without_instructions_for_whole_ones(
+    flags: tuple[str, ...], cut: bool
+) -> None:
+    assert cuts_sums(replace(describe(), flags=flags)) is cut

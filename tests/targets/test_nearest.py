@@ -4,28 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.measure.machine import describe
-from diptych.targets.nearest import QUANTIZERS, cuts_sums, quantize_nearest
+from diptych.targets.nearest import QUANTIZERS, quantize_nearest
 from diptych.targets.running import answers
 
 pytestmark = pytest.mark.slow
 CUTTING = replace(describe(), flags=("avx2", "fma", "avx512f"))
 WHOLE = replace(describe(), flags=("avx2", "fma", "avx_vnni"))
-
-
-@pytest.mark.parametrize(
-    ("flags", "cut"),
-    [
-        (("avx2",), True),
-        (("avx2", "avx512f"), True),
-        (("avx2", "avx_vnni"), False),
-        (("avx2", "avx512f", "avx512_vnni"), False),
-        (("avx2", "amx_int8"), False),
-        (("asimd",), False),
-        (("asimd", "asimddp", "i8mm"), False),
-    ],
-)
-def test_sums_are_cut_by_x86_without_instructions_for_whole_ones(flags, cut):
-    assert cuts_sums(replace(CUTTING, flags=flags)) is cut
 
 
 @pytest.mark.parametrize("runtime", QUANTIZERS)

@@ -17,7 +17,7 @@ from diptych.core.specs import Value
 from diptych.core.text import size
 from diptych.inference.runtimes import DEVICES, obstacle, remedy
 from diptych.measure.energy import counters
-from diptych.measure.machine import describe, versions
+from diptych.measure.machine import cuts_sums, describe, versions
 from diptych.measure.process import probe
 from diptych.targets import TARGETS, lacking
 
@@ -93,7 +93,7 @@ def command(
 def examine(
     complaint_of: Callable[[str], str] | None, *, root: Path = Path("/"), report: Reporter = silent
 ) -> tuple[Capability, ...]:
-    """Examine libraries, energy counters, accelerators and the compiler.
+    """Examine libraries, the processor, energy counters, accelerators and the compiler.
 
     Args:
         complaint_of: Imports a module elsewhere and says what went wrong, ``""`` if nothing; None
@@ -109,8 +109,9 @@ def examine(
         found.append(library_capability(library, complaint_of))
         step = Step(stage="libraries", done=done, total=len(LIBRARIES), note=library.distribution)
         report(step)
-    machine = (counter_capability(root), cuda_capability(root), compiler_capability())
-    return (*found, *machine, *target_capabilities(root))
+    processor = processor_capability(describe(root))
+    others = (counter_capability(root), cuda_capability(root), compiler_capability())
+    return (*found, processor, *others, *target_capabilities(root))
 
 
 def import_complaint(module: str) -> str:
@@ -158,6 +159,21 @@ def library_capability(
             hint=f"pip install --force-reinstall {name}=={version}",
         )
     return Capability(purpose=purpose, name=name, status="works", detail=version)
+
+
+def processor_capability(machine: Machine) -> Capability:
+    """Examine what the processor makes of int8.
+
+    Args:
+        machine: The machine.
+
+    Returns:
+        The finding.
+    """
+    cut = cuts_sums(machine)
+    detail = "sums are cut: weights of 7 bits, less speed" if cut else "sums of products are whole"
+    status: Literal["missing", "works"] = "missing" if cut else "works"
+    return Capability(purpose="int8", name="VNNI or alike", status=status, detail=detail)
 
 
 def counter_capability(root: Path) -> Capability:

@@ -29,6 +29,7 @@ FLAGS = (
     "bf16",
     "sve",
 )
+WHOLE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 PACKAGES = (
     "diptych",
     "numpy",
@@ -62,6 +63,18 @@ def describe(root: Path = Path("/")) -> Machine:
         python=platform.python_version(),
         versions=versions(PACKAGES),
     )
+
+
+def cuts_sums(machine: Machine) -> bool:
+    """Say whether a processor cuts sums of products of 8 bits.
+
+    Args:
+        machine: The machine.
+
+    Returns:
+        Whether it is an x86-64 processor without instructions that add them up in 32 bits.
+    """
+    return "avx2" in machine.flags and WHOLE_SUMS.isdisjoint(machine.flags)
 
 
 def usable_cores(root: Path = Path("/")) -> int:

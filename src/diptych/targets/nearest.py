@@ -14,26 +14,13 @@ from collections.abc import Callable
 import numpy as np
 
 from diptych.core.manifest import Machine
-from diptych.measure.machine import describe
+from diptych.measure.machine import cuts_sums, describe
 from diptych.targets import Runtime, openvino
 from diptych.targets.quantization import quantize_onnx
 from diptych.targets.running import answers
 
 Files = dict[str, bytes]
-WHOLE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 COMPARED = 128
-
-
-def cuts_sums(machine: Machine) -> bool:
-    """Say whether a processor cuts sums of products of 8 bits.
-
-    Args:
-        machine: The machine.
-
-    Returns:
-        Whether it is an x86-64 processor without instructions that add them up in 32 bits.
-    """
-    return "avx2" in machine.flags and WHOLE_SUMS.isdisjoint(machine.flags)
 
 
 def quantize_nearest(

@@ -17,6 +17,7 @@ import numpy as np
 from diptych.core.errors import ConfigError
 from diptych.core.extras import require
 from diptych.core.files import sha256_of_bytes, sha256_of_file
+from diptych.core.silence import silent_stderr
 from diptych.core.text import size
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -268,7 +269,7 @@ def reason_of(error: Exception) -> str:
 
 @contextmanager
 def quiet_library() -> Iterator[Any]:
-    """Keep the library from showing bars and telling anything but errors.
+    """Keep the library, and what it loads, from showing bars and telling anything but errors.
 
     Yields:
         ``transformers``.
@@ -279,7 +280,8 @@ def quiet_library() -> Iterator[Any]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield library
+        with silent_stderr():  # of libraries that are beside it, such as torchao
+            yield library
     finally:
         logging.set_verbosity(level)
         if shown:
