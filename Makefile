@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS_AT_ONCE ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test long check bench clean help
@@ -18,7 +19,7 @@ demo: $(VENV)/all.installed
 	$(BIN)/diptych fit digits --budget "drop<=3%, p99<=2ms, size<=100KB" --out digits.dip || test $$? -eq 3
 
 test: $(VENV)/dev.installed check
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" --numprocesses $(TESTS_AT_ONCE) --dist loadfile
 
 long: $(VENV)/dev.installed
 	$(BIN)/python -m pytest -m long
