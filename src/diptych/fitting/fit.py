@@ -17,7 +17,7 @@ from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans import plan_fit
 from diptych.fitting.plans.compressed import with_pruned
 from diptych.fitting.plans.lesson import with_lesson
-from diptych.fitting.plans.machines import able, for_device, for_jobs
+from diptych.fitting.plans.machines import for_device, for_jobs, for_processor
 from diptych.fitting.plans.teacher import with_labels
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe
@@ -127,7 +127,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = with_labels(recipe) if is_pretrained(settings.teachers()) else recipe
         recipe = for_jobs(recipe, settings.jobs, job.machine)
     else:
-        recipe = able(settings.recipe, job.machine, device, settings.report)
+        recipe = for_processor(settings.recipe, job.machine, device, settings.report)
         recipe = replace(recipe, seed=settings.seed(seed))
     recipe = replace(recipe, validation_items=job.dataset.record.validation_items)
     if job.dataset.unlabelled is not None and not recipe.students:

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
 from diptych.core.progress import Step
-from diptych.fitting.plans.machines import able, fast_arithmetic, for_device, for_jobs
+from diptych.fitting.plans.machines import fast_arithmetic, for_device, for_jobs, for_processor
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -73,7 +73,7 @@ def test_a_recipe_of_half_precision_is_followed_in_what_the_processor_has(
     plans = [ModelPlan(name=n, network=network, training=training) for n in ("teacher", "small")]
     recipe, told = FitRecipe(teacher=plans[0], students=(plans[1],)), list[Step]()
     here = replace(machine, flags=flags)
-    found = able(recipe, here, torch.device(device), told.append)
+    found = for_processor(recipe, here, torch.device(device), told.append)
     assert {plan.training.arithmetic for plan in (found.teacher, *found.students)} == {followed}
     assert [step.note for step in told] == (
         [f"this processor has no {asked}: networks train in {followed}, to other weights"]

@@ -24,7 +24,9 @@ def fast_arithmetic(machine: Machine) -> Arithmetic:
     return "bf16" if any(flag in machine.flags for flag in BF16_FLAGS) else "fp32"
 
 
-def able(recipe: FitRecipe, machine: Machine, device: torch.device, report: Reporter) -> FitRecipe:
+def for_processor(
+    recipe: FitRecipe, machine: Machine, device: torch.device, report: Reporter
+) -> FitRecipe:
     """Adapt a recipe that was written elsewhere to what this processor multiplies fast.
 
     Args:
