@@ -137,7 +137,7 @@ def test_endless_parts_and_depth_are_refused_quickly():
         refuse_external_data(b"\x08\x01" * 20_000_000)
     with pytest.raises(BundleError, match="nested too deeply"):
         refuse_external_data(b"\x3a" + _length(deep) + deep)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 3
 
 
 def _length(data: bytes) -> bytes:
