@@ -15,6 +15,7 @@ from diptych.fitting.launched import launched
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
+from diptych.training.memory import Cut
 from diptych.training.weights import decode
 
 RECIPE = """\
@@ -49,12 +50,21 @@ def machine(rank: int, port: int, folder: Path, words: list[str]) -> subprocess.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", [pytest.param(False, marks=pytest.mark.long), True])
-def test_two_machines_train_what_one_process_does(tmp_path: Path, shard: bool) -> None:
-    path = tmp_path / "tiny.toml"
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        pytest.param([], 1, marks=pytest.mark.long),
+        (["--shard", "--accumulation", "2"], 2),
+    ],
+)
+def test_two_machines_train_what_one_process_does(
+    tmp_path: Path, words: list[str], parts: int
+) -> None:
+    path, same = tmp_path / "tiny.toml", tmp_path / "same.toml"
     path.write_text(RECIPE)
-    train("digits", out=tmp_path / "one.dip", settings=Settings(recipe=read_recipe(path))).close()
-    words = ["digits", "--recipe", str(path), *(["--shard"] if shard else [])]
+    same.write_text(RECIPE.replace("{ epochs", f"{{ accumulation = {parts}, epochs"))
+    train("digits", out=tmp_path / "one.dip", settings=Settings(recipe=read_recipe(same))).close()
+    words = ["digits", "--recipe", str(path), *words]
     port = free_port()
     first, second = (machine(k, port, tmp_path / str(k), words) for k in (0, 1))
     try:
@@ -67,6 +77,8 @@ def test_two_machines_train_what_one_process_does(tmp_path: Path, shard: bool) -
     assert told.strip().endswith("digits.dip")
     assert not quiet
     assert list((tmp_path / "1").iterdir()) == []
+    followed = read_recipe(tmp_path / "0" / "digits.dip").teacher.training
+    assert [cut.parts for cut in followed.cuts] == [2] * (parts - 1)
     two = weights_of(tmp_path / "0" / "digits.dip")
     np.testing.assert_allclose(two, weights_of(tmp_path / "one.dip"), rtol=1e-3, atol=1e-3)
 
@@ -106,6 +118,17 @@ def test_the_launcher_says_how_many_processes_there_are() -> None:
     assert settings.meeting.rank == 1
     with pytest.raises(ConfigError, match="torchrun started 2 processes already"):
         launched(MACHINES, Settings(devices=2))
+
+
+def test_batches_are_cut_by_hand_only_where_torchrun_starts_the_processes() -> None:
+    meeting = launched(MACHINES, Settings(), 4).meeting
+    assert meeting is not None
+    assert meeting.cuts == (Cut(step=0, parts=4),)
+    whole = launched(MACHINES, Settings(), 1).meeting
+    assert whole is not None
+    assert whole.cuts == ()
+    with pytest.raises(ConfigError, match="--accumulation is for processes that torchrun starts"):
+        launched({}, Settings(), 4)
 
 
 def test_a_fit_is_by_one_process(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from diptych.core.errors import TrainingError
 from diptych.core.progress import Step, StopRequest, silent
-from diptych.training.memory import Cut, more_parts, parts_at
+from diptych.training.memory import Cut, joined, more_parts, parts_at
 from diptych.training.supervisor import Job, supervise
 
 PROGRAM = str(Path(__file__).with_name("team_program.py"))
@@ -23,6 +23,15 @@ def test_parts_are_those_of_the_last_cut_and_never_fewer_than_planned() -> None:
     cuts = (Cut(step=9, parts=4), Cut(step=3, parts=2))
     assert [parts_at(step, 1, cuts) for step in (0, 2, 3, 8, 9, 99)] == [1, 1, 2, 2, 4, 4]
     assert [parts_at(step, 3, cuts) for step in (0, 3, 9)] == [3, 3, 4]
+
+
+def test_cuts_that_are_told_are_joined_once_and_from_where_the_run_goes_on() -> None:
+    known, told = (Cut(step=3, parts=2),), Cut(step=0, parts=4)
+    assert joined((), (), 7) == ()
+    assert joined((), (told,), 0) == (told,)
+    assert joined(known, (told,), 7) == (*known, Cut(step=7, parts=4))
+    assert joined(known, (Cut(step=9, parts=4),), 7) == (*known, Cut(step=9, parts=4))
+    assert joined(known, (*known, Cut(step=0, parts=2)), 7) == known
 
 
 @pytest.mark.parametrize("count", [2, 6, 7, 12, 64])

@@ -83,6 +83,10 @@ JobsOption = Annotated[
 ShardOption = Annotated[
     bool, Option("--shard", help="Spread the weights over the devices, for large networks.")
 ]
+AccumulationOption = Annotated[
+    int | None,
+    Option(min=1, help="Under torchrun: compute each batch in so many parts from now on."),
+]
 TuneOption = Annotated[
     bool, Option("--tune", help="First try how this machine computes fastest, and record it.")
 ]

@@ -7,6 +7,7 @@ from typer import Context
 
 from diptych.cli.fit import STOPPING, document
 from diptych.cli.options import (
+    AccumulationOption,
     CheckpointOption,
     DeviceOption,
     DevicesOption,
@@ -60,6 +61,7 @@ def command(
     device: DeviceOption = None,
     devices: DevicesOption = 1,
     shard: ShardOption = False,
+    accumulation: AccumulationOption = None,
     tune: TuneOption = False,
     run: RunOption = None,
     checkpoint_every: CheckpointOption = "60s",
@@ -103,7 +105,7 @@ def command(
             stop=stop,
             started=context.obj,
         )
-        settings = launched(os.environ, settings)
+        settings = launched(os.environ, settings, accumulation)
         if settings.meeting is not None and settings.meeting.rank:
             follow(data, settings.meeting, replace(settings, report=silent))
             return

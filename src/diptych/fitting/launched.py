@@ -21,6 +21,7 @@ from diptych.fitting.trainee import train_model
 from diptych.training.compute import find_device
 from diptych.training.control import RunControl
 from diptych.training.meeting import Meeting, meeting_of
+from diptych.training.memory import Cut
 from diptych.training.process_team import ProcessTeam, join
 from diptych.training.sharded_team import ShardedTeam
 from diptych.training.start import read_start
@@ -33,22 +34,33 @@ class Told(Value):
     data_sha256: str
 
 
-def launched(environment: Mapping[str, str], settings: Settings) -> Settings:
+def launched(
+    environment: Mapping[str, str], settings: Settings, accumulation: int | None = None
+) -> Settings:
     """Say that torchrun started this process, where it did.
 
     Args:
         environment: The process's.
         settings: What was asked for.
+        accumulation: In how many parts a batch is computed from now on; None for the recipe's.
 
     Returns:
         The settings, with the meeting of the processes and their number.
 
     Raises:
-        ConfigError: If the environment is not usable, or more processes are asked for.
+        ConfigError: If the environment is not usable, more processes are asked for, or batches are
+            to be cut by hand where they need not be.
     """
     meeting = meeting_of(environment)
     if meeting is None or meeting.size == 1:
+        if accumulation is not None:
+            raise ConfigError(
+                "--accumulation is for processes that torchrun starts",
+                "leave it out: batches that memory does not hold are cut, or set it in a recipe",
+            )
         return settings
+    if accumulation is not None and accumulation > 1:
+        meeting = replace(meeting, cuts=(Cut(step=0, parts=accumulation),))
     if settings.devices > 1:
         raise ConfigError(
             f"torchrun started {meeting.size} processes already", "leave --devices out"

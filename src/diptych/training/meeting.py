@@ -24,7 +24,7 @@ class Meeting:
 
     They meet at the `address`: a ``file://`` all can write, ``tcp://host:port``, or ``env://`` for
     what torchrun says. A process that waits for another longer than `timeout_s` gives up.
-    `cuts` are those that earlier attempts of the run needed.
+    `cuts` are those that earlier attempts of the run needed, or that a person asked for.
     """
 
     address: str

@@ -1,9 +1,11 @@
 """A batch that the memory of a device does not hold: it is computed in more parts from then on."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from diptych.core.errors import TrainingError
 from diptych.core.specs import Value
@@ -42,6 +44,22 @@ def parts_at(step: float, accumulation: int, cuts: Sequence[Cut]) -> int:
         The number.
     """
     return max([accumulation, *(cut.parts for cut in cuts if cut.step <= step)])
+
+
+def joined(known: tuple[Cut, ...], others: Sequence[Cut], step: int) -> tuple[Cut, ...]:
+    """Join the cuts of a run with those that it is told of.
+
+    Args:
+        known: Those of the run so far.
+        others: What it is told.
+        step: From where it goes on.
+
+    Returns:
+        The known ones, and of the others those into more parts, none of them from before `step`.
+    """
+    most = parts_at(math.inf, 1, known)
+    more = [cut for cut in others if cut.parts > most]
+    return known + tuple(replace(cut, step=max(cut.step, step)) for cut in more)
 
 
 def more_parts(parts: int, count: int) -> int:

@@ -17,6 +17,7 @@ from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
 from diptych.training.freezing import Freezing
 from diptych.training.gpu_use import GpuUse
+from diptych.training.memory import joined
 from diptych.training.objectives import Objective
 from diptych.training.optimizers import rate_of
 from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
@@ -56,7 +57,8 @@ class Run:
         seed = derive(control.seed, control.name, "batches")
         kept = latest(self.folder, self.team)
         recipe = kept.position.recipe if kept else recipe
-        recipe = replace(recipe, cuts=tuple(dict.fromkeys((*recipe.cuts, *self.team.cuts))))
+        begun = kept.position.step if kept else 0
+        recipe = replace(recipe, cuts=joined(recipe.cuts, self.team.cuts, begun))
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
         self.recipe = recipe if kept else self._found(recipe, objective, steps)

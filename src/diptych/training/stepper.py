@@ -133,7 +133,7 @@ class Stepper:
             parts = more_parts(self.parts, count)
             raise NoMemoryError(
                 f"{self.device} has no memory for {count // self.parts} items of this network",
-                f"set accumulation = {parts} in the recipe",
+                f"go on with --resume and --accumulation {parts}, or start again with it",
                 Cut(step=step, parts=parts),
             ) from error
 
