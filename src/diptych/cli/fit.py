@@ -178,11 +178,12 @@ def summary(path: Path, manifest: Manifest) -> str:
     Returns:
         The verdict table, the model, and where the bundle and its page are.
     """
-    teacher = manifest.teacher
+    teacher, seconds = manifest.teacher, manifest.training.seconds
+    trained = f"training took {duration(seconds)}" if seconds else "nothing was trained"
     lines = [verdict_table(manifest.terms), "", f"{manifest.verdict}: {_model_line(manifest)}"]
     lines.append(
         f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
-        f"{_made_of(teacher)}; training took {duration(manifest.training.seconds)}"
+        f"{_made_of(teacher)}; {trained}"
     )
     if manifest.damage is not None:
         lines.append(f"damage: {line(manifest.damage)}")
