@@ -63,7 +63,7 @@ def test_every_layer_is_rounded_by_channel_and_the_given_network_stays(trained, 
     assert before.keys() == aware.state_dict().keys()
     held = torch.linspace(-1, 1, 30).view(10, 3)
     steps = held.abs().amax(1) / 127
-    found = WeightLevels(steps)(held)
+    found = WeightLevels(steps, 127)(held)
     np.testing.assert_allclose(found, (held / steps[:, None]).round() * steps[:, None], atol=1e-6)
 
 
