@@ -201,8 +201,9 @@ def test_the_next_program_is_used_with_a_warning_where_the_first_cannot_run(tiny
 
 def test_a_machine_that_disagrees_is_refused_warned_of_or_not_looked_at(tiny, tmp_path, caplog):
     folder = with_programs(tiny, tiny.manifest.programs[:1], tmp_path / "off.dip", shift=0.5)
-    with pytest.raises(BundleError, match=r"differ by 0\.5 .*0 of 4 golden"):
+    with pytest.raises(BundleError, match=r"differ by 0\.5 .*0 of 4 golden") as seen:
         load(folder)
+    assert "diptych export BUNDLE" in seen.value.hint
     with caplog.at_level(logging.WARNING):
         load(folder, golden="skip").close()
         assert not caplog.records

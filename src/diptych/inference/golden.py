@@ -121,5 +121,6 @@ def check(session: Session, program: Program, golden: Golden) -> None:
             f"program {program.name!r} computes something else on this machine: outputs differ by "
             f"{difference:.3g} (tolerance {program.tolerance:.3g})"
             f"{flips if expected.shape[1] > 1 else ''}",
-            'run fit on this machine, or load with golden="warn" to use it all the same',
+            "lower its weights here: diptych export BUNDLE --target cpu --data DATA; or load with "
+            'golden="warn" to use it all the same',
         )
