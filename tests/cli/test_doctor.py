@@ -54,11 +54,14 @@ def test_a_library_that_fails_to_import_is_broken_and_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "status"), [(("avx2",), "missing"), (("avx2", "avx_vnni"), "works")]
+    ("flags", "status"),
+    [(("avx2",), "missing"), (("avx2", "avx_vnni"), "works"), ((), "missing")],
 )
 def test_the_processor_says_what_int8_is_worth(flags: tuple[str, ...], status: str) -> None:
-    found = processor_capability(msgspec.structs.replace(describe(), flags=flags))
+    machine = msgspec.structs.replace(describe(), system="Linux 6.1 x86_64", flags=flags)
+    found = processor_capability(machine)
     assert (found.status, "cut" in found.detail) == (status, status == "missing")
+    assert ("not known" in found.detail) == (not flags)
 
 
 def test_a_missing_library_comes_with_the_command_that_installs_it() -> None:

@@ -27,11 +27,12 @@ def test_parts_are_those_of_the_last_cut_and_never_fewer_than_planned() -> None:
 
 def test_cuts_that_are_told_are_joined_once_and_from_where_the_run_goes_on() -> None:
     known, told = (Cut(step=3, parts=2),), Cut(step=0, parts=4)
-    assert joined((), (), 7) == ()
-    assert joined((), (told,), 0) == (told,)
-    assert joined(known, (told,), 7) == (*known, Cut(step=7, parts=4))
-    assert joined(known, (Cut(step=9, parts=4),), 7) == (*known, Cut(step=9, parts=4))
-    assert joined(known, (*known, Cut(step=0, parts=2)), 7) == known
+    assert joined(1, (), (), 7) == ()
+    assert joined(1, (), (told,), 0) == (told,)
+    assert joined(1, known, (told,), 7) == (*known, Cut(step=7, parts=4))
+    assert joined(1, known, (Cut(step=9, parts=4),), 7) == (*known, Cut(step=9, parts=4))
+    assert joined(1, known, (*known, Cut(step=0, parts=2)), 7) == known
+    assert joined(4, known, (told,), 7) == known
 
 
 @pytest.mark.parametrize("count", [2, 6, 7, 12, 64])

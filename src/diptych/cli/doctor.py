@@ -170,10 +170,13 @@ def processor_capability(machine: Machine) -> Capability:
     Returns:
         The finding.
     """
-    cut = cuts_sums(machine)
-    detail = "sums are cut: weights of 7 bits, less speed" if cut else "sums of products are whole"
-    status: Literal["missing", "works"] = "missing" if cut else "works"
-    return Capability(purpose="int8", name="VNNI or alike", status=status, detail=detail)
+    purpose, name = "int8", "VNNI or alike"
+    if not cuts_sums(machine):
+        detail = "sums of products are whole"
+        return Capability(purpose=purpose, name=name, status="works", detail=detail)
+    known = "sums are cut" if machine.flags else "not known; sums may be cut"
+    detail = f"{known}: 7 bits for weights where that is better"
+    return Capability(purpose=purpose, name=name, status="missing", detail=detail)
 
 
 def counter_capability(root: Path) -> Capability:

@@ -85,7 +85,7 @@ ShardOption = Annotated[
 ]
 AccumulationOption = Annotated[
     int | None,
-    Option(min=1, help="Under torchrun: compute each batch in so many parts from now on."),
+    Option(min=2, help="Under torchrun: compute each batch in at least so many parts now."),
 ]
 TuneOption = Annotated[
     bool, Option("--tune", help="First try how this machine computes fastest, and record it.")

@@ -42,7 +42,8 @@ def launched(
     Args:
         environment: The process's.
         settings: What was asked for.
-        accumulation: In how many parts a batch is computed from now on; None for the recipe's.
+        accumulation: In how many parts a batch is computed at least from now on, 2 or more; that
+            of the first process counts.
 
     Returns:
         The settings, with the meeting of the processes and their number.
@@ -55,11 +56,11 @@ def launched(
     if meeting is None or meeting.size == 1:
         if accumulation is not None:
             raise ConfigError(
-                "--accumulation is for processes that torchrun starts",
+                "--accumulation is for several processes that torchrun starts",
                 "leave it out: batches that memory does not hold are cut, or set it in a recipe",
             )
         return settings
-    if accumulation is not None and accumulation > 1:
+    if accumulation is not None:
         meeting = replace(meeting, cuts=(Cut(step=0, parts=accumulation),))
     if settings.devices > 1:
         raise ConfigError(

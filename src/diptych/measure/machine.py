@@ -72,9 +72,11 @@ def cuts_sums(machine: Machine) -> bool:
         machine: The machine.
 
     Returns:
-        Whether it is an x86-64 processor without instructions that add them up in 32 bits.
+        Whether it is an x86-64 processor not known to have instructions that add them up in 32
+        bits.
     """
-    return "avx2" in machine.flags and WHOLE_SUMS.isdisjoint(machine.flags)
+    is_x86 = machine.system.endswith(("x86_64", "AMD64"))
+    return is_x86 and WHOLE_SUMS.isdisjoint(machine.flags)
 
 
 def usable_cores(root: Path = Path("/")) -> int:

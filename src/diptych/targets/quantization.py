@@ -169,12 +169,11 @@ def _quantize(
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
-        reduce_range=narrow,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=excluded,
         extra_options={
             "OpTypesToExcludeOutputQuantization": [last] if last_is_alone else [],
-            "TensorQuantOverrides": {name: [{"reduce_range": True}] for name in _first(graph)},
+            "TensorQuantOverrides": _narrowed(graph, every=narrow),
         },
         calibration_cache_path=folder / RANGES,
     )
@@ -196,16 +195,29 @@ def _leave_out_zeros(graph: GraphProto) -> None:
                 del node.input[2:]
 
 
-def _first(graph: GraphProto) -> list[str]:
-    """Name the weights of layers that no layer comes before."""
+def _narrowed(graph: GraphProto, *, every: bool) -> dict[str, list[dict[str, int]]]:
+    """Give weights 7 bits and a scale per channel: those of first layers, or of every layer."""
+    layers = [node for node in graph.node if _has_weights(node, graph)] if every else _first(graph)
+    settings = {node.input[1]: {"reduce_range": True, "axis": _channels(node)} for node in layers}
+    return {name: [each] for name, each in settings.items()}
+
+
+def _first(graph: GraphProto) -> list[NodeProto]:
+    """Find the layers that no layer comes before."""
     made, first = set[str](), []
     for node in graph.node:
         if not made.isdisjoint(node.input):
             made.update(node.output)
         elif _has_weights(node, graph):
             made.update(node.output)
-            first.append(node.input[1])
+            first.append(node)
     return first
+
+
+def _channels(node: NodeProto) -> int:
+    """Say which axis of a layer's weights has a scale of each entry."""
+    turned = any(each.name == "transB" and each.i for each in node.attribute)
+    return 0 if node.op_type == "Conv" or turned else 1
 
 
 def _is_table(node: NodeProto, graph: GraphProto) -> bool:

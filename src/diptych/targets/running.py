@@ -4,6 +4,7 @@ Shapes: N items, K outputs.
 """
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,6 @@ def answers(runtime: str, files: dict[str, bytes], inputs: np.ndarray) -> np.nda
         paths = [Path(folder) / name for name in files]
         for path, content in zip(paths, files.values(), strict=True):
             path.write_bytes(content)
-        session = open_session(runtime, paths)
-        parts = [inputs[i : i + BATCH_SIZE] for i in range(0, len(inputs), BATCH_SIZE)]
-        outputs = np.concatenate([session.run(part) for part in parts])
-        session.close()
-    return outputs
+        with closing(open_session(runtime, paths)) as session:
+            parts = [inputs[i : i + BATCH_SIZE] for i in range(0, len(inputs), BATCH_SIZE)]
+            return np.concatenate([session.run(part) for part in parts])

@@ -46,10 +46,13 @@ def parts_at(step: float, accumulation: int, cuts: Sequence[Cut]) -> int:
     return max([accumulation, *(cut.parts for cut in cuts if cut.step <= step)])
 
 
-def joined(known: tuple[Cut, ...], others: Sequence[Cut], step: int) -> tuple[Cut, ...]:
+def joined(
+    accumulation: int, known: tuple[Cut, ...], others: Sequence[Cut], step: int
+) -> tuple[Cut, ...]:
     """Join the cuts of a run with those that it is told of.
 
     Args:
+        accumulation: In how many parts batches are computed at least.
         known: Those of the run so far.
         others: What it is told.
         step: From where it goes on.
@@ -57,7 +60,7 @@ def joined(known: tuple[Cut, ...], others: Sequence[Cut], step: int) -> tuple[Cu
     Returns:
         The known ones, and of the others those into more parts, none of them from before `step`.
     """
-    most = parts_at(math.inf, 1, known)
+    most = parts_at(math.inf, accumulation, known)
     more = [cut for cut in others if cut.parts > most]
     return known + tuple(replace(cut, step=max(cut.step, step)) for cut in more)
 

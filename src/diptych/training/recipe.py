@@ -36,7 +36,7 @@ class TrainingRecipe(Value):
     learning rate by ten times that rate as a share of the norm, and do not decay.
 
     Each step: `batch_size` items, computed in `accumulation` parts, in `arithmetic`; `cuts` say
-    from which steps on there were more parts, as memory did not hold them; `compiled` by torch;
+    from which steps on there were more parts, for memory; `compiled` by torch;
     `channels_last` in memory or not, by default as the network was built. `variation` is how items
     are changed on the way; after `views` epochs the same batches come again, changed as they were
     (0: never; an odd number of views of pictures that are mirrored come as mirror images first),

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from msgspec import structs
 
 from diptych.core.errors import TrainingError
 from diptych.core.extras import require
 from diptych.training.checkpoint import Checkpoint, Position, check_fits, decode, encode
+from diptych.training.memory import Cut, joined
+from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
 from diptych.training.team import Team
 
@@ -100,6 +103,23 @@ def latest(folder: RunFolder | None, team: Team) -> Checkpoint | None:
         return kept
     data = team.shared(encode(kept) if kept else b"")
     return decode(data, "the checkpoint") if data else None
+
+
+def with_cuts(recipe: TrainingRecipe, kept: Checkpoint | None, team: Team) -> TrainingRecipe:
+    """Add to a recipe the cuts that the first process of a team was told of.
+
+    Args:
+        recipe: Of the run so far.
+        kept: Where it goes on; None where it begins.
+        team: All of it gets the same recipe.
+
+    Returns:
+        The recipe to go on with.
+    """
+    told = msgspec.json.decode(team.shared(msgspec.json.encode(team.cuts)), type=tuple[Cut, ...])
+    step = kept.position.step if kept else 0
+    cuts = joined(recipe.accumulation, recipe.cuts, told, step)
+    return structs.replace(recipe, cuts=cuts)
 
 
 def save(run: "Run") -> None:

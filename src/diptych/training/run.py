@@ -17,14 +17,13 @@ from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
 from diptych.training.freezing import Freezing
 from diptych.training.gpu_use import GpuUse
-from diptych.training.memory import joined
 from diptych.training.objectives import Objective
 from diptych.training.optimizers import rate_of
 from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
 from diptych.training.rates import with_rate
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
-from diptych.training.resume import capture, go_on, latest, save
+from diptych.training.resume import capture, go_on, latest, save, with_cuts
 from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
 from diptych.training.stepper import Stepper
 from diptych.training.tuning import Tuning
@@ -56,9 +55,7 @@ class Run:
         self.team, self.folder = control.team, control.folder
         seed = derive(control.seed, control.name, "batches")
         kept = latest(self.folder, self.team)
-        recipe = kept.position.recipe if kept else recipe
-        begun = kept.position.step if kept else 0
-        recipe = replace(recipe, cuts=joined(recipe.cuts, self.team.cuts, begun))
+        recipe = with_cuts(kept.position.recipe if kept else recipe, kept, self.team)
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
         self.recipe = recipe if kept else self._found(recipe, objective, steps)

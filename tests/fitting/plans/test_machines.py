@@ -63,6 +63,8 @@ def test_students_that_are_trained_at_once_share_the_processor(
         ("fp16", ("avx2",), "cpu", "fp32"),
         ("fp32", ("avx2", "avx512_bf16"), "cpu", "fp32"),
         ("fp16", ("avx2",), "cuda", "fp16"),
+        ("bf16", (), "cpu", "bf16"),
+        ("bf16", ("asimd", "bf16"), "cpu", "bf16"),
     ],
 )
 def test_a_recipe_of_half_precision_is_followed_in_what_the_processor_has(
@@ -70,13 +72,18 @@ def test_a_recipe_of_half_precision_is_followed_in_what_the_processor_has(
 ) -> None:
     network = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
     training = TrainingRecipe(arithmetic=asked)  # type: ignore[arg-type]
-    plans = [ModelPlan(name=n, network=network, training=training) for n in ("teacher", "small")]
-    recipe, told = FitRecipe(teacher=plans[0], students=(plans[1],)), list[Step]()
+    teacher, small, smaller = (
+        ModelPlan(name=name, network=network, training=training, quantized=training)
+        for name in ("teacher", "small", "smaller")
+    )
+    recipe, told = FitRecipe(teacher=teacher, students=(small,), cheaper=(smaller,)), list[Step]()
     here = replace(machine, flags=flags)
     found = for_processor(recipe, here, torch.device(device), told.append)
-    assert {plan.training.arithmetic for plan in (found.teacher, *found.students)} == {followed}
+    plans = (found.teacher, *found.students, *found.cheaper)
+    trainings = [each for plan in plans for each in (plan.training, plan.quantized)]
+    assert [each and each.arithmetic for each in trainings] == [followed] * 6
     assert [step.note for step in told] == (
-        [f"this processor has no {asked}: networks train in {followed}, to other weights"]
+        [f"this processor does not compute in {asked}: {followed} instead, to other weights"]
         if asked != followed
         else []
     )

@@ -6,10 +6,11 @@ from msgspec.structs import replace
 from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step
 from diptych.fitting.recipe import FitRecipe, ModelPlan
-from diptych.training.recipe import Arithmetic
+from diptych.training.recipe import Arithmetic, TrainingRecipe
 from diptych.training.trees import TreesConfig
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+ARM_BF16 = "bf16"
 
 
 def fast_arithmetic(machine: Machine) -> Arithmetic:
@@ -37,23 +38,33 @@ def for_processor(
 
     Returns:
         On a processor a network that asks for half precision computes in what there are
-        instructions for; without them torch emulates it, far slower than float32.
+        instructions for; without them torch emulates it, far slower than float32. Where the
+        instructions are not known the recipe stays.
     """
+    if device.type != "cpu" or not machine.flags or ARM_BF16 in machine.flags:
+        return recipe
     fast, slow = fast_arithmetic(machine), set[str]()
 
-    def adapted(plan: ModelPlan) -> ModelPlan:
-        asked = plan.training.arithmetic
-        if device.type != "cpu" or asked in {"fp32", fast}:
-            return plan
-        slow.add(asked)
-        return replace(plan, training=replace(plan.training, arithmetic=fast))
+    def able(training: TrainingRecipe) -> TrainingRecipe:
+        if training.arithmetic in {"fp32", fast}:
+            return training
+        slow.add(training.arithmetic)
+        return replace(training, arithmetic=fast)
 
-    students = tuple(adapted(student) for student in recipe.students)
-    adapted_recipe = replace(recipe, teacher=adapted(recipe.teacher), students=students)
+    def adapted(plan: ModelPlan) -> ModelPlan:
+        quantized = plan.quantized and able(plan.quantized)
+        return replace(plan, training=able(plan.training), quantized=quantized)
+
+    followed = replace(
+        recipe,
+        teacher=adapted(recipe.teacher),
+        students=tuple(map(adapted, recipe.students)),
+        cheaper=tuple(map(adapted, recipe.cheaper)),
+    )
     for asked in sorted(slow):
-        note = f"this processor has no {asked}: networks train in {fast}, to other weights"
+        note = f"this processor does not compute in {asked}: {fast} instead, to other weights"
         report(Step(stage="recipe", done=1, total=1, note=note))
-    return adapted_recipe
+    return followed
 
 
 def for_jobs(recipe: FitRecipe, jobs: int, machine: Machine) -> FitRecipe:
