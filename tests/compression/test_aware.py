@@ -85,4 +85,4 @@ def test_training_on_brings_8_bits_nearer_to_float_than_calibration_does() -> No
         for each in (network, calibrated, result.network)
     )
     flips = [(answers.argmax(1) != wanted.argmax(1)).mean() for answers in (at_first, at_last)]
-    assert flips[1] < 0.75 * flips[0]
+    assert flips[1] < 0.75 * flips[0]  # 0.56 was seen, of 149 flips

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diptych.core.errors import TargetError
+from diptych.measure.machine import cuts_sums, describe
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("nncf")
@@ -100,7 +101,7 @@ def test_what_comes_before_the_first_layer_stays_in_float(trained, run_files):
         before = next((m for m in makers[before] if kinds[m] != "Const"), "")
     difference = np.abs(run_files("openvino", contents, trained.test) - reference)
     assert np.sqrt(np.square(difference).mean()) < 0.01 * np.ptp(reference)
-    assert difference.max() < 0.1 * np.ptp(reference)
+    assert difference.max() < (0.1 if cuts_sums(describe()) else 0.05) * np.ptp(reference)
 
 
 def test_the_same_arguments_give_the_same_bytes(trained, exported, quantized):

@@ -8,6 +8,7 @@ import torch
 
 from diptych.core.errors import TargetError
 from diptych.core.specs import TextSpec
+from diptych.measure.machine import cuts_sums, describe
 from diptych.targets.onnx import export
 from diptych.targets.quantization import quantize_onnx
 
@@ -24,7 +25,7 @@ def test_accuracy_stays_and_logits_move_little(trained, quantized, run_files):
     reference = trained.logits(trained.test)
     difference = np.abs(logits - reference) / np.ptp(reference)
     assert np.sqrt(np.square(difference).mean()) < 0.01
-    assert difference.max() < 0.1  # half of that where sums of products are not cut
+    assert difference.max() < (0.1 if cuts_sums(describe()) else 0.05)
     right = [(answer.argmax(1) == trained.labels).mean() for answer in (reference, logits)]
     assert abs(right[1] - right[0]) < 0.02
 
@@ -132,4 +133,4 @@ def test_a_table_that_is_looked_up_takes_a_byte_per_number(run_files):
         reference = network(torch.from_numpy(tokens)).numpy()
     difference = np.abs(logits - reference) / np.ptp(reference)
     assert np.sqrt(np.square(difference).mean()) < 0.01
-    assert difference.max() < 0.1  # half of that where sums of products are not cut
+    assert difference.max() < (0.1 if cuts_sums(describe()) else 0.05)
