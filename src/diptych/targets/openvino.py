@@ -87,7 +87,7 @@ def quantize(model: bytes, calibration: np.ndarray, *, narrow: bool = False) -> 
     Args:
         model: An ONNX file in float.
         calibration: Raw inputs, uint8 (M, H, W, C), M at least 16, from the training split.
-        narrow: Give all weights 7 bits, not only those of first layers.
+        narrow: Give all weights 7 bits, not only those of first convolutions.
 
     Returns:
         The contents of ``model.xml`` and ``model.bin``, in this order; weights take a byte each.

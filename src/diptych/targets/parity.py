@@ -112,8 +112,8 @@ def tolerance(logits: np.ndarray, precision: Precision) -> float:
 
     A thousandth of the logits' range in fp32. In int8 a fiftieth: other kernels round to the
     neighboring level, and ONNX Runtime's float emulation differed by 0.2 % of the range from its
-    int8 kernels, so ten times that is allowed. Kernels that saturate (AVX2 without VNNI: 3 % to
-    6 % seen in OpenVINO) are refused, for the accuracy measured here is not theirs.
+    int8 kernels, so ten times that is allowed. Kernels that cut sums by more (AVX2 without VNNI)
+    are refused, for the accuracy measured here is not theirs.
 
     Args:
         logits: The program's or the network's logits (N, K).
