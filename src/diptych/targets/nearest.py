@@ -2,9 +2,9 @@
 
 x86-64 processors without VNNI multiply levels of inputs (up to 255) and of weights (up to 127) and
 add the products up two by two in 16 bits; sums that do not fit are cut. With 7 bits of weights all
-fit. First layers (in OpenVINO first convolutions) never have more, for their inputs, such as pixels,
-may be large all at once; whether others lose more by a bit less or by what is cut depends on the
-network, so it is tried.
+fit. First layers (in OpenVINO first convolutions) never have more, for their inputs, such as
+pixels, may be large all at once; whether others lose more by a bit less or by what is cut depends
+on the network, so it is tried.
 Measured by `benchmarks/compression/cut_sums.py`; docs/quantization.md.
 
 Shapes: M calibration items.
