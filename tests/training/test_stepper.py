@@ -111,7 +111,7 @@ def test_a_process_of_a_team_does_not_go_on_alone() -> None:
     with pytest.raises(NoMemoryError, match="cpu has no memory for 4 items") as caught:
         stepper.take(batch(), 0.1, 0.9, 3)
     assert caught.value.cut == Cut(step=3, parts=4)
-    assert caught.value.hint == "set accumulation = 4 in the recipe"
+    assert caught.value.hint == "go on with --resume and --accumulation 4, or start again with it"
 
 
 def test_a_network_of_which_no_item_fits_is_refused() -> None:
