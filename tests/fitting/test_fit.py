@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -8,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import diptych
 from diptych.core.errors import BudgetError, ConfigError, MissingExtraError, StorageError
 from diptych.core.files import sha256_of_file
+from diptych.core.manifest import Machine
 from diptych.core.progress import Step, StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
-from diptych.fitting.fit import available_programs, fit
+from diptych.fitting.budget import Budget
+from diptych.fitting.fit import available_programs, fit, recipe_of
+from diptych.fitting.job import open_job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
@@ -161,6 +166,23 @@ def test_a_misspelt_budget_is_refused_before_any_data_is_read(tmp_path: Path) ->
     with pytest.raises(BudgetError, match="sise") as caught:
         fit(tmp_path / "nothing", "sise<=3KB")
     assert "size" in caught.value.hint
+
+
+def test_a_recipe_is_followed_in_what_the_processor_has(tmp_path: Path, machine: Machine) -> None:
+    network = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
+    training = TrainingRecipe(arithmetic="bf16")
+    asked = FitRecipe(teacher=ModelPlan(name="teacher", network=network, training=training))
+    told: list[Step] = []
+    settings = Settings(recipe=asked, device="cpu", report=told.append)
+    job = open_job("digits", Budget(), tmp_path / "a.dip", 0, settings)
+    found = [
+        recipe_of(dataclasses.replace(job, machine=here), None, settings, timed=False)
+        for here in (machine, replace(machine, flags=("avx2", "avx512_bf16")))
+    ]
+    assert [each.teacher.training.arithmetic for each in found] == ["fp32", "bf16"]
+    assert [step.note for step in told if step.stage == "recipe"] == [
+        "this processor does not compute in bf16: fp32 instead, to other weights"
+    ]
 
 
 def test_a_folder_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> None:

@@ -25,6 +25,24 @@ def programs(trained, steps):
     return lower_all(trained.network, trained.spec, choices, trained.train, steps.append, "net")
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_calibrated_program_is_the_one_that_is_nearest_to_float_here(
+    trained, monkeypatch, runtime
+):
+    nearest = {"onnxruntime": {"model.onnx": b"1"}, "openvino": {"model.xml": b"2"}}
+    monkeypatch.setattr(
+        "diptych.targets.lower.quantize_nearest", lambda model, runtime, items: nearest[runtime]
+    )
+    made = lower(
+        trained.network,
+        trained.spec,
+        runtime=runtime,
+        precision="int8",
+        calibration=trained.train,
+    )
+    assert list(made.contents.values()) == list(nearest[runtime].values())
+
+
 def test_every_choice_becomes_a_program_in_order(programs):
     assert [(program.runtime, program.precision) for program in programs] == list(TARGETS["cpu"])
     assert [program.name for program in programs] == [

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -19,10 +20,13 @@ from diptych.core.values import DataRecord, Dataset, Split
 from diptych.training.compute import initialize
 from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.loop import train_network
+from diptych.training.memory import Cut
 from diptych.training.models import ResidualNet, ResidualNetConfig
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.resume import with_cuts
 from diptych.training.run_folder import RunFolder
+from diptych.training.team import SOLO, Team
 from diptych.training.variation import PictureVariation
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
@@ -190,3 +194,14 @@ def test_a_run_that_pauses_goes_on_where_it_was(data: Dataset, tmp_path: Path) -
         assert paused.samples == epochs * 11 * 8
     assert_same(train(data, RECIPE, tmp_path, pause_after=6), train(data, RECIPE))
     assert_same(train(data, RECIPE, tmp_path), train(data, RECIPE))
+
+
+def test_all_of_a_team_keep_to_the_cuts_that_its_first_process_was_told_of() -> None:
+    class Second(Team):
+        cuts = (Cut(step=0, parts=8),)
+
+        def shared(self, data: bytes) -> bytes:
+            return msgspec.json.encode((Cut(step=0, parts=2),))
+
+    assert with_cuts(RECIPE, None, Second()).cuts == (Cut(step=0, parts=2),)
+    assert with_cuts(RECIPE, None, SOLO) == RECIPE
