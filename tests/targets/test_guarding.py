@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from diptych.targets.guarding import Guard, fewest, quantize_guarded
+from diptych.targets.nearest import quantize_nearest
 from diptych.targets.onnx import export
 from diptych.targets.quantization import Quantizer, quantize_onnx
 
@@ -61,7 +62,18 @@ def test_the_layers_that_do_the_damage_stay_in_float_and_the_limit_is_kept(
 def test_where_nothing_is_lost_every_layer_is_quantized(trained, exported):
     found = quantize_guarded(exported, trained.train, guard(trained, 0.05))
     assert found.in_float == ()
-    assert found.content == quantize_onnx(exported, trained.train)
+    assert found.content == quantize_nearest(exported, "onnxruntime", trained.train)["model.onnx"]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_layers_have_as_many_bits_as_are_nearer_to_float(trained, spoiled, monkeypatch, narrow):
+    chosen = lambda make, *_: (narrow, make(narrow=narrow))  # noqa: E731
+    monkeypatch.setattr("diptych.targets.guarding.nearer", chosen)
+    found = quantize_guarded(spoiled, trained.train, guard(trained, 0.02))
+    with Quantizer(spoiled, trained.train) as quantizer:
+        in_float = [quantizer.layers.index(layer) for layer in found.in_float]
+        assert in_float
+        assert found.content == quantizer.quantize(in_float, narrow=narrow)
 
 
 def test_without_time_or_where_nothing_helps_there_is_no_program(trained, exported):

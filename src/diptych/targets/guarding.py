@@ -7,14 +7,19 @@ are, the less is lost.
 Shapes: M calibration items, N items to judge by, K outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from diptych.targets import Runtime
+from diptych.targets.nearest import Files, nearer
 from diptych.targets.quantization import Quantizer
 from diptych.targets.running import answers
 
+RUNTIME: Runtime = "onnxruntime"
+FILE = "model.onnx"
 MOST_RANKED = 32
 """Of a deeper network only the smallest layers are ranked: they cost least in float."""
 RANKING_ITEMS = 128
@@ -25,7 +30,8 @@ class Guard:
     """What a program has to keep.
 
     `excess` says of the outputs (N, K) for `inputs` (N, ...) by how much they miss a limit: 0 or
-    less is good. `go_on` is asked before each program, of which up to 40 are made.
+    less is good. `go_on` is asked before each program, of which up to 40 are made, and once before
+    two that tell whether 7 bits of weights are nearer to float.
     """
 
     inputs: np.ndarray
@@ -56,19 +62,23 @@ def quantize_guarded(model: bytes, calibration: np.ndarray, guard: Guard) -> Gua
         TargetError: If there are too few items, or the model cannot be quantized.
     """
     with Quantizer(model, calibration) as quantizer:
-        ranked = _ranked(quantizer, model, calibration[:RANKING_ITEMS], guard.go_on)
+        if not guard.go_on():
+            return None
+        narrow, _ = nearer(partial(_whole, quantizer), model, RUNTIME, calibration)
+        quantize = partial(quantizer.quantize, narrow=narrow)
+        ranked = _ranked(quantizer, quantize, model, calibration[:RANKING_ITEMS], guard.go_on)
 
         def fits(count: int) -> bool:
             if not guard.go_on():
                 return False
-            return guard.excess(_answers(quantizer.quantize(ranked[:count]), guard.inputs)) <= 0
+            return guard.excess(_answers(quantize(ranked[:count]), guard.inputs)) <= 0
 
         count = fewest(fits, min(len(ranked), len(quantizer.layers) - 1))
         if count is None:
             return None
         in_float = sorted(ranked[:count])
         return Guarded(
-            content=quantizer.quantize(in_float),
+            content=quantize(in_float),
             in_float=tuple(quantizer.layers[layer] for layer in in_float),
         )
 
@@ -97,8 +107,16 @@ def fewest(fits: Callable[[int], bool], most: int) -> int | None:
     return enough
 
 
+def _whole(quantizer: Quantizer, *, narrow: bool) -> Files:
+    return {FILE: quantizer.quantize(narrow=narrow)}
+
+
 def _ranked(
-    quantizer: Quantizer, model: bytes, items: np.ndarray, go_on: Callable[[], bool]
+    quantizer: Quantizer,
+    quantize: Callable[[Collection[int]], bytes],
+    model: bytes,
+    items: np.ndarray,
+    go_on: Callable[[], bool],
 ) -> list[int]:
     """Number the layers, the most harmful first; none if the time is up."""
     reference, damage = _answers(model, items), {}
@@ -107,10 +125,10 @@ def _ranked(
         if not go_on():
             return []
         others = [other for other in range(len(quantizer.layers)) if other != layer]
-        alone = _answers(quantizer.quantize(others), items)
+        alone = _answers(quantize(others), items)
         damage[layer] = float(np.square(alone - reference).mean())
     return sorted(damage, key=lambda layer: -damage[layer])
 
 
 def _answers(content: bytes, inputs: np.ndarray) -> np.ndarray:
-    return answers("onnxruntime", {"model.onnx": content}, inputs)
+    return answers(RUNTIME, {FILE: content}, inputs)

@@ -11,6 +11,7 @@ Shapes: M calibration items.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -42,17 +43,39 @@ def quantize_nearest(
     Raises:
         TargetError: If there are too few items, or the program cannot be quantized.
     """
-    make = QUANTIZERS[runtime]
-    usual = make(model, calibration, narrow=False)
+    make = partial(QUANTIZERS[runtime], model, calibration)
+    return nearer(make, model, runtime, calibration, machine)[1]
+
+
+def nearer(
+    make: Callable[..., Files],
+    model: bytes,
+    runtime: Runtime,
+    calibration: np.ndarray,
+    machine: Machine | None = None,
+) -> tuple[bool, Files]:
+    """Say in how many bits weights are to be, and make the program.
+
+    Args:
+        make: Makes it, told by `narrow` whether all weights have 7 bits.
+        model: An ONNX file in float, which it is made of.
+        runtime: ``onnxruntime`` or ``openvino``.
+        calibration: Raw inputs (M, ...) of the training split.
+        machine: This one by default.
+
+    Returns:
+        Whether all weights have 7 bits, and files by name.
+    """
+    usual = make(narrow=False)
     if not cuts_sums(machine or describe()):
-        return usual
+        return False, usual
     items = calibration[:COMPARED]
     in_float = answers("onnxruntime", {"model.onnx": model}, items)
 
-    def far(files: Files) -> float:
-        return float(np.square(answers(runtime, files, items) - in_float).mean())
+    def far(made: tuple[bool, Files]) -> float:
+        return float(np.square(answers(runtime, made[1], items) - in_float).mean())
 
-    return min(usual, make(model, calibration, narrow=True), key=far)
+    return min((False, usual), (True, make(narrow=True)), key=far)
 
 
 def _for_onnx(model: bytes, calibration: np.ndarray, *, narrow: bool) -> Files:
