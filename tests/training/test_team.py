@@ -1,8 +1,10 @@
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
+from diptych.core.errors import ConfigError
 from diptych.training.team import SOLO, Team
 
 
@@ -15,6 +17,21 @@ def test_the_parts_of_a_team_are_the_whole_batch_in_order(size: int, each: int) 
         team.rank, team.size = rank, size
         parts += items[team.part(len(items))]
     assert parts == items
+
+
+@given(st.integers(2, 8), st.integers(1, 40), st.integers(2, 12))
+def test_a_batch_that_cannot_be_shared_is_told_with_a_number_of_parts_that_can(
+    size: int, share: int, parts: int
+) -> None:
+    team = Team()
+    team.size = size
+    assume(share % parts)
+    with pytest.raises(ConfigError, match="cannot be shared evenly") as refused:
+        team.check(size * share, parts)
+    team.check(size * share, int(refused.value.hint.rsplit("accumulation = ", 1)[1]))
+    with pytest.raises(ConfigError) as refused:
+        team.check(size * share + 1, parts)
+    assert "accumulation" not in refused.value.hint
 
 
 def test_a_team_of_one_decides_and_computes_by_itself() -> None:

@@ -34,10 +34,15 @@ class Team:
             shared = f"{self.size} processes"
             shared += f" with accumulation = {parts}" if parts > 1 else ""
             lower = batch_size // each * each
+            hint = f"choose batch_size = {lower or each}"
+            hint += f" or {lower + each}" if lower else ", or fewer processes"
+            share, uneven = divmod(batch_size, self.size)
+            if parts > 1 and not uneven:
+                able = [part for part in range(1, share + 1) if share % part == 0]
+                nearest = min(able, key=lambda part: (abs(part - parts), -part))
+                hint += f", or accumulation = {nearest}"
             raise ConfigError(
-                f"a batch of {batch_size:,} items cannot be shared evenly by {shared}",
-                f"choose batch_size = {lower or each}"
-                + (f" or {lower + each}" if lower else ", or fewer processes"),
+                f"a batch of {batch_size:,} items cannot be shared evenly by {shared}", hint
             )
 
     def part(self, count: int, parts: int = 1) -> slice | Tensor:
