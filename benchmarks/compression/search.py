@@ -1,9 +1,9 @@
 """Claim: the search for the cheapest student finds the winner of the whole grid at half its price.
 
-The students of the plan for pictures, widest first, all learn from one teacher: 8,000 pictures of
-Fashion-MNIST, 18 epochs, batches of 64. The first is the reference; for a limit on what may be lost
-against it, the grid trains all to the end and takes the narrowest that keeps the limit on the 5,000
-or more validation pictures. The search looks at them from the narrowest up and gives up who surely
+The students of the plan for a data set, widest first, all learn from one teacher: 8,000 items, 18
+epochs, batches of 64. The first is the reference; for a limit on what may be lost
+against it, the grid trains all to the end and takes the narrowest that keeps the limit on the
+validation split. The search looks at them from the narrowest up and gives up who surely
 will not keep it. A run that pauses goes on bit for bit (tests/training/test_resume.py), so what the
 search sees and pays is read from the grid's own runs: the limits below cost no training more.
 
@@ -14,8 +14,9 @@ Hardware: any; one thread; nothing is timed. n: the runs and limits that are pri
 script.
 Predicted: ratio 0.3 to 0.6; the same winner but for limits within 0.2 points of a student's end.
 
-Usage, from benchmarks/: python -m compression.search TEACHER.dip [--work FOLDER] [--seed N], where
-the teacher is a bundle of Fashion-MNIST. What is done is kept; a second call goes on from there.
+Usage, from benchmarks/: python -m compression.search TEACHER.dip [SET] [--work FOLDER] [--seed N],
+where the teacher is a bundle of the set: fashion-mnist, cifar10 or spoken-digits. What is done is
+kept; a second call goes on from there.
 """
 
 import math
@@ -41,6 +42,7 @@ from diptych.training.control import RunControl
 from tasks.sets import WORK
 from training.optimizers import Kept
 
+SETS = ("fashion-mnist", "cifar10", "spoken-digits")
 ITEMS, EPOCHS, BATCH_SIZE = 8000, 18, 64
 LIMITS = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05)
 
@@ -48,20 +50,19 @@ LIMITS = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05)
 class Grid:
     """The students, trained to the end, each once."""
 
-    def __init__(self, teacher: Path, work: Path, seed: int) -> None:
-        settings = Settings(teacher=teacher)
-        data = data_folder("fashion-mnist")
+    def __init__(self, teacher: Path, name: str, work: Path, seed: int) -> None:
+        settings, data = Settings(teacher=teacher), data_folder(name)
         job = open_job(data, Budget.parse("drop<=1%"), work / "search.dip", 0, settings)
         self.dataset, self.seed = some(job.dataset, seed), seed
         recipe = plan_fit(self.dataset, job.budget, job.machine, seed, timed=False)
         if job.start is None:
             raise SystemExit(f"{teacher} is no bundle")
         self.recipe = with_bundle(recipe, job.start, job.dataset)
-        self.kept = Kept(work / f"search-{seed}.json")
+        self.kept = Kept(work / f"search-{name}-{seed}.json")
         self.teacher: Trainee | None = None
 
     def run(self, plan: ModelPlan) -> dict[str, list[float]]:
-        """Give the score after each epoch, and the operations of one, in units of 10^12."""
+        """Give score and loss after each epoch, and the operations of one, in units of 10^12."""
         return self.kept.get(plan.name, lambda: self._train(plan))
 
     def _train(self, plan: ModelPlan) -> dict[str, list[float]]:
@@ -72,7 +73,9 @@ class Grid:
         model = train_model(changed(plan, training=training), self.dataset, control, self.teacher)
         print(f"  {plan.name}: {model.curve[-1].score:.4f} in {model.seconds:.0f} s", flush=True)
         scores = [point.score or 0.0 for point in model.curve]
-        return {"scores": scores, "tera": [model.training_flops / EPOCHS / 1e12]}
+        losses = [point.loss for point in model.curve]
+        tera = [model.training_flops / EPOCHS / 1e12]
+        return {"scores": scores, "losses": losses, "tera": tera}
 
 
 def some(dataset: Dataset, seed: int) -> Dataset:
@@ -125,11 +128,12 @@ def forecast_errors(grid: Grid, share: float) -> list[float]:
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("teacher", type=Path)
+    parser.add_argument("set", nargs="?", choices=SETS, default=SETS[0])
     parser.add_argument("--work", type=Path, default=WORK.parent / "compression")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print_conditions()
-    grid = Grid(given.teacher, given.work, given.seed)
+    grid = Grid(given.teacher, given.set, given.work, given.seed)
     ends = [(plan.name, grid.run(plan)["scores"][-1]) for plan in grid.recipe.students]
     print("ends: " + ", ".join(f"{name} {100 * end:.2f} %" for name, end in ends))
     for share in RUNGS:
