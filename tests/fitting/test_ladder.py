@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.fitting.forecast import Forecast, forecast
+from diptych.fitting.forecast import LAG_LEFT, Forecast, forecast
 from diptych.fitting.ladder import RUNGS, climb, least_trainings, within
 from diptych.fitting.recipe import ModelPlan
 from diptych.training.models import ResidualNetConfig
@@ -24,12 +24,14 @@ def plans(count: int) -> list[ModelPlan]:
 
 
 class Trainings:
-    """Students whose errors fall to known ends; counts the epochs that are trained."""
+    """Students who catch up to known ends; counts the epochs that are trained."""
 
     def __init__(self, ends: Sequence[float], noise: float, seed: int) -> None:
         draw = np.random.default_rng(seed)
         shares = np.linspace(1 / EPOCHS, 1, EPOCHS)
-        every = np.array([REFERENCE, *ends])[:, None] * 6 ** (1 - shares)
+        lags = np.log(np.array([REFERENCE, *ends]) / REFERENCE)[:, None]
+        left = LAG_LEFT + (1 - LAG_LEFT) * shares
+        every = REFERENCE * np.exp(lags / left) * 6 ** (1 - shares)
         jitter = np.exp(noise * (1 - shares) * draw.standard_normal(every.shape))
         self.reference, *self.curves = (1 - np.clip(every * jitter, 0, 0.95)).tolist()
         self.trained = [0] * len(ends)

@@ -1,22 +1,23 @@
 """What score a network will end with, told from its first epochs.
 
 Networks of one kind that learn the same by the same schedule lose their errors at about the same
-pace. So the end of one that was trained to the end, times what the other's errors were of its
-errors so far, is what the other will end with.
+pace, and who is behind catches up a part of it while rates fall. So the end of one that was trained
+to the end, times a power of the ratio of their errors so far, is what the other will end with.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from diptych.measure.proportions import normal_quantile
 
 CONFIDENCE = 0.9
-SPREAD = 0.2
-"""Standard deviation of the logarithm of a forecast error, of a run that has only begun.
-
-Six students on Fashion-MNIST forecast each other's errors to 14 % after a ninth of 18 epochs and to
-5 % after a third and after two thirds (n 30 pairs), chance in 6,000 items included.
+LAG_LEFT = 0.5
+"""What is left at the end of the logarithm of a ratio of errors that is seen when a run begins."""
+SPREAD = 0.12
+"""Standard deviation of the logarithm of a forecast error, of a run that has only begun, beside
+chance. Both numbers by `benchmarks/compression/search.py`; docs/search.md has the errors.
 """
 LOOKED_AT = 2 / 3
 
@@ -47,11 +48,12 @@ def forecast(scores: Sequence[float], reference: Sequence[float], items: int) ->
     """
     least = 0.5 / items
     window = range(len(scores) - max(1, round(LOOKED_AT * len(scores))), len(scores))
-    logs = [_log_error(scores[i], least) - _log_error(reference[i], least) for i in window]
-    end = _log_error(reference[-1], least) + sum(logs) / len(logs)
+    lags = [_log_error(scores[i], least) - _log_error(reference[i], least) for i in window]
+    left = [LAG_LEFT + (1 - LAG_LEFT) * (i + 1) / len(reference) for i in window]
+    end = _log_error(reference[-1], least) + sum(map(mul, left, lags)) / len(lags)
     share = min(1.0, len(scores) / len(reference))
     chance = 2 / (items * math.exp(end))
-    spread = math.hypot(SPREAD * (1 - share) ** 2, math.sqrt(chance))
+    spread = math.hypot(SPREAD * (1 - share), math.sqrt(chance))
     reach = normal_quantile(CONFIDENCE) * spread
     value, low, high = (1 - math.exp(end + shift) for shift in (0.0, reach, -reach))
     return Forecast(value=value, low=low, high=high)
