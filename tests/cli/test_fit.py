@@ -43,9 +43,9 @@ def test_the_summary_shows_every_term_and_where_the_bundle_is(digits_bundle: Pat
     text = summary(folder, manifest)
     assert str(digits_bundle) in text
     assert "report.html" in text
-    assert "; training took " in text
+    assert "\ntraining: " in text
     idle = replace(manifest, training=replace(manifest.training, seconds=0.0))
-    assert "; nothing was trained" in summary(folder, idle)
+    assert "\ntraining: none was needed" in summary(folder, idle)
     assert re.search(r"^damage: \d+ items? lost, \d+ gained of [\d,]+", text, re.MULTILINE)
     lines = verdict_table(manifest.terms).splitlines()
     assert len(lines) == 2 + len(manifest.terms)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from diptych.core.silence import STDERR, silent_stderr
+from diptych.core.silence import STDERR, say, silent_stderr
 
 
 def test_what_is_written_meanwhile_is_lost_and_the_rest_is_not(capfd) -> None:
@@ -32,3 +32,22 @@ def test_no_file_stays_open() -> None:
     with silent_stderr():
         pass
     assert free() == before
+
+
+def test_what_a_person_has_to_know_is_said_even_so(capfd) -> None:
+    say("first")
+    with silent_stderr(), silent_stderr():
+        say("second")
+        os.write(STDERR, b"lost")
+    say("third")
+    assert capfd.readouterr().err == "first\nsecond\nthird\n"
+
+
+def test_it_is_said_while_the_stream_is_being_written(capfd, monkeypatch) -> None:
+    class Busy:
+        def write(self, text: str) -> int:
+            raise RuntimeError("reentrant call")
+
+    monkeypatch.setattr("sys.stderr", Busy())
+    say("now")
+    assert capfd.readouterr().err == "now\n"

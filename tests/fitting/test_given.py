@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,22 @@ def test_what_makes_no_module_is_told(elsewhere: Path, function: str, said: str)
 def test_weights_of_something_else_are_named(elsewhere: Path, tmp_path: Path) -> None:
     library = pytest.importorskip("safetensors.torch")
     library.save_file({"block.0.weight": torch.zeros(2)}, tmp_path / "a.safetensors")
-    with pytest.raises(ConfigError, match=r"does not fit .*tensors are missing, .*\(block"):
+    with pytest.raises(ConfigError) as told:
+        make_given(named(elsewhere, "make"), silent, tmp_path / "a.safetensors")
+    assert "does not fit" in told.value.message
+    lacks = r": it lacks \S+, \S+, \S+ and \d+ more; block\.0\.weight is 2, not [\dx]+$"
+    assert re.search(lacks, told.value.message)
+    own = make_given(named(elsewhere, "make"), silent).network.state_dict()
+    name, right = next((n, t) for n, t in own.items() if t.dim() == 4)
+    others = {f"module.{n}": tensor.clone() for n, tensor in own.items()}
+    others[name] = torch.zeros(2, 3)
+    library.save_file(others, tmp_path / "a.safetensors")
+    with pytest.raises(ConfigError) as told:
+        make_given(named(elsewhere, "make"), silent, tmp_path / "a.safetensors")
+    assert "it has beside module." in told.value.message
+    library.save_file({**own, name: torch.zeros(2, 3)}, tmp_path / "a.safetensors")
+    shape = "x".join(map(str, right.shape))
+    with pytest.raises(ConfigError, match=rf": {re.escape(name)} is 2x3, not {shape}$"):
         make_given(named(elsewhere, "make"), silent, tmp_path / "a.safetensors")
     (tmp_path / "a.pt").write_bytes(b"a pickle")
     with pytest.raises(ConfigError, match="may hold code, and is not opened"):

@@ -31,6 +31,15 @@ def test_the_seed_decides_the_splits_and_the_reader_is_told(tmp_path: Path) -> N
     assert "image-classification, 10 classes" in steps[-1].note
 
 
+def test_that_a_bundle_will_be_replaced_is_told(tmp_path: Path, tiny_bundle: Path) -> None:
+    steps: list[Step] = []
+    settings = Settings(report=steps.append)
+    open_job("digits", Budget(), tmp_path / "a.dip", 0, settings)
+    assert not any("replaced" in step.note for step in steps)
+    open_job("digits", Budget(), tiny_bundle, 0, settings)
+    assert steps[-1].note == f"{tiny_bundle}, which is there already, will be replaced"
+
+
 def test_items_are_not_held_back_twice(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         rows = "".join(f"{split} {row},{row % 2}\n" for row in range(40))

@@ -14,12 +14,14 @@ from diptych.core.errors import ConfigError
 from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting.budget import Budget
 from diptych.fitting.fit import fit
+from diptych.fitting.job import open_job
 from diptych.fitting.members import FunctionConfig
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings, Teacher
-from diptych.fitting.teachers import function_config, is_pretrained, names_of
+from diptych.fitting.teachers import check_acquainted, function_config, is_pretrained, names_of
 from diptych.fitting.train import train
 from diptych.inference.bundle import Bundle
 from diptych.training.models import ResidualNetConfig
@@ -59,6 +61,29 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def fitted(out: Path, teacher: Teacher | Sequence[Teacher] | None, **changes: object) -> Bundle:
     settings = dataclasses.replace(Settings(recipe=PLANNED, teacher=teacher), **changes)  # type: ignore[arg-type]
     return fit("digits", "drop<=20%", out=out, settings=settings)
+
+
+@pytest.mark.slow
+def test_a_bundle_that_has_learned_other_data_has_to_know_this(
+    bundles: list[Path], digits: Dataset, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    def check(dataset: Dataset, right: float) -> None:
+        job = open_job(dataset, Budget(), tmp_path / "a.dip", 0, Settings(teacher=bundles[0]))
+        targets = dataset.validation.targets
+        answers = np.where(np.arange(len(targets)) < right * len(targets), targets, 9 - targets)
+        check_acquainted(job, np.eye(10)[answers], lambda step: told.append(step.note))
+
+    check(digits, 0.0)  # its own
+    record = replace(digits.record, name="clothes", sha256="0" * 64)
+    other = dataclasses.replace(digits, record=record)
+    check(other, 0.9)
+    assert told == ["wide.dip has learned digits: it knows 130 of 144 validation items of clothes"]
+    for right in (0.1, 0.3):
+        with pytest.raises(ConfigError, match="has learned digits: it knows") as refused:
+            check(other, right)
+        assert refused.value.hint.endswith(f"diptych train DATA --start {bundles[0]}")
 
 
 class Counted:

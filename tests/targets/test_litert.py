@@ -10,7 +10,7 @@ from diptych.core.extras import installed
 from diptych.targets import CONVERTERS, TARGETS, lacking, litert
 from diptych.targets.adopted import AdoptedNetwork
 from diptych.targets.litert import Converted, convert, convert_rounded, kinds_in_float
-from diptych.targets.lower import lower_all, lower_trained
+from diptych.targets.lower import lower, lower_all, lower_trained
 from diptych.targets.parity import check, is_faithful
 
 WANTED, _ = CONVERTERS["litert"]
@@ -59,9 +59,15 @@ def test_without_the_converter_it_is_said_what_to_install(trained, monkeypatch):
     assert told.value.hint == "pip install 'diptych[edge-export]'"
 
 
-def test_an_onnx_file_is_refused(trained, exported):
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_an_onnx_file_is_refused(trained, exported, precision):
+    network, told = AdoptedNetwork(exported), []
     with pytest.raises(TargetError, match="an ONNX file cannot be lowered to LiteRT"):
-        convert(AdoptedNetwork(exported), trained.spec)
+        lower(network, trained.spec, runtime="litert", precision=precision)
+    choices = [("onnxruntime", "fp32"), ("litert", precision)]
+    programs = lower_all(network, trained.spec, choices, trained.train, told.append)
+    assert [program.runtime for program in programs] == ["onnxruntime"]
+    assert any("is left out: an ONNX file cannot" in step.note for step in told)
 
 
 @pytest.mark.slow

@@ -37,6 +37,14 @@ def test_code_that_cannot_be_run_is_told(tmp_path: Path, source: str, said: str)
         find_object(f"{tmp_path / 'broken.py'}:LIST")
 
 
+def test_of_a_name_that_is_not_there_those_that_may_be_meant_are_told(tmp_path: Path) -> None:
+    source = "import os\ndef make(): pass\nclass Net: pass\n"
+    (tmp_path / "nets_of_mine.py").write_text(source)
+    with pytest.raises(ConfigError) as told:
+        find_object(f"{tmp_path / 'nets_of_mine.py'}:absent")
+    assert told.value.hint == "known: Net, make"
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no file"):
         find_object(f"{tmp_path / 'absent.py'}:make")

@@ -149,6 +149,16 @@ def test_a_network_that_is_not_known_is_refused(bundle: Path) -> None:
         other.network()
 
 
+def test_of_a_bundle_that_was_made_of_an_onnx_file_that_file_is_asked_for(bundle: Path) -> None:
+    start = read_start(bundle)
+    assert start.manifest is not None
+    told = structs.replace(start.manifest, architecture={"name": "onnx", "path": "net.onnx"})
+    other = Start(path=bundle, sha256="", tensors={}, manifest=told)
+    with pytest.raises(ConfigError, match="was made of an ONNX file") as refused:
+        other.network()
+    assert refused.value.hint == "give that file: net.onnx"
+
+
 def test_a_cascade_is_more_than_its_weights(bundle: Path) -> None:
     start = read_start(bundle)
     assert start.alone() is start

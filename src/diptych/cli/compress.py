@@ -28,6 +28,7 @@ from diptych.fitting.compress import compress
 from diptych.fitting.fit import USUAL_BUDGET
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.targets import TARGETS
 
 ModelArgument = Annotated[
     str,
@@ -47,7 +48,7 @@ def command(
     ] = USUAL_BUDGET,
     weights: WeightsOption = None,
     output: OutputOption = None,
-    target: Annotated[str, Option(help="Kind of hardware: cpu or cpu-portable.")] = "cpu",
+    target: Annotated[str, Option(help=f"Kind of hardware: {', '.join(TARGETS)}.")] = "cpu",
     out: OutOption = None,
     time_limit: TimeLimitOption = None,
     seed: SeedOption = None,

@@ -179,11 +179,11 @@ def summary(path: Path, manifest: Manifest) -> str:
         The verdict table, the model, and where the bundle and its page are.
     """
     teacher, seconds = manifest.teacher, manifest.training.seconds
-    trained = f"training took {duration(seconds)}" if seconds else "nothing was trained"
     lines = [verdict_table(manifest.terms), "", f"{manifest.verdict}: {_model_line(manifest)}"]
+    score = quantity(teacher.score.value, "fraction")
+    lines.append(f"teacher: {manifest.score_name} {score}, {_made_of(teacher)}")
     lines.append(
-        f"teacher: {manifest.score_name} {quantity(teacher.score.value, 'fraction')}, "
-        f"{_made_of(teacher)}; {trained}"
+        f"training: {duration(seconds)} in all" if seconds else "training: none was needed"
     )
     if manifest.damage is not None:
         lines.append(f"damage: {line(manifest.damage)}")

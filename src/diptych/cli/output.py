@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from diptych.core.progress import Reporter, Step, silent
+from diptych.core.silence import say
 from diptych.core.text import duration, quantity
 from diptych.core.values import Verdict
 
@@ -102,7 +103,7 @@ def note(text: str) -> None:
     Args:
         text: One line.
     """
-    print(text, file=sys.stderr, flush=True)
+    say(text)
 
 
 def _bars() -> Progress:

@@ -64,6 +64,10 @@ def read_with_facts(
     Raises:
         DataError: If the data cannot be used.
     """
+    if not isinstance(source, str | Path):
+        raise DataError(
+            f"data is of type {type(source).__name__}", "give a built-in name or a path"
+        )
     try:
         if options.task is not None:
             return assemble(read_own(Path(source), options.task), options, report)

@@ -91,6 +91,8 @@ class Budget(Value):
             BudgetError: If a term is unknown, written twice, points the wrong way, or has an
                 impossible value.
         """
+        if not isinstance(text, str):
+            raise BudgetError(f"a budget is a text, not of type {type(text).__name__}", EXAMPLE)
         terms = tuple(_term(part) for part in text.split(",") if part.strip())
         names = [term.name for term in terms]
         for name in names:

@@ -87,9 +87,11 @@ def taught_by(model: Model, settings: Settings) -> Settings:
         source = type(model).__name__
         given = take(model, source, report, file, output)
         return dataclasses.replace(settings, given=given)
-    if is_code(str(model)):
-        given = make_given(str(model), report, file, output)
+    if isinstance(model, str) and is_code(model):
+        given = make_given(model, report, file, output)
         return dataclasses.replace(settings, given=given)
+    if not isinstance(model, str | Path):
+        raise ConfigError(f"the model is of type {type(model).__name__}", ACCEPTED)
     path = Path(model)
     if path.suffix in MAY_HOLD_CODE:
         raise ConfigError(f"{path} may hold code, and is not opened", ACCEPTED)

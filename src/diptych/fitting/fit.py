@@ -8,6 +8,7 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError, MissingExtraError
+from diptych.core.progress import Step
 from diptych.core.text import nearest, parse_duration
 from diptych.core.values import DataRecord, Dataset
 from diptych.fitting.ahead import check_jobs
@@ -32,6 +33,7 @@ from diptych.targets import BESIDE, TARGETS, WELCOME, Runtime, lacking
 from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
+NO_TIME = "not trained: there is no time left for it"
 
 
 def fit(
@@ -163,6 +165,8 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
         for plan in session.recipe.students:
             if session.has_time():
                 session.train_student(plan)
+            elif not settings.stop:
+                settings.report(Step(stage=plan.name, done=1, total=1, note=NO_TIME))
         session.find_cheaper()
         session.try_cascade()
         session.finish()
@@ -189,7 +193,7 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
             f"fit for another target, then: diptych export BUNDLE --target {target}",
         )
     if target not in TARGETS:
-        raise ConfigError(f"there is no target {target!r}", nearest(target, (*TARGETS, *BESIDE)))
+        raise ConfigError(f"there is no target {target!r}", nearest(target, TARGETS))
     choices = [choice for choice in TARGETS[target] if _can_lower(choice[0])]
     if not choices:
         _refuse(target, TARGETS[target][0][0])

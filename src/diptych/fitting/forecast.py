@@ -17,7 +17,7 @@ LAG_LEFT = 0.5
 """What is left at the end of the logarithm of a ratio of errors that is seen when a run begins."""
 SPREAD = 0.12
 """Standard deviation of the logarithm of a forecast error, of a run that has only begun, beside
-chance. Both numbers by `benchmarks/compression/search.py`; docs/search.md has the errors.
+chance. Both numbers by `benchmarks/compression/search.py`; docs/search.md has its errors.
 """
 LOOKED_AT = 2 / 3
 

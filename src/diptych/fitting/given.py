@@ -1,10 +1,10 @@
 """A user's own module: made by the function that was named, and made ready to be used."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
@@ -129,15 +129,26 @@ def _load(network: nn.Module, source: str, path: Path) -> None:
     }
     own = network.state_dict()
     tensors = tensors if tensors.keys() == own.keys() else dict(read_start(path).tensors)
-    wrong = sorted(own.keys() ^ tensors.keys())
-    wrong += [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    if wrong:
+    if wrong := "; ".join(_differences(own, tensors)):
         raise ConfigError(
-            f"{path} does not fit {source}: {len(wrong)} of its tensors are missing, others or of "
-            f"another shape ({', '.join(wrong[:NAMED])})",
-            "give the weights of this module, all of them",
+            f"{path} does not fit {source}: {wrong}", "give the weights of this module, all of them"
         )
     network.load_state_dict(tensors, assign=device_of(network).type == "meta")
+
+
+def _differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[str]:
+    """Say what a module lacks in a file, what the file has beside, and whose shapes differ."""
+    both = [name for name in own if name in found and own[name].shape != found[name].shape]
+    shapes = [f"{n} is {_shape(found[n])}, not {_shape(own[n])}" for n in both]
+    missing, others = [n for n in own if n not in found], [n for n in found if n not in own]
+    for what, names in (("it lacks", missing), ("it has beside", others), ("", shapes)):
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield f"{what} {', '.join(names[:NAMED])}{more}".strip()
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
 
 
 def _changed(network: nn.Module) -> Iterator[str]:

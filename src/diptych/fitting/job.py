@@ -88,6 +88,9 @@ def open_job(
         raise ConfigError(
             f"the bundle would take the place of its teacher {destination}", "give --out"
         )
+    if is_bundle(destination):
+        note = f"{destination}, which is there already, will be replaced"
+        settings.report(Step(stage="out", done=1, total=1, note=note))
     return Job(
         dataset=dataset,
         budget=budget,

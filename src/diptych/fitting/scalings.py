@@ -107,6 +107,20 @@ def check_labels(path: object, scores: int, labels: Sequence[str]) -> None:
         )
 
 
+def is_chance(right: int, targets: np.ndarray) -> bool:
+    """Say whether a model may know no more than chance.
+
+    Args:
+        right: How many items it knows.
+        targets: What is true, int64 (N,).
+
+    Returns:
+        Whether it could be as many by always naming the most frequent label.
+    """
+    most = np.bincount(targets).max() / len(targets)
+    return bool(proportion(right, len(targets), SURE).low <= most)
+
+
 def check_knows(
     path: object, answers: np.ndarray, targets: np.ndarray, labels: Sequence[str]
 ) -> None:
@@ -135,8 +149,7 @@ def check_knows(
             f"{labels[meant[other]]!r}, which is {labels[other]!r} in the data",
             f"export it with its outputs in the data's order: {', '.join(labels[:NAMED])}, ...",
         )
-    most = np.bincount(targets).max() / len(targets)
-    if proportion(right, len(targets), SURE).low <= most:
+    if is_chance(right, targets):
         raise ConfigError(
             f"{path} knows {right} of {len(targets)} validation items, however pixels are scaled: "
             "no more than chance",

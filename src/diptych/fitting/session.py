@@ -26,6 +26,7 @@ from diptych.fitting.refining import Refining, refine
 from diptych.fitting.search import Search
 from diptych.fitting.second_look import try_second_look
 from diptych.fitting.settings import Settings
+from diptych.fitting.teachers import check_acquainted
 from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trainer import Trainer
@@ -83,12 +84,11 @@ class FitSession:
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
         students = len(self.recipe.students)
-        seconds = self.time.teacher_s(students)
-        teacher = self.trainer.train(self.recipe.teacher, seconds)
-        self.teacher_outputs = {
-            "validation": teacher.outputs(self.job.dataset, "validation"),
-            "test": teacher.outputs(self.job.dataset, "test"),
-        }
+        teacher = self.trainer.train(self.recipe.teacher, self.time.teacher_s(students))
+        self.teacher_outputs["validation"] = teacher.outputs(self.job.dataset, "validation")
+        self.teacher_outputs["test"] = teacher.outputs(self.job.dataset, "test")
+        if self.recipe.teacher.kept:
+            check_acquainted(self.job, self.teacher_outputs["validation"], self.settings.report)
         if teacher.network is not None:
             self._try(teacher)
             if not students or self.settings.compress:
@@ -169,15 +169,14 @@ class FitSession:
             limit_s = self.time.final_timing_s
             self.noise = noise_floor(trial, self.job.dataset.validation.inputs, limit_s)
         outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
-        if self.settings.stop or outcome.evidence.unverified:
-            write_bundle(self.job, outcome, with_page=True)
-        else:
+        if not (self.settings.stop or outcome.evidence.unverified):
             write_bundle(self.job, outcome)
             probes = probe_cold_starts(self.job.destination, self.settings.report)
             evidence = replace(
                 outcome.evidence, cold_ms=probes.cold_ms, memory_bytes=probes.memory_bytes
             )
-            write_bundle(self.job, replace(outcome, evidence=evidence), with_page=True)
+            outcome = replace(outcome, evidence=evidence)
+        write_bundle(self.job, outcome, with_page=True)
 
     def _train_ahead(self, plan: ModelPlan, left: int) -> None:
         """Have a student trained at once with those that come after it, before any is tried."""
@@ -198,13 +197,16 @@ class FitSession:
         return self.trainer.train_to(plan, epochs, self.time.training_s(1))
 
     def _prune(self, plan: ModelPlan, seconds: float) -> Trainee | None:
-        """Prune a model and train what is left, if that can keep the budget."""
+        """Prune a model that can be lowered and train what is left, if that can keep the budget."""
         self.ahead.halt()
         control = self.trainer.control(plan.name, seconds, None)
-        models = self.trainer.trainees
+        models, source = self.trainer.trainees, self.recipe.source_of(plan).name
+        if source not in {trial.model.name for trial in self.trials}:
+            control.warn(f"there is no program of {source}, so nothing is pruned from it")
+            return None
         if not can_pay(plan, self.recipe, models, self.job, self._probe(), control):
             return None
-        return self.trainer.prune(plan, self.recipe.source_of(plan).name, seconds)
+        return self.trainer.prune(plan, source, seconds)
 
     def _probe(self) -> Probe:
         """Make what tells the costs of planned networks."""
@@ -255,10 +257,9 @@ class FitSession:
 
     def _programs(self, *methods: Method) -> list[ProgramPlan]:
         """List the planned programs of some kinds, without int8 if there is too little for it."""
+        able = len(self.calibration) >= MIN_ITEMS
         planned = [plan for plan in self.recipe.programs if plan.method in methods]
-        if len(self.calibration) >= MIN_ITEMS:
-            return planned
-        return [plan for plan in planned if plan.precision != "int8"]
+        return [plan for plan in planned if able or plan.precision != "int8"]
 
     def _first_programs(self) -> Sequence[ProgramPlan]:
         """List the programs that every model is tried in, at least one."""

@@ -8,8 +8,10 @@ import numpy as np
 from diptych.compression.function import FunctionNetwork, name_of
 from diptych.core.errors import ConfigError
 from diptych.core.files import sha256_of_bytes
+from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
 from diptych.fitting.foreign import find_config, is_foreign
+from diptych.fitting.given import STAGE
 from diptych.fitting.given_use import find_given
 from diptych.fitting.job import Job
 from diptych.fitting.members import FunctionConfig, Member
@@ -22,12 +24,15 @@ from diptych.fitting.plans.teacher import (
     with_teacher,
 )
 from diptych.fitting.recipe import FitRecipe
+from diptych.fitting.scalings import is_chance
 from diptych.fitting.settings import Settings, Teacher
 from diptych.inference.store import is_bundle
 from diptych.training.compute import tensor_of
 from diptych.training.start import Start, read_start
 
 ASKED_ITEMS = 16
+NAMES_ONE = {"classification", "ordinal"}
+"""Goals whose answer is one of the labels."""
 
 
 def taught(recipe: FitRecipe, job: Job, settings: Settings) -> FitRecipe:
@@ -63,6 +68,33 @@ def _taught_by(teacher: Teacher, recipe: FitRecipe, job: Job, settings: Settings
         config = find_config(teacher, job.dataset, settings.report, settings.output)
         return with_model(recipe, config)
     return with_teacher(recipe, teacher, job.dataset, job.machine)
+
+
+def check_acquainted(job: Job, outputs: np.ndarray, report: Reporter) -> None:
+    """Check that a bundle which teaches is for the data, where it has learned other data.
+
+    Args:
+        job: The data, and the bundle if it is one that teaches.
+        outputs: Its logits for the validation split, (N, K).
+        report: Told how much it knows.
+
+    Raises:
+        ConfigError: If it knows no more than chance, or far less than of what it has learned.
+    """
+    start, record = job.start, job.dataset.record
+    told = start.manifest if start else None
+    if start is None or told is None or job.dataset.goal not in NAMES_ONE:
+        return
+    if told.provenance.data.sha256 == record.sha256:
+        return
+    targets = job.dataset.validation.targets
+    right, count = int((outputs.argmax(1) == targets).sum()), len(targets)
+    knows = f"{start.name} has learned {told.provenance.data.name}: it knows {right:,} of "
+    knows += f"{count:,} validation items of {record.name}"
+    if is_chance(right, targets) or right / count < told.model.scores[told.score_name].value / 2:
+        hint = "give the data that it is for, or train it on this first: "
+        raise ConfigError(knows, f"{hint}diptych train DATA --start {start.path}")
+    report(Step(stage=STAGE, done=1, total=1, note=knows))
 
 
 def is_pretrained(teachers: Sequence[Teacher]) -> bool:

@@ -20,7 +20,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from diptych.core.errors import BundleError, TargetError
 from diptych.core.specs import ImageSpec
 from diptych.core.text import size
-from diptych.inference.runtimes.onnx_wire import refuse_external_data
+from diptych.inference.runtimes.onnx_wire import MALFORMED, refuse_external_data
 from diptych.targets.compact import compact
 from diptych.targets.outputs import choose_output
 from diptych.training.models.given import Scaling
@@ -30,7 +30,7 @@ AXES = 4
 INPUT, OUTPUT = "pixels", "logits"
 FREE = "N"
 TYPES = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
-EXPORT = "export it with one input of pictures and one output of scores"
+EXPORT = "export it with one input of pictures in float32 or uint8, and one output of scores"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,8 @@ def read_foreign(path: Path, output: str | None = None) -> Foreign:
         model = onnx.load_from_string(data)
         onnx.checker.check_model(model)
     except BundleError as error:
-        raise TargetError(f"{path}: {error.message}", error.hint) from error
+        hint = "export it again" if error.hint == MALFORMED else error.hint
+        raise TargetError(f"{path}: {error.message}", hint) from error
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TargetError(f"{path} is no sound ONNX file: {reason}", "export it again") from error

@@ -48,6 +48,22 @@ class Converted(NamedTuple):
     in_float: tuple[str, ...] = ()
 
 
+def check(network: nn.Module) -> None:
+    """Check that a network is one of torch.
+
+    Args:
+        network: The network.
+
+    Raises:
+        TargetError: If it is an ONNX file.
+    """
+    if isinstance(network, AdoptedNetwork):
+        raise TargetError(
+            "an ONNX file cannot be lowered to LiteRT",
+            "use --target cpu, or give the torch.nn.Module that it was made of",
+        )
+
+
 def convert(network: nn.Module, spec: TensorSpec) -> Converted:
     """Convert a network as it is, and see that it runs.
 
@@ -60,10 +76,8 @@ def convert(network: nn.Module, spec: TensorSpec) -> Converted:
 
     Raises:
         TargetError: If LiteRT lacks an operation of the network, which is named with its layer, or
-            the network is an ONNX file or does not give logits.
+            the network does not give logits.
     """
-    if isinstance(network, AdoptedNetwork):
-        raise TargetError("an ONNX file cannot be lowered to LiteRT", "use --target cpu")
     library = _library()
     shape = [1 if size is None else size for size in spec.shape]
     example = torch.zeros(shape, dtype=getattr(torch, spec.dtype))

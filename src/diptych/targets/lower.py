@@ -238,6 +238,7 @@ def _for_litert(
     name: str,
 ) -> LoweredProgram:
     """Lower a network to LiteRT, which does not begin with ONNX."""
+    litert.check(network)
     if choice[1] == "fp32":
         return _of_litert(litert.convert(network, spec), spec, choice, name)
     items = _given(calibration)

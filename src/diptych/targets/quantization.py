@@ -116,6 +116,7 @@ class Quantizer:
                 _quantize(self._model, self._calibration, folder, in_float, narrow=narrow)
                 quantized = onnx.load(folder / QUANTIZED)
                 _leave_out_zeros(quantized.graph)
+                _leave_biases_in_float(quantized.graph)
                 return compact(quantized)
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             raise TargetError(f"ONNX Runtime cannot quantize the network: {error}") from error
@@ -194,6 +195,22 @@ def _leave_out_zeros(graph: GraphProto) -> None:
             zeros = [onnx.numpy_helper.to_array(tensors[name]) for name in node.input[2:]]
             if not any(zero.any() for zero in zeros):
                 del node.input[2:]
+
+
+def _leave_biases_in_float(graph: GraphProto) -> None:
+    """Write biases of convolutions in float, as they are worth: that saves a scale of each channel.
+
+    ONNX Runtime, 1.23 and later, rounds them to the same levels when it opens the program. Those of
+    a Gemm it would add in float.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    biases = {name for node in graph.node if node.op_type == "Conv" for name in node.input[2:]}
+    for node in [node for node in graph.node if node.output[0] in biases]:
+        if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
+            levels, scales = (onnx.numpy_helper.to_array(tensors[name]) for name in node.input[:2])
+            worth = (levels * scales).astype(np.float32)
+            graph.initializer.append(onnx.numpy_helper.from_array(worth, node.output[0]))
+            graph.node.remove(node)
 
 
 def _narrowed(graph: GraphProto, *, every: bool) -> dict[str, list[dict[str, int]]]:

@@ -51,9 +51,15 @@ def find_object(name: str) -> object:
     except Exception as error:  # a user's code may raise anything
         raise ConfigError(f"{place} raises {_told(error)}", "run it on its own first") from error
     if not hasattr(module, attribute):
-        raise ConfigError(f"{place} has no {attribute!r}", nearest(attribute, vars(module)))
+        raise ConfigError(f"{place} has no {attribute!r}", nearest(attribute, _own(module)))
     found: object = getattr(module, attribute)
     return found
+
+
+def _own(module: ModuleType) -> list[str]:
+    """List what a module holds, but for other modules and what each module has."""
+    held = vars(module).items()
+    return [n for n, o in held if not (n.startswith("__") or isinstance(o, ModuleType))]
 
 
 def _from_file(path: Path) -> ModuleType:

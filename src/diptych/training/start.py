@@ -119,6 +119,11 @@ class Start:
         if self.manifest is None:
             return None
         told = {k: v for k, v in self.manifest.architecture.items() if k != "diptych"}
+        if told.get("name") == "onnx":
+            raise ConfigError(
+                f"{self.name} was made of an ONNX file, and holds its programs but no network",
+                f"give that file: {told.get('path')}",
+            )
         union: Any = NetworkConfig
         try:
             network: NetworkConfig = msgspec.convert(told, union)

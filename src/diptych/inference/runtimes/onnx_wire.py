@@ -61,7 +61,7 @@ def _check_tensor_field(data: bytes, number: int, wire: int, first: int) -> None
     if number == EXTERNAL_DATA or stored_elsewhere:
         raise BundleError(
             "the ONNX program keeps tensors in another file",
-            "export it with its weights inside the file",
+            "export it with its weights inside the file (of torch: external_data=False)",
         )
 
 
