@@ -137,7 +137,7 @@ def test_an_onnx_file_is_one_too_and_a_budget_that_nothing_can_keep_is_explained
     )
     assert code == 3
     assert f"bundle: {tmp_path / 'two-compressed.dip'}" in said
-    assert "nearest:" in said
+    assert "nearest, on the validation split:" in said
     assert "teacher onnxruntime int8: drop" in said
     assert "cheapest relaxation: size" in said
 

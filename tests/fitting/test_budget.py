@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import BudgetError
 from diptych.core.text import quantity
-from diptych.fitting.budget import EXAMPLE, TERMS, Budget, Term, check_terms
+from diptych.fitting.budget import DECIMALS, EXAMPLE, TERMS, Budget, Term, check_terms
 from diptych.tasks.goals import GOALS
 
 BASE = {
@@ -142,6 +142,9 @@ def test_the_text_is_kept_for_people() -> None:
         ("r2>=85", "r2: '85' is not possible", "did you mean 85%?"),
         ("fast", "cannot read the budget term 'fast'", EXAMPLE),
         ("drop<=", "cannot read the budget term 'drop<='", EXAMPLE),
+        ("drop<=0,5%", "cannot read the budget term '5%'", DECIMALS),
+        ("drop<=1%; p99<=2ms", "the budget has a semicolon between its terms", EXAMPLE),
+        (["drop<=1%"], "a budget is a text, not of type list", EXAMPLE),
     ],
 )
 def test_a_budget_that_cannot_be_read_says_what_to_write(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.fitting.forecast import CONFIDENCE, LAG_LEFT, SPREAD, UNKNOWN, forecast
+from diptych.fitting.forecast import CONFIDENCE, FEWEST, LAG_LEFT, SPREAD, UNKNOWN, forecast
 
 ITEMS = 10_000
 SHARES = st.floats(0.1, 1.0)
@@ -66,7 +66,13 @@ def test_a_run_that_is_over_is_only_as_uncertain_as_its_count() -> None:
     assert inside.mean() == pytest.approx(CONFIDENCE, abs=0.03)
 
 
+def test_who_is_far_behind_is_no_hope_though_the_first_makes_no_errors() -> None:
+    reference = [0.67, 0.88, 0.89, 0.95, 0.99, 0.98, 0.99, 1.0, 0.99, *[1.0] * 9]
+    scores = [0.11, 0.23, 0.17, 0.33, 0.38, 0.36]
+    assert forecast(scores, reference, 144).high < 0.96
+
+
 def test_without_errors_there_is_still_a_number() -> None:
     told = forecast([1.0, 1.0], [1.0, 1.0, 1.0], 100)
-    assert told.low < told.value == 0.995 < told.high <= 1
+    assert told.low < told.value == 1 - FEWEST / 100 < told.high <= 1
     assert (UNKNOWN.low, UNKNOWN.high) == (0.0, 1.0)

@@ -108,7 +108,7 @@ def test_what_is_to_be_pruned_and_was_not_trained_is_told(job: Job, recipe: FitR
     )
     session.train_student(planned.students[1])
     assert len(session.trainer.trainees) == 1
-    assert "smaller is not there to be pruned" in told
+    assert "there is no program of smaller, so nothing is pruned from it" in told
 
 
 @pytest.mark.slow

@@ -216,7 +216,7 @@ def _made_of(model: ModelSummary) -> str:
 
 def _unmet_lines(manifest: Manifest) -> list[str]:
     budget = Budget.parse(manifest.budget)
-    lines = ["nearest:"]
+    lines = ["nearest, on the validation split:"]
     for near in nearest(manifest.candidates, budget):
         known = [(term, measured(near, term.name)) for term in budget.terms]
         parts = [f"{term.name} {quantity(e.value, term.unit)}" for term, e in known if e and e.n]

@@ -21,6 +21,7 @@ ENERGY_MJ = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}
 COST_USD = {"$/1M": 1.0, "$": 1.0, "": 1.0}
 PLAIN = {"": 1.0}
 
+DECIMALS = "write decimals with a point, such as 0.5%"
 EXAMPLE = 'write it such as "drop<=1%, p99<=2ms, size<=500KB"'
 PATTERN = re.compile(r"([A-Za-z]\w*)\s*(<=|>=|=|<|>)\s*([^\s=<>].*)")
 AMOUNT = re.compile(r"(\$?)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(.*)")
@@ -93,6 +94,8 @@ class Budget(Value):
         """
         if not isinstance(text, str):
             raise BudgetError(f"a budget is a text, not of type {type(text).__name__}", EXAMPLE)
+        if ";" in text:
+            raise BudgetError("the budget has a semicolon between its terms", EXAMPLE)
         terms = tuple(_term(part) for part in text.split(",") if part.strip())
         names = [term.name for term in terms]
         for name in names:
@@ -134,7 +137,8 @@ def check_terms(budget: Budget, kind: GoalKind) -> None:
 def _term(part: str) -> Term:
     match = PATTERN.fullmatch(part.strip())
     if not match:
-        raise BudgetError(f"cannot read the budget term {part.strip()!r}", EXAMPLE)
+        hint = DECIMALS if part.strip()[0].isdigit() else EXAMPLE
+        raise BudgetError(f"cannot read the budget term {part.strip()!r}", hint)
     name, relation, amount = match.groups()
     kind = TERMS.get(name.lower())
     if kind is None:

@@ -20,6 +20,8 @@ SPREAD = 0.12
 chance. Both numbers by `benchmarks/compression/search.py`; docs/search.md has its errors.
 """
 LOOKED_AT = 2 / 3
+FEWEST = 2
+"""Errors; scores with fewer are not told apart, for their ratio is chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def forecast(scores: Sequence[float], reference: Sequence[float], items: int) ->
         The score, with an interval for `CONFIDENCE`; from 0 to 1 where a score is not below 0 or
         where the reference makes no errors.
     """
-    least = 0.5 / items
+    least = FEWEST / items
     window = range(len(scores) - max(1, round(LOOKED_AT * len(scores))), len(scores))
     lags = [_log_error(scores[i], least) - _log_error(reference[i], least) for i in window]
     left = [LAG_LEFT + (1 - LAG_LEFT) * (i + 1) / len(reference) for i in window]
@@ -60,5 +62,5 @@ def forecast(scores: Sequence[float], reference: Sequence[float], items: int) ->
 
 
 def _log_error(score: float, least: float) -> float:
-    """Return the logarithm of what a score lacks; no fewer items are wrong than half a one."""
+    """Return the logarithm of what a score lacks; no less than the least."""
     return math.log(max(least, 1 - score))

@@ -56,7 +56,7 @@ def find_config(
     if not isinstance(spec, ImageSpec) or dataset.goal not in {"classification", "ordinal"}:
         raise ConfigError(
             f"an ONNX file can teach to classify pictures, and this is {dataset.task}",
-            "leave the teacher out: one is trained",
+            "fit without a teacher: one is trained",
         )
     foreign = read_foreign(path, output)
     check_labels(path, foreign.outputs, dataset.labels)
