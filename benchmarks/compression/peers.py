@@ -130,7 +130,8 @@ def peer(name: str, place: Path, out: Path, asked: Namespace) -> dict[str, objec
         return {"failed": f"stopped after {asked.minutes:g} minutes"}
     if output.returncode:
         return {"failed": f"ended with code {output.returncode}; see {log}"}
-    return json.loads(output.stdout.splitlines()[-1])
+    told = output.stdout.splitlines()
+    return json.loads(told[-1]) if told else {"failed": f"ended without a program; see {log}"}
 
 
 def make(name: str, place: Path, asked: Namespace, opened) -> dict:
