@@ -91,7 +91,8 @@ def check_acquainted(job: Job, outputs: np.ndarray, report: Reporter) -> None:
     right, count = int((outputs.argmax(1) == targets).sum()), len(targets)
     knows = f"{start.name} has learned {told.provenance.data.name}: it knows {right:,} of "
     knows += f"{count:,} validation items of {record.name}"
-    if is_chance(right, targets) or right / count < told.model.scores[told.score_name].value / 2:
+    known = told.model.scores.get("accuracy")
+    if is_chance(right, targets) or (known and right / count < known.value / 2):
         hint = "give the data that it is for, or train it on this first: "
         raise ConfigError(knows, f"{hint}diptych train DATA --start {start.path}")
     report(Step(stage=STAGE, done=1, total=1, note=knows))
