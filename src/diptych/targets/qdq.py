@@ -1,10 +1,9 @@
 """Write a quantization-aware network as an ONNX program in QDQ form, with the scales it learned.
 
 Weights become int8 constants, activations pairs of QuantizeLinear and DequantizeLinear, which
-runtimes turn into integer kernels. ONNX Runtime wants biases in int32, in steps of the input's
-scale times the weights', as its kernels add them up, and pairs around what only picks values, such
-as max pooling, and zero points of linear layers' weights, without which it runs them in float;
-OpenVINO wants none of these.
+runtimes turn into integer kernels. ONNX Runtime wants pairs around what only picks values, such as
+max pooling, and for linear layers zero points of weights and biases in int32, in steps of the
+input's scale times the weights', without which it runs them in float; OpenVINO wants none of these.
 
 Shapes: N batch, C outputs of a layer.
 """
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from diptych.compression.graph import LAYERS, constant
+from diptych.compression.graph import constant
 from diptych.compression.grids import (
     TOP_LEVEL,
     ActivationGrid,
@@ -27,6 +26,7 @@ from diptych.core.specs import TensorSpec
 from diptych.targets import Runtime
 from diptych.targets.onnx import export
 
+LINEAR = torch.ops.aten.linear.default
 LARGEST_INT32 = 2**31 - 1
 
 
@@ -47,7 +47,7 @@ def export_quantized(network: QuantizedNetwork, spec: TensorSpec, runtime: Runti
     written = copy.deepcopy(network)
     graph = written.graph
     for node in list(graph.graph.nodes):
-        if node.target in LAYERS and runtime == "onnxruntime":
+        if node.target == LINEAR and runtime == "onnxruntime":
             _write_bias(graph, node)
     for node in list(graph.graph.nodes):
         if node.op == "call_module":
@@ -142,7 +142,7 @@ def _values(grid: ActivationGrid, table: Tensor | None) -> nn.Module:
 
 
 def _write_bias(network: GraphModule, layer: Node) -> None:
-    """Write a layer's bias in int32, if it fits; a layer without grids has none."""
+    """Write a linear layer's bias in int32, if it fits; a layer without grids has none."""
     inputs, rounded, held = (*layer.args, None)[:3]
     bias, grid = constant(network, held), _activation_grid(network, inputs)
     steps = _weight_scales(network, rounded)
