@@ -1,11 +1,11 @@
 """Claim: the search for the cheapest student finds the winner of the whole grid at half its price.
 
-The students of the plan for a data set, widest first, all learn from one teacher: 8,000 items, 18
-epochs, batches of 64. The first is the reference; for a limit on what may be lost
-against it, the grid trains all to the end and takes the narrowest that keeps the limit on the
-validation split. The search looks at them from the narrowest up and gives up who surely
-will not keep it. A run that pauses goes on bit for bit (tests/training/test_resume.py), so what the
-search sees and pays is read from the grid's own runs: the limits below cost no training more.
+The students of the plan for a data set, widest first, all learn from one teacher: at most 8,000
+items, 18 epochs, batches of 64. The first is the reference; for a limit on what may be lost against
+it, the grid trains all to the end and takes the narrowest that keeps the limit on the validation
+split. The search looks at them from the narrowest up and gives up who surely will not keep it. A
+run that pauses goes on bit for bit (tests/training/test_resume.py), so what the search sees and
+pays is read from the grid's own runs: the limits below cost no training more.
 
 Printed for each limit: who wins by either, the price of the search and of the grid in operations of
 training, both with the reference, and their ratio; the errors of the forecasts.
@@ -136,6 +136,8 @@ def main() -> None:
     grid = Grid(given.teacher, given.set, given.work, given.seed)
     ends = [(plan.name, grid.run(plan)["scores"][-1]) for plan in grid.recipe.students]
     print("ends: " + ", ".join(f"{name} {100 * end:.2f} %" for name, end in ends))
+    tera = [grid.run(plan)["tera"][0] for plan in grid.recipe.students]
+    print(f"the first student alone: {tera[0] / sum(tera):.2f} of the grid")
     for share in RUNGS:
         errors = forecast_errors(grid, share)
         spread = math.sqrt(sum(e * e for e in errors) / len(errors))

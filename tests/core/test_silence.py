@@ -1,10 +1,11 @@
 """Standard error of the process, closed for a while."""
 
 import os
+import sys
 
 import pytest
 
-from diptych.core.silence import STDERR, say, silent_stderr
+from diptych.core.silence import STDERR, say, silent_python, silent_stderr
 
 
 def test_what_is_written_meanwhile_is_lost_and_the_rest_is_not(capfd) -> None:
@@ -40,6 +41,18 @@ def test_what_a_person_has_to_know_is_said_even_so(capfd) -> None:
         say("second")
         os.write(STDERR, b"lost")
     say("third")
+    assert capfd.readouterr().err == "first\nsecond\nthird\n"
+
+
+def test_what_python_code_writes_is_lost_and_what_is_said_is_not(capfd) -> None:
+    with silent_python():
+        sys.stderr.write("lost")
+        say("first")
+        with silent_stderr(), silent_python():
+            say("second")
+    with pytest.raises(ValueError, match="wrong"), silent_python():
+        raise ValueError("wrong")
+    sys.stderr.write("third\n")
     assert capfd.readouterr().err == "first\nsecond\nthird\n"
 
 

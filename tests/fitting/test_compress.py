@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from torch import nn
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, DataError
 from diptych.core.progress import Step, silent
 from diptych.core.values import Dataset
 from diptych.data import read
@@ -121,3 +121,14 @@ def test_what_cannot_be_compressed_is_told(model: str, said: str) -> None:
 def test_only_a_bundle_says_what_it_was_trained_on() -> None:
     with pytest.raises(ConfigError, match="only a bundle says what it was trained on"):
         find_again(SETTINGS, None)
+
+
+@pytest.mark.parametrize("model", [None, 7, {"0.weight": 1}, lambda: None])
+def test_what_is_no_model_is_told_by_its_type(model: object) -> None:
+    with pytest.raises(ConfigError, match=f"the model is of type {type(model).__name__}"):
+        taught_by(model, SETTINGS)  # type: ignore[arg-type]
+
+
+def test_what_is_no_data_is_told_by_its_type() -> None:
+    with pytest.raises(DataError, match="data is of type list"):
+        read([1, 2])  # type: ignore[arg-type]

@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError
+from diptych.core.progress import Step
 from diptych.data import read
 from diptych.data.reading import Options
-from diptych.fitting.fit import fit
+from diptych.fitting.fit import NO_TIME, fit
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
@@ -74,6 +75,26 @@ def test_a_teacher_of_other_labels_is_refused(taught: Bundle, tmp_path: Path) ->
     letters = dataclasses.replace(digits, labels=tuple("abcdefghij"))
     with pytest.raises(ConfigError, match=r"tells 10 of classification \(0, 1, 2, ...\), and the"):
         fit(letters, out=tmp_path / "a.dip", settings=settings(taught))
+
+
+def test_a_teacher_that_does_not_know_the_data_is_refused(taught: Bundle, tmp_path: Path) -> None:
+    digits = read("digits", Options(seed=0))
+    black = dataclasses.replace(digits.validation, inputs=np.zeros_like(digits.validation.inputs))
+    record = replace(digits.record, name="night", sha256="0" * 64)
+    other = dataclasses.replace(digits, validation=black, record=record)
+    with pytest.raises(ConfigError, match=r"taught\.dip has learned digits: it knows .* of night"):
+        fit(other, out=tmp_path / "a.dip", settings=settings(taught))
+    assert not (tmp_path / "a.dip").exists()
+
+
+@pytest.mark.slow
+def test_that_there_is_no_time_for_a_student_is_told(taught: Bundle, tmp_path: Path) -> None:
+    told: list[Step] = []
+    ticks = iter(range(10**9))
+    given = settings(taught, report=told.append, clock=lambda: 9.0 * next(ticks))
+    with fit("digits", out=tmp_path / "a.dip", time_limit=10.0, settings=given) as bundle:
+        assert {candidate.model for candidate in bundle.manifest.candidates} == {"teacher"}
+    assert (NO_TIME, "student") in {(step.note, step.stage) for step in told}
 
 
 def test_a_bundle_does_not_take_the_place_of_its_teacher(taught: Bundle) -> None:

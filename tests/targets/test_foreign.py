@@ -211,7 +211,8 @@ def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\x08", b"no onnx at all", bytes(range(256))])
 def test_what_is_no_onnx_file_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "bad.onnx").write_bytes(data)
-    with pytest.raises(TargetError, match=r"bad\.onnx"):
+    with pytest.raises(TargetError, match=r"bad\.onnx") as told:
         read_foreign(tmp_path / "bad.onnx")
+    assert "bundle" not in told.value.hint
     with pytest.raises(TargetError, match="there is no file"):
         read_foreign(tmp_path / "none.onnx")

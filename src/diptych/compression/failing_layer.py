@@ -4,15 +4,15 @@ It is asked for only once something has failed, so it takes as long as following
 """
 
 import copy
-import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
+from diptych.core.silence import silent_python
 from diptych.core.specs import TensorSpec
 from diptych.training.models.given import GivenNetwork
 
@@ -30,7 +30,7 @@ def hushed() -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with silent_python(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -1,28 +1,46 @@
-"""Silence for compiled libraries, which write to the standard error of the process itself."""
+"""Silence for libraries that write to standard error, and what a person hears all the same."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from typing import TextIO
 
 STDERR = 2
-_heard: list[int] = []
+_kept: list[int] = []
+_streams: list[TextIO] = []
+
+
+@contextmanager
+def silent_python() -> Iterator[None]:
+    """Let whatever Python code writes to `sys.stderr` be lost for as long as this lasts.
+
+    Yields:
+        Nothing.
+    """
+    _streams.append(sys.stderr)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        _streams.pop()
 
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Let whatever this process writes to standard error be lost for as long as this lasts.
+    """Let whatever compiled code, too, writes to standard error be lost for as long as this lasts.
 
     Yields:
         Nothing.
     """
     kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, STDERR)
-    _heard.append(kept)
+    _kept.append(kept)
     try:
         yield
     finally:
-        _heard.remove(kept)
+        _kept.pop()
         os.dup2(kept, STDERR)
         os.close(kept)
         os.close(nowhere)
@@ -34,11 +52,13 @@ def say(text: str) -> None:
     Args:
         text: The line.
     """
-    if not _heard:
-        try:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
-        except RuntimeError:  # a signal came while the same stream was being written
-            os.write(STDERR, f"{text}\n".encode())
+    line = f"{text}\n"
+    if _kept:
+        os.write(_kept[0], line.encode())
         return
-    os.write(_heard[0], f"{text}\n".encode())
+    stream = _streams[0] if _streams else sys.stderr
+    try:
+        stream.write(line)
+        stream.flush()
+    except RuntimeError:  # a signal came while the same stream was being written
+        os.write(STDERR, line.encode())
