@@ -51,6 +51,8 @@ def test_an_unknown_target_and_what_is_no_bundle_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["export", str(tmp_path), "--target", "gpu"]) == 2
-    assert "there is no target 'gpu'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "there is no target 'gpu'" in told
+    assert "hint: did you mean 'cuda'?" in told
     assert run(["export", str(tmp_path), "--target", "torch"]) == 2
     assert "is no bundle" in capsys.readouterr().err

@@ -29,7 +29,7 @@ from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
 from diptych.measure.machine import describe
-from diptych.targets import BESIDE, TARGETS, WELCOME, Runtime, lacking
+from diptych.targets import ALSO_CALLED, BESIDE, TARGETS, WELCOME, Runtime, lacking
 from diptych.training.compute import find_device
 
 USUAL_BUDGET = "drop<=1%"
@@ -193,7 +193,8 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
             f"fit for another target, then: diptych export BUNDLE --target {target}",
         )
     if target not in TARGETS:
-        raise ConfigError(f"there is no target {target!r}", nearest(target, TARGETS))
+        hint = nearest(ALSO_CALLED.get(target.lower(), target), TARGETS)
+        raise ConfigError(f"there is no target {target!r}", hint)
     choices = [choice for choice in TARGETS[target] if _can_lower(choice[0])]
     if not choices:
         _refuse(target, TARGETS[target][0][0])

@@ -26,6 +26,8 @@ TARGETS: dict[str, tuple[Choice, ...]] = {
     "tensorrt": (("onnxruntime-tensorrt", "fp32"),),
     "edge": (("litert", "fp32"), ("litert", "int8")),
 }
+ALSO_CALLED = {"gpu": "cuda"}
+"""What people write for a target, and would be taken for another by its spelling."""
 WELCOME: dict[str, tuple[Choice, ...]] = {"cpu": (("litert", "int8"),)}
 """What is tried too where all that it needs is installed; a network that it lacks an operation of
 goes without."""
