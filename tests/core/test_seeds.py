@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.core.seeds import derive, generator
+from diptych.core.seeds import STEPS_AT_ONCE, StepSeeds, derive, generator
 
 NAMES = st.lists(st.text("abc-1", min_size=1, max_size=6), min_size=1, max_size=3)
 
@@ -42,3 +42,11 @@ def test_drawing_from_one_stream_leaves_the_others_as_they_were() -> None:
     alone = generator(3, "b").random(5)
     generator(3, "a").random(1000)
     assert np.array_equal(generator(3, "b").random(5), alone)
+
+
+def test_the_seeds_of_steps_are_derived_from_their_numbers_in_any_order() -> None:
+    seeds = StepSeeds(3, "teacher", "network")
+    steps = [0, 1, STEPS_AT_ONCE - 1, STEPS_AT_ONCE, 7, 10**7, 8, 0]
+    assert [seeds.at(step) for step in steps] == [
+        derive(3, "teacher", "network", str(step)) for step in steps
+    ]

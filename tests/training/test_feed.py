@@ -1,12 +1,14 @@
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
 
-from diptych.training.feed import TRIAL_STEPS, Batch, Feed, Feeder
+from diptych.training import feed as feeding
+from diptych.training.feed import MOST_AT_ONCE, TRIAL_STEPS, Batch, Feed, Feeder
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import Team
 from diptych.training.variation import PictureVariation
@@ -105,9 +107,46 @@ threads: set[str] = set()
 def test_a_slow_feed_is_asked_ahead_in_a_thread_for_the_same_batches() -> None:
     threads.clear()
     feeder = Feeder(SlowFeed(ITEMS, RECIPE, 0, CPU), 2)
-    taken = [feeder.take() for _ in range(TRIAL_STEPS + 40)]
+    taken = [feeder.take() for _ in range(TRIAL_STEPS + 4 * MOST_AT_ONCE)]
     feeder.close()
     assert len(threads) == 2
     assert feeder.waited > 0.02
     expected = feed()
     assert all(same(batch, expected.batch(2 + at)) for at, batch in enumerate(taken))
+
+
+class ColdFeed(Feed):
+    """A feed in a time of its own: a batch takes longer where something else was done before."""
+
+    now, last = 0.0, -1.0
+    first = following = 0.0
+
+    def batch(self, step: int) -> Batch:
+        self.now += self.following if self.now == self.last else self.first
+        self.last = self.now
+        return super().batch(step)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "first", "following", "at_once", "in_thread"),
+    [
+        (0.003, 0.00001, 0.00001, 1, False),
+        (0.003, 0.0002, 0.00005, MOST_AT_ONCE, False),
+        (0.010, 0.0005, 0.00005, 5, False),
+        (0.003, 0.0002, 0.0002, MOST_AT_ONCE, True),
+        (0.100, 0.0050, 0.0050, 1, True),
+    ],
+)
+def test_batches_are_made_several_at_once_and_in_a_thread_only_where_that_is_not_enough(
+    step_s: float, first: float, following: float, at_once: int, in_thread: bool, monkeypatch
+) -> None:
+    cold = ColdFeed(ITEMS, RECIPE, 0, CPU)
+    cold.first, cold.following = first, following
+    monkeypatch.setattr(feeding, "time", SimpleNamespace(perf_counter=lambda: cold.now))
+    feeder = Feeder(cold, 3)
+    for step in range(3, 3 + TRIAL_STEPS + 4 * MOST_AT_ONCE):
+        assert same(feeder.take(), feed().batch(step))
+        cold.now += step_s
+    feeder.close()
+    assert feeder.at_once == at_once
+    assert (feeder.pool is not None) == in_thread

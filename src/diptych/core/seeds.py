@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 
+STEPS_AT_ONCE = 64
+
 
 def derive(seed: int, *names: str) -> int:
     """Derive the seed of a named stream.
@@ -30,3 +32,33 @@ def generator(seed: int, *names: str) -> np.random.Generator:
         A generator seeded by :func:`derive`.
     """
     return np.random.default_rng(derive(seed, *names))
+
+
+class StepSeeds:
+    """The seeds of the steps of a stream.
+
+    They are derived some at a time: hashing takes many times as long where what came before has
+    driven its code out of the processor's cache.
+
+    Args:
+        seed: The root seed.
+        names: The stream's name.
+    """
+
+    def __init__(self, seed: int, *names: str) -> None:
+        self.seed, self.names = seed, names
+        self._known: dict[int, int] = {}
+
+    def at(self, step: int) -> int:
+        """Give the seed of a step.
+
+        Args:
+            step: At least 0.
+
+        Returns:
+            What :func:`derive` gives for the stream's name and the step.
+        """
+        if step not in self._known:
+            steps = range(step, step + STEPS_AT_ONCE)
+            self._known = {each: derive(self.seed, *self.names, str(each)) for each in steps}
+        return self._known[step]

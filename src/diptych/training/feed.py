@@ -31,8 +31,8 @@ RELEASE_BYTES = 128 << 20
 MOST_PAGE_BYTES = 2 << 20
 """What the system may map around a single item."""
 TRIAL_STEPS = 20
-BUSY_SHARE = 0.02
-HANDOVER_S, MOST_AT_ONCE = 0.02, 16
+BUSY_SHARE = 0.025
+AT_ONCE_S, MOST_AT_ONCE = 0.05, 16
 DEVICE_SHARE = 0.5
 
 
@@ -153,9 +153,10 @@ class Feed:
 
 
 class Feeder:
-    """Gives the batches of a feed in order; where making them takes long, in a thread, ahead.
+    """Gives the batches of a feed in order; where making them takes long, several at once or ahead.
 
-    Handing over takes time as well, so short steps are given several batches at once.
+    Batches of short steps are made several at once, which costs each of them less: code and tables
+    are still in the processor's cache. Where that is not enough, they are made in a thread, ahead.
 
     Args:
         feed: Makes them.
@@ -163,12 +164,13 @@ class Feeder:
     """
 
     def __init__(self, feed: Feed, step: int) -> None:
-        self.feed, self.step, self.first = feed, step, step
-        self.waited, self.started = 0.0, time.perf_counter()
+        self.feed, self.step = feed, step
+        self.waited = 0.0
         self.pool: ThreadPoolExecutor | None = None
         self.next: Future[list[Batch]] | None = None
         self.made: deque[Batch] = deque()
         self.at_once = 1
+        self.judged = (step, self.waited, time.perf_counter())
 
     def take(self) -> Batch:
         """Give the next batch.
@@ -176,29 +178,38 @@ class Feeder:
         Returns:
             The batch; the time until it is there counts as waited.
         """
-        began = time.perf_counter()
         if not self.made:
-            self.made.extend(self.next.result() if self.next else [self.feed.batch(self.step)])
-            if self.pool:
-                start = self.step + len(self.made)
-                self.next = self.pool.submit(self._several, start, self.at_once)
-        batch = self.made.popleft()
-        now = time.perf_counter()
-        self.waited += now - began
+            began = time.perf_counter()
+            self._judge(began)
+            self._make()
+            self.waited += time.perf_counter() - began
         self.step += 1
-        if self.step - self.first == TRIAL_STEPS:
-            self._judge(now - self.started)
-        return batch
+        return self.made.popleft()
+
+    def _make(self) -> None:
+        if self.pool is None:
+            self.made.extend(self._several(self.step, self.at_once))
+            return
+        self.made.extend(self.next.result() if self.next else self._several(self.step, 1))
+        start = self.step + len(self.made)
+        self.next = self.pool.submit(self._several, start, self.at_once)
 
     def _several(self, start: int, count: int) -> list[Batch]:
         return [self.feed.batch(step) for step in range(start, start + count)]
 
-    def _judge(self, seconds: float) -> None:
-        """Decide by the first steps whether, and how far ahead, batches are made in a thread."""
-        if self.waited > BUSY_SHARE * seconds:
+    def _judge(self, now: float) -> None:
+        """Decide by the last steps whether batches are made several at once, or in a thread."""
+        step, waited, then = self.judged
+        steps, seconds = self.step - step, now - then
+        if self.pool or steps < TRIAL_STEPS:
+            return
+        self.judged = (self.step, self.waited, now)
+        if self.waited - waited <= BUSY_SHARE * seconds:
+            return
+        before, wanted = self.at_once, round(AT_ONCE_S * steps / seconds)
+        self.at_once = max(before, min(wanted, MOST_AT_ONCE))
+        if self.at_once == before:
             self.pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
-            wanted = round(HANDOVER_S * TRIAL_STEPS / seconds)
-            self.at_once = min(max(1, wanted), MOST_AT_ONCE)
 
     def close(self) -> None:
         """Stop making batches."""

@@ -7,6 +7,7 @@ mover's distance-based loss for training deep neural networks", 2016.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ def cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -
         those of its halves.
     """
 
-    def loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    def weighted(logits: Tensor, wanted: Tensor) -> Tensor:
         total = functional.cross_entropy(
             logits,
             wanted,
@@ -125,7 +126,9 @@ def cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -
         )
         return total / len(logits)
 
-    return loss
+    if class_weights is not None:
+        return weighted
+    return partial(functional.cross_entropy, label_smoothing=label_smoothing)
 
 
 def ordered_cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -> Loss:

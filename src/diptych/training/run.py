@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from diptych.core.progress import Step
-from diptych.core.seeds import derive
+from diptych.core.seeds import StepSeeds, derive
 from diptych.core.values import CurvePoint, Dataset
 from diptych.measure.energy import modelled
 from diptych.tasks.goals import kind_of
@@ -53,6 +53,7 @@ class Run:
         self.network, self.dataset, self.control = network, dataset, control
         self.planned = recipe
         self.team, self.folder = control.team, control.folder
+        self.draws = StepSeeds(control.seed, control.name, "network")
         seed = derive(control.seed, control.name, "batches")
         kept = latest(self.folder, self.team)
         recipe = with_cuts(kept.position.recipe if kept else recipe, kept, self.team)
@@ -160,10 +161,9 @@ class Run:
 
     def _seed_draws(self) -> None:
         """Let what the network draws in this step depend on nothing else, the same in a team."""
-        control, step = self.control, str(self.progress.step)
-        seed = derive(control.seed, control.name, "network", step)
+        seed = self.draws.at(self.progress.step)
         torch.default_generator.manual_seed(seed)  # torch's own function takes 0.1 ms
-        if control.device.type == "cuda":
+        if self.control.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def _planned(self) -> bool:

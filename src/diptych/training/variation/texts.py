@@ -50,5 +50,4 @@ class TextBatches:
         longest = max(1, int(self.lengths[chosen].max()))
         batch = self.tokens[chosen, :longest]
         drawn = torch.rand(batch.shape, generator=generator).to(batch.device)
-        forgotten = drawn < self.variation.forget
-        return torch.where(forgotten & (batch > 0), UNKNOWN, batch)
+        return torch.where(drawn < self.variation.forget, batch.clamp(max=UNKNOWN), batch)
