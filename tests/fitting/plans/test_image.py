@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from torch.utils.flop_counter import FlopCounterMode
 
 from diptych.core.manifest import Machine
 from diptych.core.specs import AudioSpec, ImageSpec
@@ -13,9 +14,11 @@ from diptych.core.values import Dataset, Goal
 from diptych.fitting.budget import Budget
 from diptych.fitting.plans.image import (
     estimated_int8_bytes,
+    estimated_operations,
     pictures_of,
     plan,
     student_networks,
+    student_shapes,
     teacher_network,
     training_recipe,
 )
@@ -43,7 +46,8 @@ def runs(config: ResidualNetConfig, spec: ImageSpec, num_classes: int) -> None:
 def test_the_networks_of_every_square_run_on_it(channels: int) -> None:
     for side in SIZES:
         spec = ImageSpec(height=side, width=side, channels=1 if channels == 1 else 3)
-        runs(student_networks(spec, 3, NO_BUDGET)[-1], spec, 3)
+        for config in list(student_shapes(spec).values())[-6:]:
+            runs(config, spec, 3)
         if side < 64:
             runs(teacher_network(spec), spec, 3)
 
@@ -54,7 +58,7 @@ def test_the_networks_of_every_rectangle_run_on_it(
     height: int, width: int, channels: int, classes: int
 ) -> None:
     spec = ImageSpec(height=height, width=width, channels=1 if channels == 1 else 3)
-    for config in student_networks(spec, classes, NO_BUDGET)[-2:]:
+    for config in list(student_shapes(spec).values())[-2:]:
         runs(config, spec, classes)
 
 
@@ -65,22 +69,52 @@ def test_the_networks_of_every_rectangle_run_on_it(
     st.integers(2, 1000),
     st.integers(1000, 2_000_000),
 )
-def test_students_keep_the_size_limit_by_estimate_and_the_widest_comes_first(
+def test_students_keep_the_size_limit_by_estimate_and_the_costliest_comes_first(
     side: int, channels: int, classes: int, limit: int
 ) -> None:
     spec = ImageSpec(height=side, width=side, channels=1 if channels == 1 else 3)
     every = student_networks(spec, classes, NO_BUDGET)
     some = student_networks(spec, classes, Budget.parse(f"size<={limit}B"))
-    sizes = [estimated_int8_bytes(config, spec, classes) for config in every]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len({(config.stem, *config.widths)[-1] for config in every}) == len(every)
-    fitting = [c for c, size in zip(every, sizes, strict=True) if size <= limit]
-    assert list(some) == (fitting or [every[-1]])
+    costs = [estimated_operations(config, spec) for config in every.values()]
+    assert costs == sorted(costs, reverse=True)
+    sizes = {name: estimated_int8_bytes(each, spec, classes) for name, each in every.items()}
+    fitting = [name for name in every if sizes[name] <= limit]
+    assert list(some) == (fitting or [min(sizes, key=sizes.__getitem__)])
+    assert all(some[name] == every[name] for name in some)
+
+
+def test_students_differ_in_width_in_depth_and_in_the_resolution_of_large_pictures() -> None:
+    usual = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
+    small, large = (
+        student_shapes(ImageSpec(height=side, width=side + 9, channels=3)) for side in (32, 96)
+    )
+    assert len(small) == 18
+    assert small["96"] == usual
+    assert small["96-deep"] == replace(usual, blocks=(1, 1, 1))
+    assert small["48-flat"] == replace(usual.scaled(0.5), blocks=(0, 0, 0))
+    assert len(large) == 54
+    assert large["96-half"] == replace(usual, downsample=2)
+    assert large["144-flat-quarter"] == replace(usual.scaled(1.5), blocks=(0, 0, 0), downsample=4)
+    assert large["96"] == replace(usual, widths=(16, 32, 64, 96), blocks=(0, 1, 1, 0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (28, 28), (32, 50), (97, 96)])
+def test_the_estimate_of_operations_is_what_torch_counts_in_convolutions(
+    height: int, width: int
+) -> None:
+    spec = ImageSpec(height=height, width=width, channels=3)
+    pixels = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    for config in list(student_shapes(spec).values())[::5]:
+        network = ResidualNet(config, spec, 10).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(pixels)
+        head = 2 * 10 * config.widths[-1]
+        assert counter.get_total_flops() == 2 * estimated_operations(config, spec) + head
 
 
 def test_the_estimate_of_a_size_counts_every_weight_that_is_kept_in_8_bits() -> None:
     spec = ImageSpec(height=32, width=32, channels=3)
-    for config in (*student_networks(spec, 10, NO_BUDGET), teacher_network(spec)):
+    for config in (*student_shapes(spec).values(), teacher_network(spec)):
         network = ResidualNet(config, spec, 10)
         weights = sum(p.numel() for p in network.parameters() if p.dim() > 1)
         estimate = estimated_int8_bytes(config, spec, 10)
@@ -90,9 +124,9 @@ def test_the_estimate_of_a_size_counts_every_weight_that_is_kept_in_8_bits() -> 
 def test_the_teacher_is_larger_than_its_students() -> None:
     for side in (8, 28, 32, 96):
         spec = ImageSpec(height=side, width=side, channels=3)
-        largest = student_networks(spec, 10, NO_BUDGET)[0]
         teacher = teacher_network(spec)
-        assert estimated_int8_bytes(teacher, spec, 10) > estimated_int8_bytes(largest, spec, 10)
+        for student in student_shapes(spec).values():
+            assert estimated_int8_bytes(teacher, spec, 10) > estimated_int8_bytes(student, spec, 10)
 
 
 def test_the_same_data_budget_seed_and_machine_give_the_same_plan(

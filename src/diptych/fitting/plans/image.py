@@ -1,6 +1,11 @@
-"""The plan of a fit on pictures: residual networks, wider for the teacher."""
+"""The plan of a fit on pictures: residual networks, wider for the teacher.
+
+Students differ in width, depth and the resolution that they see.
+"""
 
 import math
+from collections.abc import Callable
+from itertools import product
 
 from msgspec.structs import replace
 
@@ -28,6 +33,15 @@ LARGE_SIDE = 48
 STUDENT = ResidualNetConfig(stem=16, widths=(32, 64, 96), blocks=(1, 1, 0))
 SMALL_STUDENT = ResidualNetConfig(stem=8, widths=(24, 32), blocks=(0, 1))
 STUDENT_SCALES = (1.5, 1.25, 1.0, 0.75, 0.5, 0.25)
+DEPTHS: dict[str, Callable[[int], int]] = {
+    "-deep": lambda blocks: max(1, blocks),
+    "": lambda blocks: blocks,
+    "-flat": lambda blocks: 0,
+}
+"""Blocks of a stage, from the usual ones, by what is added to a student's name."""
+DOWNSAMPLED = {"": 1, "-half": 2, "-quarter": 4}
+LEAST_SIDE = 24
+"""Of pictures that are looked at in less than their resolution, after that."""
 CONTAINER_BYTES = 34_000
 BYTES_PER_PARAMETER = 1.02
 
@@ -45,7 +59,7 @@ def plan(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, students of which the widest that the budget allows is to be
+        The recipe, with a teacher, students of which the costliest that the budget allows is to be
         trained, and no programs yet.
     """
     spec = pictures_of(dataset)
@@ -59,10 +73,9 @@ def plan(
     training = training_recipe(
         dataset, machine, seed, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS
     )
-    networks = student_networks(spec, len(dataset.labels), budget)
     students = tuple(
-        ModelPlan(name=f"student-{_channels(network)}", network=network, training=training)
-        for network in networks
+        ModelPlan(name=f"student-{name}", network=network, training=training)
+        for name, network in student_networks(spec, len(dataset.labels), budget).items()
     )
     return FitRecipe(teacher=teacher, students=students, most_students=1, seed=seed)
 
@@ -107,8 +120,8 @@ def teacher_network(spec: ImageSpec) -> ResidualNetConfig:
 
 def student_networks(
     spec: ImageSpec, num_classes: int, budget: Budget
-) -> tuple[ResidualNetConfig, ...]:
-    """List the students' shapes that can keep the size limit in 8 bits, the widest first.
+) -> dict[str, ResidualNetConfig]:
+    """List the students' shapes that can keep the size limit in 8 bits, the costliest first.
 
     Args:
         spec: The pictures.
@@ -116,15 +129,38 @@ def student_networks(
         budget: The limits.
 
     Returns:
-        At least one shape.
+        At least one shape, by its width before the head and what is unusual of it.
+    """
+    limit = budget.limit("size") or math.inf
+    shapes = student_shapes(spec)
+    sizes = {name: estimated_int8_bytes(each, spec, num_classes) for name, each in shapes.items()}
+    fitting = {name: each for name, each in shapes.items() if sizes[name] <= limit}
+    smallest = min(shapes, key=sizes.__getitem__)
+    return fitting or {smallest: shapes[smallest]}
+
+
+def student_shapes(spec: ImageSpec) -> dict[str, ResidualNetConfig]:
+    """List all students' shapes, the costliest first.
+
+    Args:
+        spec: The pictures.
+
+    Returns:
+        Each width in each depth in each resolution, by name.
     """
     side = min(spec.height, spec.width)
-    base = _few_stages(SMALL_STUDENT, side) if side < SMALL_SIDE else STUDENT
-    limit = budget.limit("size") or math.inf
-    scaled = [_deepened(base.scaled(scale), side) for scale in STUDENT_SCALES]
-    shapes = list({_channels(shape): shape for shape in scaled}.values())
-    fitting = [s for s in shapes if estimated_int8_bytes(s, spec, num_classes) <= limit]
-    return tuple(fitting or shapes[-1:])
+    shapes: dict[str, ResidualNetConfig] = {}
+    for (seen, factor), (deep, blocks), scale in product(
+        DOWNSAMPLED.items(), DEPTHS.items(), STUDENT_SCALES
+    ):
+        if factor > 1 and side // factor < LEAST_SIDE:
+            continue
+        base = _few_stages(SMALL_STUDENT, side) if side < SMALL_SIDE else STUDENT
+        base = replace(base, blocks=tuple(map(blocks, base.blocks)), downsample=factor)
+        shape = _deepened(base.scaled(scale), side // factor)
+        shapes[f"{_channels(shape)}{deep}{seen}"] = shape
+    cost = {name: estimated_operations(shape, spec) for name, shape in shapes.items()}
+    return {name: shapes[name] for name in sorted(shapes, key=cost.__getitem__, reverse=True)}
 
 
 def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float) -> TrainingRecipe:
@@ -182,6 +218,25 @@ def estimated_int8_bytes(config: ResidualNetConfig, spec: ImageSpec, num_classes
         channels = width
     parameters += num_classes * channels
     return BYTES_PER_PARAMETER * parameters + CONTAINER_BYTES
+
+
+def estimated_operations(config: ResidualNetConfig, spec: ImageSpec) -> int:
+    """Count what a network's convolutions multiply and add.
+
+    Args:
+        config: The network's shape.
+        spec: The pictures.
+
+    Returns:
+        Multiplications with additions, for one picture.
+    """
+    height, width = (side // config.downsample for side in (spec.height, spec.width))
+    total, channels = 9 * height * width * spec.channels * config.stem, config.stem
+    for outputs, blocks in zip(config.widths, config.blocks, strict=True):
+        total += 9 * height * width * channels * outputs
+        height, width, channels = height // 2, width // 2, outputs
+        total += blocks * 18 * height * width * outputs * outputs
+    return total
 
 
 def _channels(config: ResidualNetConfig) -> int:

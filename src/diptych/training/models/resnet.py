@@ -27,13 +27,15 @@ LOGIT_SCALE = 0.125
 
 Width = Annotated[int, Meta(ge=1, le=4096)]
 Blocks = Annotated[int, Meta(ge=0, le=64)]
+Factor = Annotated[int, Meta(ge=1, le=16)]
 
 
 class ResidualNetConfig(Value, tag_field="name", tag="residual"):
     """The shape of a network.
 
     `widths` and `blocks` have one entry per stage: channels, and residual blocks after the
-    stage's convolution. `stem` is the number of channels at full resolution. One that is `mirrored`
+    stage's convolution. `stem` is the number of channels at full resolution, which is that of the
+    picture divided by `downsample`: means over squares of so many pixels. One that is `mirrored`
     answers with the mean over a picture and its mirror image.
     """
 
@@ -41,6 +43,7 @@ class ResidualNetConfig(Value, tag_field="name", tag="residual"):
     widths: tuple[Width, ...]
     blocks: tuple[Blocks, ...]
     mirrored: bool = False
+    downsample: Factor = 1
 
     def __post_init__(self) -> None:
         """Check what concerns more than one field.
@@ -75,10 +78,12 @@ class ResidualNet(PixelNet):
 
     def __init__(self, config: ResidualNetConfig, spec: ImageSpec, outputs: int) -> None:
         super().__init__(spec, mirrored=config.mirrored)
+        self.downsample = config.downsample
         stages, side = len(config.widths), min(spec.height, spec.width)
-        if side >> stages == 0:
+        if side // config.downsample >> stages == 0:
+            first = f"divided by {config.downsample} and then " if config.downsample > 1 else ""
             raise ConfigError(
-                f"pictures of {side} pixels cannot be halved {stages} times",
+                f"pictures of {side} pixels cannot be {first}halved {stages} times",
                 "give the network fewer widths and blocks, or raise --image-size",
             )
         layers: list[nn.Module] = [ConvNormRelu(spec.channels, config.stem)]
@@ -97,7 +102,10 @@ class ResidualNet(PixelNet):
 
     def last_features(self, pixels: Tensor) -> Tensor:
         """Map pixels (N, H, W, C) to features (N, C', H', W')."""
-        features: Tensor = self.body(self.scaled(pixels))
+        scaled = self.scaled(pixels)
+        if self.downsample > 1:
+            scaled = functional.avg_pool2d(scaled, self.downsample)
+        features: Tensor = self.body(scaled)
         return features
 
     def outputs_of(self, features: Tensor) -> Tensor:
