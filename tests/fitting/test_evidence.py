@@ -7,7 +7,8 @@ from diptych.core.errors import ConfigError
 from diptych.core.progress import Step, silent
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
-from diptych.fitting.evidence import COLD_RUNS, gather_evidence, probe_cold_starts
+from diptych.fitting.evidence import COLD_RUNS, gather_evidence, with_starts
+from diptych.fitting.verdicts import Evidence
 
 
 class Brightest:
@@ -90,10 +91,17 @@ def test_single_predictions_are_timed_as_often_as_asked() -> None:
     assert seen.cost_usd_per_million >= 0
 
 
+def some_evidence() -> Evidence:
+    answers = np.zeros((4, 2), np.float32)
+    return gather_evidence(Choice(), make_data(4), answers, calls=1, seconds=1.0)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_cold_starts_are_of_new_processes_that_load_the_bundle(tiny_bundle: Path) -> None:
     steps: list[Step] = []
-    figures = probe_cold_starts(tiny_bundle, steps.append)
+    figures = with_starts(some_evidence(), tiny_bundle, steps.append)
+    assert figures.cold_ms is not None
+    assert figures.memory_bytes is not None
     assert figures.cold_ms.shape == figures.memory_bytes.shape == (COLD_RUNS,)
     assert (figures.cold_ms > 20).all(), "Python alone takes longer to start"
     assert (figures.memory_bytes > 15e6).all(), "numpy alone takes more"
@@ -101,5 +109,6 @@ def test_cold_starts_are_of_new_processes_that_load_the_bundle(tiny_bundle: Path
 
 
 def test_a_bundle_that_does_not_load_has_no_cold_start(tmp_path: Path) -> None:
+    evidence = some_evidence()
     with pytest.raises(ConfigError, match="ended with code"):
-        probe_cold_starts(tmp_path / "absent.dip", silent)
+        with_starts(evidence, tmp_path / "absent.dip", silent)

@@ -31,6 +31,7 @@ from diptych.fitting.forerunner import ANSWERS, DONE, Order
 from diptych.fitting.job import Job
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.settings import Settings
+from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trainer import Trainer
 from diptych.training.attempt import Attempt
@@ -161,6 +162,24 @@ class Ahead:
                 self._say(name, "no process makes progress: they are ended")
                 self.jobs = 1
                 self.halt()
+
+    def come_to(
+        self, plan: ModelPlan, students: Sequence[ModelPlan], timetable: Timetable, left: int
+    ) -> None:
+        """Have a student trained at once with those that come after it, before any is tried.
+
+        Args:
+            plan: The one whose turn it is; one that is to be pruned is not trained ahead.
+            students: All, in the order of their turns.
+            timetable: Says how long they may take; too little is left to each turn.
+            left: How many models are still to be trained.
+        """
+        planned = [each for each in students if each.prune is None]
+        if plan in planned:
+            plans = planned[planned.index(plan) :]
+            seconds = timetable.together_s(left, len(plans), self.settings.jobs)
+            if seconds >= LEAST_TRAINING_S:
+                self.train(plans, seconds)
 
     def train(self, plans: Sequence[ModelPlan], seconds: float) -> None:
         """Have students trained to the end at once, and wait for them.

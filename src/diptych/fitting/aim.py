@@ -102,7 +102,7 @@ def aim_of(
         return None
     best = min(passing, key=lambda candidate: candidate.cost_usd_per_million)
     reference, spare = whole[best.model], slack(best, budget)
-    scores = _scores(reference)
+    scores = scores_of(reference)
     if spare is None or not scores:
         return None
     epochs = reference.plan.training.epochs
@@ -137,7 +137,7 @@ def expected_of(model: Trainee, reference: Sequence[float], items: int) -> Forec
     Returns:
         The forecast of its main score.
     """
-    scores = _scores(model)
+    scores = scores_of(model)
     return forecast(scores, reference, items) if scores else UNKNOWN
 
 
@@ -161,8 +161,15 @@ def slack(candidate: Candidate, budget: Budget) -> float | None:
     return min(spare, default=None)
 
 
-def _scores(model: Trainee) -> tuple[float, ...]:
-    """Return the scores of a model's epochs; none where it was not scored, or not below 1."""
+def scores_of(model: Trainee) -> tuple[float, ...]:
+    """List the scores of a model's epochs.
+
+    Args:
+        model: Trained for a part or to the end.
+
+    Returns:
+        The main score after each; none where it was not scored, or not below 1.
+    """
     scores = [point.score for point in model.curve]
     known = tuple(score for score in scores if score is not None and score <= 1)
     return known if len(known) == len(scores) else ()

@@ -1,7 +1,7 @@
 """Measuring the chosen program: on the test split, at length, and in new processes."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,6 @@ from diptych.tasks.goals import kind_of
 
 COLD_RUNS = 6
 COLD_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColdStarts:
-    """New processes that load the bundle and predict once: float (N,) ms and int (N,) bytes."""
-
-    cold_ms: np.ndarray
-    memory_bytes: np.ndarray
 
 
 def gather_evidence(
@@ -75,20 +67,23 @@ def _unverified(trial: Trial, dataset: Dataset, teacher_outputs: np.ndarray) -> 
     )
 
 
-def probe_cold_starts(bundle: Path, report: Reporter) -> ColdStarts:
+def with_starts(evidence: Evidence, bundle: Path, report: Reporter) -> Evidence:
     """Load a bundle and predict once in new processes.
 
     Args:
+        evidence: What is known of its program.
         bundle: The bundle's folder.
         report: Told when it begins and ends.
 
     Returns:
-        Time from the start of the process to its end, and its peak memory, per run.
+        With the time from the start of each process to its end, and its peak memory.
     """
     report(Step(stage="cold start", done=0, total=1))
     command = [sys.executable, "-m", "diptych.inference.probe", str(bundle)]
     figures = probe(command, runs=COLD_RUNS, timeout_s=COLD_TIMEOUT_S)
     report(Step(stage="cold start", done=1, total=1))
-    return ColdStarts(
-        cold_ms=np.asarray(figures.wall_ms), memory_bytes=np.asarray(figures.peak_rss_bytes)
+    return replace(
+        evidence,
+        cold_ms=np.asarray(figures.wall_ms),
+        memory_bytes=np.asarray(figures.peak_rss_bytes),
     )

@@ -162,6 +162,7 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
         if job.fit:
             job.fit.keep(session.recipe)
         session.train_teacher()
+        session.hold_contest()
         for plan in session.recipe.students:
             if session.has_time():
                 session.train_student(plan)

@@ -15,6 +15,7 @@ from diptych.core.values import Dataset, Energy, Estimate, Precision
 from diptych.fitting.budget import Budget
 from diptych.fitting.building import build
 from diptych.fitting.choice import COSTS
+from diptych.fitting.contest import Measure, rivals
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trials import open_lowered, unverified
@@ -55,7 +56,11 @@ class Probe(Protocol):
 
 
 def choose_students(
-    recipe: FitRecipe, budget: Budget, probe: Probe, has_time: Callable[[], bool]
+    recipe: FitRecipe,
+    budget: Budget,
+    probe: Probe,
+    has_time: Callable[[], bool],
+    measure: Measure | None = None,
 ) -> FitRecipe:
     """Leave only those students in a recipe that are to be trained.
 
@@ -64,14 +69,22 @@ def choose_students(
         budget: The limits.
         probe: Asked where there are more students than that.
         has_time: Asked before each probe.
+        measure: Says how large networks are, where there may be a contest.
 
     Returns:
-        The recipe; narrower students are there as `cheaper`.
+        The recipe; students that cost less are there as `cheaper`. It still has rivals, and one of
+        them to train, where there is to be a contest.
     """
     plans = tuple(plan for plan in recipe.students if plan.prune is None)
-    if not 0 < recipe.most_students < len(plans):
+    most = recipe.most_students
+    if not 0 < most < len(plans):
         return recipe
-    return recipe.left_with(affordable(plans, recipe.most_students, budget, probe, has_time))
+    chosen = affordable(plans, most, budget, probe, has_time)
+    if most > 1 or measure is None:
+        return recipe.left_with(chosen)
+    first, *others = rivals(plans[plans.index(chosen[0]) :], measure)
+    able = [p for p in others if has_time() and any(can_keep(c, budget) for c in probe(p))]
+    return recipe.left_with((first, *able), most=1 if able else 0)
 
 
 def affordable(

@@ -99,8 +99,8 @@ class FitRecipe(Value):
     """Everything a fit decides; students learn from the teacher, in this order.
 
     With `most_students` only so many are trained: the first that can keep the budget, by what they
-    cost before they are trained, and what is pruned from these. A bundle's recipe has those that
-    were.
+    cost before they are trained, and what is pruned from these; where it is one, the best of those
+    that may cost the same. A bundle's recipe has those that were.
 
     Where a student keeps the budget, those of `cheaper`, the costliest first, are tried in its
     place as far as there is time; most of them are not trained to the end.
@@ -153,15 +153,16 @@ class FitRecipe(Value):
         named = {each.name: each for each in (self.teacher, *self.students)}
         return named[plan.source or self.teacher.name]
 
-    def left_with(self, chosen: Sequence[ModelPlan]) -> "FitRecipe":
+    def left_with(self, chosen: Sequence[ModelPlan], most: int = 0) -> "FitRecipe":
         """Leave only some of the students that are trained from their first weights.
 
         Args:
             chosen: Those.
+            most: How many of them are trained; 0 for all.
 
         Returns:
             The recipe with them, and with the students that are pruned from what is left; whoever
-            comes after them, and costs less, is there as `cheaper`.
+            else comes after the first of them, and costs less, is there as `cheaper`.
         """
         kept: dict[str, ModelPlan] = {}
         for plan in self.students:
@@ -170,9 +171,12 @@ class FitRecipe(Value):
             if pruned or plan in chosen:
                 kept[plan.name] = plan
         whole = [plan for plan in self.students if plan.prune is None]
-        rest = tuple(whole[whole.index(chosen[-1]) + 1 :])
+        rest = [plan for plan in whole[whole.index(chosen[0]) :] if plan not in chosen]
         return structs.replace(
-            self, students=tuple(kept.values()), most_students=0, cheaper=rest + self.cheaper
+            self,
+            students=tuple(kept.values()),
+            most_students=most,
+            cheaper=(*rest, *self.cheaper),
         )
 
 

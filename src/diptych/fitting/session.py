@@ -14,7 +14,8 @@ from diptych.fitting.assembly import Outcome, hash_items, write_bundle
 from diptych.fitting.calibration import calibration_items
 from diptych.fitting.cascading import try_cascade
 from diptych.fitting.choice import choose, mark_passing
-from diptych.fitting.evidence import gather_evidence, probe_cold_starts
+from diptych.fitting.contest import Contest, capacities, settled
+from diptych.fitting.evidence import gather_evidence, with_starts
 from diptych.fitting.job import Job
 from diptych.fitting.lowering import lower_and_try
 from diptych.fitting.noise import noise_floor
@@ -61,6 +62,7 @@ class FitSession:
         self.teacher_outputs: dict[str, np.ndarray] = {}
         self.candidates: tuple[Candidate, ...] = ()
         self.search: Search | None = None
+        self.measure, self.contest = capacities(job.dataset), Contest()
         self.noise: float | None = None
         self.calibration = calibration_items(
             job.dataset, recipe.calibration_items, recipe.seed, settings.report
@@ -79,7 +81,15 @@ class FitSession:
             self.job.budget,
             self._probe(),
             lambda: self.time.may_probe() and not self.settings.stop,
+            self.measure if self.time.deadline is None and self.settings.trains_alone else None,
         )
+
+    def hold_contest(self) -> None:
+        """Of students that may cost the same leave only the one that learns best."""
+        plans = [plan for plan in self.recipe.students if plan.prune is None]
+        if self.recipe.most_students and plans:
+            given = (plans, self._train_to, self.has_time, self.settings.report)
+            self.recipe = settled(self.recipe, self.contest.hold(*given), self.measure)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
@@ -101,7 +111,7 @@ class FitSession:
             plan: The student; where it cannot be pruned as planned, there is none.
         """
         left = max(1, 1 + len(self.recipe.students) - len(self.trainer.trainees))
-        self._train_ahead(plan, left)
+        self.ahead.come_to(plan, self.recipe.students, self.time, left)
         seconds = self.time.student_s(left)
         if plan.prune is None:
             student: Trainee | None = self.trainer.train(plan, seconds)
@@ -116,7 +126,7 @@ class FitSession:
         dataset, students = self.job.dataset, self.trainer.trainees[1:]
         items = dataset.num_learned
         aim = aim_of(self.candidates, students, self.recipe, self.job.budget, items)
-        if aim is None or self.settings.devices > 1 or self.settings.meeting:
+        if aim is None or not self.settings.trains_alone:
             return
         self.search = Search(
             aim,
@@ -171,21 +181,9 @@ class FitSession:
         outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
         if not (self.settings.stop or outcome.evidence.unverified):
             write_bundle(self.job, outcome)
-            probes = probe_cold_starts(self.job.destination, self.settings.report)
-            evidence = replace(
-                outcome.evidence, cold_ms=probes.cold_ms, memory_bytes=probes.memory_bytes
-            )
-            outcome = replace(outcome, evidence=evidence)
+            place, report = self.job.destination, self.settings.report
+            outcome = replace(outcome, evidence=with_starts(outcome.evidence, place, report))
         write_bundle(self.job, outcome, with_page=True)
-
-    def _train_ahead(self, plan: ModelPlan, left: int) -> None:
-        """Have a student trained at once with those that come after it, before any is tried."""
-        planned = [each for each in self.recipe.students if each.prune is None]
-        if plan in planned:
-            plans = planned[planned.index(plan) :]
-            seconds = self.time.together_s(left, len(plans), self.settings.jobs)
-            if seconds >= LEAST_TRAINING_S:
-                self.ahead.train(plans, seconds)
 
     def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
         """Train a student of the search for a part, as the next ones are meanwhile."""
@@ -278,12 +276,14 @@ class FitSession:
         chosen = choose(candidates, self.job.budget, self.noise or 0.0)
         trial = next(t for t in self.trials if t.name == chosen.name)
         tested = self.teacher_outputs["test"]
-        trained = {model.name for model in self.trainer.trainees}
-        left = self.search.left(trained).values() if self.search else ()
+        trained = self.trainer.trainees
+        beaten = self.contest.left(trained, len(dataset.validation))
+        given_up = self.search.left({model.name for model in trained}) if self.search else {}
+        left = {**beaten, **given_up}.values()
         return Outcome(
             recipe=self._recipe_so_far(),
             trainees=(*self.trainer.trainees, *self.refined, *(model for model, _ in left)),
-            given_up=tuple(each for _, each in left if each.epochs < each.planned_epochs),
+            given_up=tuple(u for _, u in left if u and u.epochs < u.planned_epochs),
             noise_floor=self.noise,
             trials=tuple(self.trials),
             candidates=candidates,

@@ -89,6 +89,11 @@ class Settings:
         """
         return self.clock() if self.started is None else self.started
 
+    @property
+    def trains_alone(self) -> bool:
+        """Whether this process trains a model by itself, and can pause then."""
+        return self.devices == 1 and self.meeting is None
+
     def reading(self, seed: int) -> Options:
         """Say how data is read.
 
