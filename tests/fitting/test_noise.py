@@ -32,7 +32,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, seconds: list[float]) -> tuple[Trial
     """Make a trial whose program is, each time it is opened, as fast as is told."""
     sessions = [Busy(each) for each in seconds]
     left = iter(sessions)
-    monkeypatch.setattr(noise, "open_lowered", lambda _: next(left))
+    monkeypatch.setattr(noise, "open_lowered", lambda program, threads: next(left))
     trial = Trial(model=None, program=None, session=None, outputs=INPUTS)  # type: ignore[arg-type]
     return trial, sessions
 

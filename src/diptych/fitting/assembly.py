@@ -75,7 +75,10 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
     kept = _kept_trials(chosen, outcome.trials)
     examples = _golden_inputs(job)
     answers = [run_singly(trial.session, examples) for trial in kept]
-    packed = [pack(t.program, each, t.unverified) for t, each in zip(kept, answers, strict=True)]
+    packed = [
+        pack(trial.program, each, trial.unverified, trial.threads)
+        for trial, each in zip(kept, answers, strict=True)
+    ]
     expected = {p.name: each for ps, each in zip(packed, answers, strict=True) for p in ps}
     contents = {name: data for trial in kept for name, data in trial.program.contents.items()}
     contents |= job.dataset.assets

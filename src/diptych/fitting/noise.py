@@ -25,7 +25,7 @@ def noise_floor(trial: Trial, inputs: np.ndarray, time_limit_s: float) -> float:
     Returns:
         By which share the processor's time of the slowest copy exceeds that of the fastest.
     """
-    sessions = [open_lowered(trial.program) for _ in range(COPIES)]
+    sessions = [open_lowered(trial.program, trial.threads) for _ in range(COPIES)]
     runs = {str(place): in_turns(each, inputs) for place, each in enumerate(sessions)}
     timings = interleave(runs, samples=CALLS, time_limit_s=min(MOST_S, time_limit_s))
     costs = [timing.cpu_seconds_per_call for timing in timings.values()]

@@ -15,13 +15,16 @@ from diptych.targets.lower import LoweredProgram
 from diptych.targets.parity import tolerance
 
 
-def pack(lowered: LoweredProgram, outputs: np.ndarray, unverified: str = "") -> tuple[Program, ...]:
+def pack(
+    lowered: LoweredProgram, outputs: np.ndarray, unverified: str = "", threads: int = 1
+) -> tuple[Program, ...]:
     """List a program, and its stand-in if it has one.
 
     Args:
         lowered: The program.
         outputs: float32 (N, K), what it or its stand-in gave for the golden examples.
         unverified: Why it could not run here, if it could not.
+        threads: Those of one call.
 
     Returns:
         One program or two, with the same files.
@@ -34,6 +37,7 @@ def pack(lowered: LoweredProgram, outputs: np.ndarray, unverified: str = "") -> 
         input=lowered.input,
         output=lowered.output,
         tolerance=tolerance(outputs, lowered.precision),
+        threads=threads,
         unverified=unverified,
     )
     stand_in = RUNTIMES[program.runtime].stand_in

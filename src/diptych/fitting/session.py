@@ -15,6 +15,7 @@ from diptych.fitting.calibration import calibration_items
 from diptych.fitting.cascading import try_cascade
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.contest import Contest, capacities, settled
+from diptych.fitting.cores import try_on_all_cores
 from diptych.fitting.evidence import gather_evidence, with_starts
 from diptych.fitting.job import Job
 from diptych.fitting.lowering import lower_and_try
@@ -215,17 +216,16 @@ class FitSession:
         self.ahead.halt()
         started = self.settings.clock()
         plans = self._first_programs()[: 1 if self.settings.stop else None]
-        self.trials += lower_and_try(
-            model,
-            plans,
-            self.job.dataset,
-            self.calibration,
-            self.settings.report,
-            alone=not self.recipe.students,
-        )
+        given = (self.job.dataset, self.calibration, self.settings.report)
+        self.trials += lower_and_try(model, plans, *given, alone=not self.recipe.students)
         if not self.trials:
             return
-        write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+        outcome = self._outcome(TIMING_S, FEW_CALLS)
+        known = (self.trials, self.candidates, self.job, self.settings)
+        if more := try_on_all_cores(model, *known):
+            self.trials += more
+            outcome = self._outcome(TIMING_S, FEW_CALLS)
+        write_bundle(self.job, outcome)
         self.time.lowering_s = self.settings.clock() - started
 
     def _refine(self, model: Trainee, teacher: Trainee | None) -> None:

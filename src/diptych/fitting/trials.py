@@ -38,8 +38,9 @@ TURNS = 256
 class Trial:
     """A lowered program that runs here, and what it answered: `outputs` float32 (N, K).
 
-    `assets_bytes` is the size of the files that its inputs' preparation needs. What cannot run here
-    is `unverified`, for this reason, and its session is that of a stand-in.
+    `assets_bytes` is the size of the files that its inputs' preparation needs; `threads` are those
+    of one call. What cannot run here is `unverified`, for this reason, and its session is that of a
+    stand-in.
     """
 
     model: Trainee
@@ -48,13 +49,14 @@ class Trial:
     outputs: np.ndarray
     assets_bytes: int = 0
     unverified: str = ""
+    threads: int = THREADS
 
     @property
     def name(self) -> str:
-        """A name such as ``student-96 openvino int8`` or ``student-96 openvino int8 (trained)``."""
+        """A name such as ``student-96 openvino int8 (trained)`` or ``... int8, 2 threads``."""
         name = f"{self.model.name} {self.program.runtime} {self.program.precision}"
-        method = self.program.method
-        return name if method == "calibrated" else f"{name} ({method})"
+        method = "" if self.program.method == "calibrated" else f" ({self.program.method})"
+        return name + method + (f", {self.threads} threads" if self.threads > 1 else "")
 
     @property
     def size_bytes(self) -> int:
@@ -107,11 +109,12 @@ def unverified(program: LoweredProgram) -> str:
     return obstacle(program.runtime) if RUNTIMES[program.runtime].stand_in else ""
 
 
-def open_lowered(program: LoweredProgram) -> Session:
+def open_lowered(program: LoweredProgram, threads: int = THREADS) -> Session:
     """Open a program that is not on disk.
 
     Args:
         program: The lowered program.
+        threads: Those of one call.
 
     Returns:
         Its session, or that of its stand-in where it is unverified.
@@ -121,7 +124,7 @@ def open_lowered(program: LoweredProgram) -> Session:
         paths = [Path(folder, name) for name in program.contents]
         for path, content in zip(paths, program.contents.values(), strict=True):
             path.write_bytes(content)
-        return open_session(stand_in or program.runtime, paths, THREADS)
+        return open_session(stand_in or program.runtime, paths, threads)
 
 
 def run_all(session: Session, inputs: np.ndarray) -> np.ndarray:
@@ -211,7 +214,7 @@ def as_candidate(
         model=trial.model.name,
         runtime=trial.program.runtime,
         precision=trial.program.precision,
-        threads=THREADS,
+        threads=trial.threads,
         scores=scores(kind, trial.outputs, targets),
         drop=drop(kind.item_scores(teacher_outputs, targets), right),
         p50_ms=costs.p50_ms,
