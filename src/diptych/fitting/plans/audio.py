@@ -1,6 +1,12 @@
-"""The plan of a fit on sounds: a wide network teaches a narrower one that fits the size limit."""
+"""The plan of a fit on sounds: a wide network teaches a narrower one that fits the size limit.
+
+Students differ in width, depth and the bands that they hear.
+"""
 
 import math
+from itertools import product
+
+from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
 from diptych.core.specs import AudioSpec
@@ -20,6 +26,10 @@ BATCH_SIZE = 32
 
 TEACHER = DepthwiseNetConfig(stem=32, widths=(96, 128, 192, 256))
 STUDENT = DepthwiseNetConfig()
+FLAT = DepthwiseNetConfig(widths=(64, 128), strides=(2, 2))
+DEPTHS = {"": STUDENT, "-flat": FLAT}
+BANDS = {"": 1, "-half": 2}
+"""What the usual number of mel bands is divided by."""
 STUDENT_SCALES = (1.5, 1.25, 1.0, 0.75, 0.5, 0.25)
 CONTAINER_BYTES = 58_000
 FEATURE_BYTES_PER_HOP_SAMPLE = 105
@@ -38,7 +48,7 @@ def plan(
         timed: Whether a time limit will end the runs; then they are planned long.
 
     Returns:
-        The recipe, with a teacher, students of which the widest that the budget allows is to be
+        The recipe, with a teacher, students of which the costliest that the budget allows is to be
         trained, and no programs yet.
     """
     teacher_epochs = TIMED_TEACHER_EPOCHS if timed else TEACHER_EPOCHS
@@ -49,27 +59,48 @@ def plan(
     )
     training = training_recipe(dataset, machine, TIMED_STUDENT_EPOCHS if timed else STUDENT_EPOCHS)
     students = tuple(
-        ModelPlan(name=f"student-{network.widths[-1]}", network=network, training=training)
-        for network in student_networks(dataset, budget)
+        ModelPlan(name=f"student-{name}", network=network, training=training)
+        for name, network in student_networks(dataset, budget).items()
     )
     return FitRecipe(teacher=teacher, students=students, most_students=1, seed=seed)
 
 
-def student_networks(dataset: Dataset, budget: Budget) -> tuple[DepthwiseNetConfig, ...]:
-    """List the students' shapes that can keep the size limit in 8 bits, the widest first.
+def student_networks(dataset: Dataset, budget: Budget) -> dict[str, DepthwiseNetConfig]:
+    """List the students' shapes that can keep the size limit in 8 bits, the costliest first.
 
     Args:
         dataset: Of sounds.
         budget: The limits.
 
     Returns:
-        At least one shape.
+        At least one shape, by its last width and what is unusual of it.
     """
     limit = budget.limit("size") or math.inf
-    shapes = [STUDENT.scaled(scale) for scale in STUDENT_SCALES]
     spec, outputs = sounds_of(dataset), len(dataset.labels)
-    fitting = [s for s in shapes if estimated_int8_bytes(s, spec, outputs) <= limit]
-    return tuple(fitting or shapes[-1:])
+    shapes = student_shapes(spec)
+    sizes = {name: estimated_int8_bytes(each, spec, outputs) for name, each in shapes.items()}
+    fitting = {name: each for name, each in shapes.items() if sizes[name] <= limit}
+    smallest = min(shapes, key=sizes.__getitem__)
+    return fitting or {smallest: shapes[smallest]}
+
+
+def student_shapes(spec: AudioSpec) -> dict[str, DepthwiseNetConfig]:
+    """List all students' shapes, the costliest first.
+
+    Args:
+        spec: The sounds.
+
+    Returns:
+        Each width in each depth with each number of bands, by name.
+    """
+    shapes: dict[str, DepthwiseNetConfig] = {}
+    choices = product(BANDS.items(), DEPTHS.items(), STUDENT_SCALES)
+    for (heard, divisor), (depth, usual), scale in choices:
+        features = replace(usual.features, bands=usual.features.bands // divisor)
+        shape = replace(usual.scaled(scale), features=features)
+        shapes[f"{shape.widths[-1]}{depth}{heard}"] = shape
+    cost = {name: estimated_operations(shape, spec) for name, shape in shapes.items()}
+    return {name: shapes[name] for name in sorted(shapes, key=cost.__getitem__, reverse=True)}
 
 
 def sounds_of(dataset: Dataset) -> AudioSpec:
@@ -129,3 +160,23 @@ def estimated_int8_bytes(config: DepthwiseNetConfig, spec: AudioSpec, outputs: i
         channels = width
     features = FEATURE_BYTES_PER_HOP_SAMPLE * hop_samples(spec.sample_rate)
     return parameters + outputs * channels + features + CONTAINER_BYTES
+
+
+def estimated_operations(config: DepthwiseNetConfig, spec: AudioSpec) -> int:
+    """Count what a network's convolutions multiply and add.
+
+    Args:
+        config: The network's shape.
+        spec: The sounds.
+
+    Returns:
+        Multiplications with additions, for one sound; those of its features are not counted.
+    """
+    frames = spec.samples // hop_samples(spec.sample_rate) - config.features.hops + 1
+    sides = [-(-config.features.bands // 2), -(-frames // 2)]
+    total, channels = STEM_KERNEL**2 * config.stem * math.prod(sides), config.stem
+    for width, stride in zip(config.widths, config.strides, strict=True):
+        sides = [-(-side // stride) for side in sides]
+        total += (KERNEL**2 * channels + channels * width) * math.prod(sides)
+        channels = width
+    return total
