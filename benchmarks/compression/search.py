@@ -1,14 +1,15 @@
 """Claim: the search for the cheapest student finds the winner of the whole grid at half its price.
 
-The students of the plan for a data set, widest first, all learn from one teacher: at most 8,000
+The students of the plan for a data set, costliest first, all learn from one teacher: at most 8,000
 items, 18 epochs, batches of 64. The first is the reference; for a limit on what may be lost against
-it, the grid trains all to the end and takes the narrowest that keeps the limit on the validation
-split. The search looks at them from the narrowest up and gives up who surely will not keep it. A
+it, the grid trains all to the end and takes the cheapest that keeps the limit on the validation
+split. The search looks at them from the cheapest up and gives up who surely will not keep it. A
 run that pauses goes on bit for bit (tests/training/test_resume.py), so what the search sees and
 pays is read from the grid's own runs: the limits below cost no training more.
 
 Printed for each limit: who wins by either, the price of the search and of the grid in operations of
-training, both with the reference, and their ratio; the errors of the forecasts.
+training, both with the reference, and their ratio; the errors of the forecasts; and for each
+contest that a limit of cost may lead to, who is the best at its end and at that of all trainings.
 
 Hardware: any; one thread; nothing is timed. n: the runs and limits that are printed. Source: this
 script.
@@ -28,8 +29,10 @@ import numpy as np
 from msgspec.structs import replace as changed
 
 from conditions import data_folder, print_conditions
-from diptych.core.values import Dataset
+from diptych.core.progress import silent
+from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.budget import Budget
+from diptych.fitting.contest import Contest, capacities, rivals
 from diptych.fitting.forecast import Forecast, forecast
 from diptych.fitting.job import open_job
 from diptych.fitting.ladder import RUNGS, climb
@@ -125,6 +128,31 @@ def forecast_errors(grid: Grid, share: float) -> list[float]:
     return [math.log((1 - forecast(a[:epochs], b, items).value) / (1 - a[-1])) for a, b in pairs]
 
 
+def contests(grid: Grid) -> list[tuple[list[str], str, str]]:
+    """Hold every contest that there may be: names of the rivals, who is chosen, who is best."""
+    measure, found = capacities(grid.dataset), []
+    plans = [
+        changed(plan, training=changed(plan.training, epochs=EPOCHS))
+        for plan in grid.recipe.students
+    ]
+
+    def train(plan: ModelPlan, epochs: int) -> Trainee:
+        scores = enumerate(grid.run(plan)["scores"][:epochs], 1)
+        curve = [
+            CurvePoint(model=plan.name, epoch=epoch, seconds=0.0, loss=0.0, score=score)
+            for epoch, score in scores
+        ]
+        return Trainee(plan=plan, network=None, curve=tuple(curve))
+
+    for place in range(len(plans)):
+        field = rivals(plans[place:], measure)
+        if len(field) > 1:
+            chosen = Contest().hold(field, train, lambda: True, silent)
+            best = max(field, key=lambda plan: grid.run(plan)["scores"][-1])
+            found.append(([plan.name for plan in field], chosen.name, best.name))
+    return found
+
+
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("teacher", type=Path)
@@ -142,11 +170,13 @@ def main() -> None:
         errors = forecast_errors(grid, share)
         spread = math.sqrt(sum(e * e for e in errors) / len(errors))
         print(f"forecasts after {share:.2f}: off by {math.exp(spread) - 1:.1%}, n {len(errors)}")
-    print("limit    winner of the grid   found          search      grid  ratio")
+    for names, chosen, best in contests(grid):
+        print(f"contest of {', '.join(names)}: {chosen} chosen, {best} best at the end")
+    print("limit    winner of the grid     found                   search      grid  ratio")
     for limit in LIMITS:
         best, found, spent, whole = compare(grid, limit)
         print(
-            f"{100 * limit:5.2f} %  {best:<18}   {found:<12} {spent:6.1f} T {whole:7.1f} T"
+            f"{100 * limit:5.2f} %  {best:<20}   {found:<20} {spent:6.1f} T {whole:7.1f} T"
             f"  {spent / whole:.2f}"
         )
 
