@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -581,3 +582,17 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
         net = find_object(f"{folder / 'net.py'}:make")()
         find_object(f"{folder / 'learn.py'}:learned")(net, folder / "net.safetensors")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 256 KiB, where this user may."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"cannot mount a small file system: {error}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

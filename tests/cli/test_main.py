@@ -233,6 +233,26 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
+def test_streams_that_are_closed_are_no_error(closed: str) -> None:
+    command = f"{sys.executable} -m diptych inspect digits {closed}"
+    assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0
+
+
+def test_output_that_finds_no_room_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "diptych", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    first = ended.stderr.splitlines()[0]
+    assert first == "error: cannot write to standard output: no space left on device"
+    assert ended.returncode == 2
+
+
 def test_only_the_module_of_the_asked_verb_is_loaded() -> None:
     code = (
         "import sys; from diptych.cli.main import run; run(['inspect', '--help']);"

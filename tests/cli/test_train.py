@@ -43,6 +43,57 @@ def test_training_from_a_recipe_prints_what_came_out(
     assert "accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_a_finished_training_is_written_elsewhere_where_its_place_has_no_room(
+    tmp_path: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    there, folder = tmp_path / "there.dip", tmp_path / "a.run"
+    (small_disk / "full").write_bytes(bytes(240 << 10))
+    words = ["train", "digits", "--recipe", str(tmp_path / "tiny.toml"), "--run", str(folder)]
+    assert run([*words, "--out", str(small_disk / "x.dip")]) == 2
+    complaint = capsys.readouterr().err
+    assert "no space left on device" in complaint
+    assert f"go on: diptych train --resume {folder} (with --out, elsewhere)" in complaint
+    records = (folder / "metrics.jsonl").read_text()
+    assert run(["train", "--resume", str(folder), "--out", str(there)]) == 0
+    assert (there / "bundle.json").is_file()
+    assert (folder / "metrics.jsonl").read_text() == records
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["checkpoints", "run.json", "no run.json"])
+def test_a_run_that_nobody_can_go_on_with_makes_room(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    out, folder = tmp_path / "out.dip", tmp_path / "out.run"
+    words = ["train", "digits", "--recipe", str(tmp_path / "tiny.toml"), "--out", str(out)]
+    assert run(words) == 0
+    if damage == "checkpoints":
+        for file in folder.glob("checkpoint-*"):
+            file.write_bytes(b"nothing")
+    elif damage == "run.json":
+        (folder / "run.json").write_text("{")
+    else:
+        (folder / "run.json").unlink()
+    assert run(words) == 0
+    (folder / "run.json").unlink()
+    (folder / "thesis.txt").write_text("mine")
+    assert run(words) == 2
+    assert "is not a run's folder" in capsys.readouterr().err
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_names_with_points_have_folders_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    for name in ("lr0.1", "lr0.2"):
+        words = ["train", "digits", "--recipe", str(tmp_path / "tiny.toml")]
+        assert run([*words, "--out", str(tmp_path / name)]) == 0
+    assert {each.name for each in tmp_path.glob("*.run")} == {"lr0.1.run", "lr0.2.run"}
+
+
 @pytest.mark.parametrize("verb", ["train", "fit"])
 def test_more_items_than_can_be_held_back_are_refused(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -178,7 +178,7 @@ def test_on_a_full_disk_the_old_ones_stay_and_the_hint_says_so(tmp_path: Path) -
     if subprocess.run([*command, "pass"], check=False, capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here")
     run = subprocess.run([*command, FILL_THE_DISK], check=True, capture_output=True, text=True)
-    tail = "no space left on device | free some space, or choose another --out"
+    tail = "no space left on device | free some space, or choose another place"
     assert run.stdout.splitlines() == [
         f"cannot write {tmp_path}/write_atomic: {tail}",
         f"cannot write {tmp_path}/write_directory: {tail}",
@@ -272,8 +272,8 @@ def test_a_place_that_can_hold_no_folder_is_named_too(tmp_path: Path, name: str)
     [
         (errno.ENOSPC, "free some space"),
         (errno.EDQUOT, "free some space"),
-        (errno.EACCES, "another --out"),
-        (errno.EROFS, "another --out"),
+        (errno.EACCES, "another place"),
+        (errno.EROFS, "another place"),
         (errno.EIO, ""),
     ],
 )

@@ -56,6 +56,19 @@ def test_what_python_code_writes_is_lost_and_what_is_said_is_not(capfd) -> None:
     assert capfd.readouterr().err == "first\nsecond\nthird\n"
 
 
+def test_nobody_who_listens_is_no_error(monkeypatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("lost")
+        say("lost too")
+        monkeypatch.undo()
+        with pytest.raises(BrokenPipeError):
+            stream.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def test_it_is_said_while_the_stream_is_being_written(capfd, monkeypatch) -> None:
     class Busy:
         def write(self, text: str) -> int:

@@ -45,9 +45,10 @@ def written_terms(draw: st.DrawFn) -> tuple[str, str, Decimal]:
     number = draw(st.decimals("0.01", most, places=draw(st.integers(2, 4))))
     relation = ">=" if name in AT_LEAST else "<="
     case, spaces = draw(CASE), [draw(SPACE) for _ in range(5)]
-    amount = f"{number}{spaces[3]}{case(unit)}"
+    written = unit if unit == "mJ" else case(unit)  # MJ are millions
+    amount = f"{number}{spaces[3]}{written}"
     if unit.startswith("$") and draw(st.booleans()):
-        amount = f"${number}{unit[1:]}"
+        amount = f"${number}{written[1:]}"
     text = f"{spaces[0]}{case(name)}{spaces[1]}{relation}{spaces[2]}{amount}{spaces[4]}"
     return text, name, number * Decimal(units[unit])
 
@@ -71,6 +72,12 @@ def test_a_limit_as_it_is_shown_is_read_again(name: str, limit: float) -> None:
     term = Budget.parse(f"{name}{TERMS[name].relation}{shown}").terms[0] if limit >= 0.01 else None
     if term:
         assert term.limit == pytest.approx(limit, rel=0.006, abs=5e-5)
+
+
+def test_megajoules_are_not_taken_for_millijoules() -> None:
+    with pytest.raises(BudgetError, match="energy: unknown unit 'MJ' in '5MJ'"):
+        Budget.parse("energy<=5MJ")
+    assert Budget.parse("energy<=5mj, p99<=2MS").limit("energy") == 5.0
 
 
 @given(st.text(max_size=40))

@@ -214,6 +214,15 @@ def test_scores_that_differ_by_less_than_a_standard_error_are_alike(
     assert choose(rows, Budget.parse("score>=90%, p99<=5ms")).name == chosen
 
 
+def test_drops_that_differ_by_next_to_nothing_are_alike(make_candidate: MakeCandidate) -> None:
+    rows = [
+        make_candidate("dear", drop=(0.04137, 0.02, 0.0627), cost=2.0),
+        make_candidate("cheap", drop=(0.04138, 0.02, 0.0628), cost=1.0),
+    ]
+    assert choose(rows, Budget.parse("drop<=1%")).name == "cheap"
+    assert choose(rows, Budget.parse("drop<=5%, p99<=5ms")).name == "cheap"
+
+
 def test_chance_in_scores_is_no_excuse_for_another_term(make_candidate: MakeCandidate) -> None:
     rows = [
         make_candidate("dear", accuracy=(0.89, 0.86, 0.92), size=900, cost=2.0),

@@ -108,20 +108,6 @@ def test_when_the_disk_refuses_more_the_earlier_bundle_is_whole(tiny_bundle):
     assert list(tiny_bundle.parent.iterdir()) == [tiny_bundle]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system of 256 KiB, where this user may."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"cannot mount a small file system: {error}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 def test_when_the_disk_is_full_the_earlier_bundle_is_whole(tiny, small_disk):
     folder = small_disk / "tiny.dip"
     store.write(folder, tiny.manifest, tiny.contents)

@@ -32,6 +32,10 @@ def test_time_enough_changes_no_plan() -> None:
     assert simulated(500, 0.01, 100.0)[0] == 500
 
 
+def test_after_the_deadline_no_step_is_taken_though_there_was_no_look_before() -> None:
+    assert Pace(1000).affordable(1, 999, 10.0, 10.0) == 0
+
+
 def test_between_looks_the_plan_stays() -> None:
     pace = Pace(1000)
     assert pace.affordable(1, 999, 0.0, 10.0) == 999

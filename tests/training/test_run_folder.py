@@ -7,7 +7,7 @@ import pytest
 from diptych.core.errors import ConfigError, StorageError, TrainingError
 from diptych.training.checkpoint import Checkpoint, Position
 from diptych.training.recipe import TrainingRecipe
-from diptych.training.run_folder import RunFolder
+from diptych.training.run_folder import RunFolder, is_left_over
 
 
 def at(step: int) -> Checkpoint:
@@ -68,6 +68,14 @@ def test_a_run_of_which_no_checkpoint_is_whole_does_not_begin_anew(folder: RunFo
     folder.checkpoints()[0].write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="no whole checkpoint"):
         folder.latest()
+
+
+def test_what_a_run_leaves_is_told_from_other_files(folder: RunFolder) -> None:
+    folder.save(at(1))
+    (folder.path / "run.json").write_text("{")
+    assert is_left_over(folder.path)
+    (folder.path / "thesis.txt").write_text("mine")
+    assert not is_left_over(folder.path)
 
 
 def test_one_run_has_a_folder_at_a_time(folder: RunFolder) -> None:

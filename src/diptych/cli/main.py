@@ -1,5 +1,6 @@
 """The entry point: finds the verb, runs it, and turns errors into one line and an exit code."""
 
+import errno
 import io
 import os
 import sys
@@ -8,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -36,10 +37,16 @@ VERBS = {
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
+
+
+def _nowhere() -> TextIO:
+    """Open what stands in for a stream that was closed before Python began."""
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def run(arguments: list[str]) -> int:
@@ -60,12 +67,15 @@ def run(arguments: list[str]) -> int:
             result = command.invoke(context)
         sys.stdout.flush()
     except Exit as stop:
-        return stop.exit_code
-    except BrokenPipeError:
-        return _reader_gone()
+        unwritten = _unwritten()
+        return _output_lost(unwritten) if unwritten else stop.exit_code
     except (Abort, KeyboardInterrupt):
         return _say("interrupted", "", 130)
+    except BrokenPipeError as error:
+        return _output_lost(error)
     except Exception as error:  # noqa: BLE001  the top of the command line
+        if unwritten := _unwritten(error):
+            return _output_lost(unwritten)
         return _say(*_explain(error, words))
     return result if isinstance(result, int) else 0
 
@@ -80,10 +90,24 @@ def _explain(error: Exception, words: list[str]) -> tuple[str, str, int]:
     return (*_defect(error), 1)
 
 
-def _reader_gone() -> int:
-    """Return success: whoever read the output has seen enough; what is left goes nowhere."""
+def _unwritten(seen: Exception | None = None) -> OSError | None:
+    """Say why what was printed cannot be written, where that is so, as what was seen may hint."""
+    try:
+        if isinstance(seen, OSError) and seen.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            print()  # some streams forget what they could not write
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def _output_lost(why: OSError) -> int:
+    """Let what is left go nowhere; whoever closed a pipe has seen enough, which is success."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    if isinstance(why, BrokenPipeError):
+        return 0
+    reason = os.strerror(why.errno or 0).lower()
+    return _say(f"cannot write to standard output: {reason}", "give it more room", 2)
 
 
 def _usage(error: TyperException) -> str:

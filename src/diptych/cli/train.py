@@ -40,7 +40,7 @@ from diptych.fitting.launched import follow, launched
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import resume as go_on
-from diptych.fitting.train import steps_left, train
+from diptych.fitting.train import run_folder_of, steps_left, train
 
 
 def command(
@@ -70,7 +70,6 @@ def command(
 ) -> None:
     """Train one model and keep it in a bundle; no compression, no budget."""
     fixed = {
-        "--out": out,
         "--time-limit": time_limit,
         "--seed": seed,
         "--recipe": recipe,
@@ -111,12 +110,12 @@ def command(
             return
         if resume is not None:
             _check_resumed([name for name, value in fixed.items() if value is not None])
-            bundle = go_on(resume, data, settings=settings)
+            bundle = go_on(resume, data, out=out, settings=settings)
         elif data is None:
             raise ConfigError("train needs DATA", "such as: diptych train digits")
         else:
             bundle = train(data, out=out, time_limit=time_limit, seed=seed, settings=settings)
-    folder = resume or run or bundle.path.with_suffix(".run")
+    folder = resume or run or run_folder_of(bundle.path)
     if stop and steps_left(folder):
         note(f"the training is not over; go on with it: diptych train --resume {folder}")
     with bundle:

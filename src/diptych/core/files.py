@@ -18,11 +18,11 @@ CHUNK_BYTES = 1 << 20
 RELATIVE_TO_WORKING_FOLDER = -100
 RENAME_EXCHANGE = 2
 HINTS = {
-    errno.ENOSPC: "free some space, or choose another --out",
-    errno.EDQUOT: "free some space, or choose another --out",
-    errno.EACCES: "choose another --out",
-    errno.EPERM: "choose another --out",
-    errno.EROFS: "choose another --out",
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.EACCES: "choose another place",
+    errno.EPERM: "choose another place",
+    errno.EROFS: "choose another place",
     errno.ENOENT: "make the folder first",
 }
 

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import TextIO
 
 STDERR = 2
@@ -49,16 +49,19 @@ def silent_stderr() -> Iterator[None]:
 def say(text: str) -> None:
     """Write a line to standard error, even while it is silent or is being written to.
 
+    Where it cannot be written the line is lost.
+
     Args:
         text: The line.
     """
     line = f"{text}\n"
-    if _kept:
-        os.write(_kept[0], line.encode())
-        return
     stream = _streams[0] if _streams else sys.stderr
-    try:
-        stream.write(line)
-        stream.flush()
-    except RuntimeError:  # a signal came while the same stream was being written
-        os.write(STDERR, line.encode())
+    with suppress(OSError):  # whoever listened has gone, which ends no work
+        if _kept:
+            os.write(_kept[0], line.encode())
+            return
+        try:
+            stream.write(line)
+            stream.flush()
+        except RuntimeError:  # a signal came while the same stream was being written
+            os.write(STDERR, line.encode())

@@ -17,6 +17,8 @@ from diptych.tasks.goals import GOALS, GoalKind
 FRACTION = {"": 1.0, "%": 0.01}
 TIME_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 SIZE_BYTES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9}
+MEGAJOULES = "MJ"
+"""Read as what is written, millions of joules, which no prediction takes; so it is refused."""
 ENERGY_MJ = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}
 COST_USD = {"$/1M": 1.0, "$": 1.0, "": 1.0}
 PLAIN = {"": 1.0}
@@ -173,4 +175,5 @@ def _amount(name: str, text: str, kind: TermKind) -> float:
 
 def _scale(unit: str, written: dict[str, float]) -> float | None:
     folded = {known.lower(): scale for known, scale in written.items()}
-    return folded.get(unit.lower().replace("\u03bc", "\u00b5"))
+    small = unit.lower().replace("\u03bc", "\u00b5")
+    return None if unit == MEGAJOULES else folded.get(small)

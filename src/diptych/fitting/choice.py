@@ -15,6 +15,8 @@ from diptych.measure.proportions import normal_quantile
 
 DROP_SCALE = 0.01
 MOST_NOISE = 0.05
+EVEN_SHARE = 0.1
+"""Of a standard error: drops that differ by less are alike."""
 """On a noisier machine costs are compared all the same."""
 OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
 
@@ -126,7 +128,8 @@ def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) 
         The first by: worst outcome, distance from the budget where one fails or from certainty
         where one cannot be told, the main score where the budget limits no score and no drop, cost
         per prediction. If that one does not pass, the cheapest that is no worse but for chance: by
-        less than a standard error of each score that the budget limits. Of those that pass and cost
+        less than a standard error of each score that the budget limits, and a tenth of one of the
+        drop, which is of the same items for all. Of those that pass and cost
         the same but for noise, the one of the best main score.
 
     Source: the rule of one standard error, L. Breiman et al., "Classification and regression
@@ -252,12 +255,13 @@ def _as_near(candidate: Candidate, best: Candidate, budget: Budget) -> bool:
 
 
 def _no_worse(ours: Estimate, theirs: Estimate, term: Term, best: Candidate) -> bool:
+    error = (theirs.high - theirs.low) / (2 * normal_quantile(theirs.confidence))
     if term.name in {MAIN_SCORE, *best.scores}:
-        error = (theirs.high - theirs.low) / (2 * normal_quantile(theirs.confidence))
         behind = theirs.value - ours.value if term.relation == ">=" else ours.value - theirs.value
         return behind <= error
+    even = EVEN_SHARE * error if term.name == "drop" else 0.0
     ends = [(ours.value, theirs.value), (_bound(ours, term), _bound(theirs, term))]
-    return all(_excess(our, term) <= max(0.0, _excess(their, term)) for our, their in ends)
+    return all(_excess(our - even, term) <= max(0.0, _excess(their, term)) for our, their in ends)
 
 
 def _known(candidate: Candidate, budget: Budget) -> list[tuple[Term, Estimate]]:

@@ -25,6 +25,7 @@ from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.reserve import reserve_programs
 from diptych.fitting.session import FitSession
 from diptych.fitting.settings import SETTINGS, Settings
+from diptych.fitting.suits import check_suits
 from diptych.fitting.teachers import is_pretrained, names_of, taught
 from diptych.inference.bundle import Bundle, load
 from diptych.inference.runtimes import RUNTIMES, available, obstacle, remedy
@@ -129,6 +130,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = with_labels(recipe) if is_pretrained(settings.teachers()) else recipe
         recipe = for_jobs(recipe, settings.jobs, job.machine)
     else:
+        check_suits(settings.recipe, job.dataset)
         recipe = for_processor(settings.recipe, job.machine, device, settings.report)
         recipe = replace(recipe, seed=settings.seed(seed))
     recipe = replace(recipe, validation_items=job.dataset.record.validation_items)

@@ -88,6 +88,22 @@ def write(folder: Path, run: RunFile) -> None:
     write_atomic(folder / NAME, msgspec.json.format(msgspec.json.encode(run), indent=2))
 
 
+def is_readable(folder: Path) -> bool:
+    """Say whether a folder holds the request of a training that can go on.
+
+    Args:
+        folder: Any folder.
+
+    Returns:
+        False where there is none, or it is damaged.
+    """
+    try:
+        read(folder)
+    except ConfigError:
+        return False
+    return True
+
+
 def settings_of(request: RunFile, settings: Settings) -> Settings:
     """Fill in what a request says of how data is read and where the training is done.
 

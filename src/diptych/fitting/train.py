@@ -1,13 +1,13 @@
 """Training alone: one model, lowered as it is, in a bundle like any other; it can be resumed."""
 
 import dataclasses
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, StorageError, TrainingError
 from diptych.core.progress import Step
 from diptych.core.text import parse_duration
 from diptych.core.values import Dataset
@@ -23,10 +23,9 @@ from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import with_start
 from diptych.inference.bundle import Bundle
-from diptych.training.checkpoint import Checkpoint
 from diptych.training.models import HuggingFaceConfig, TimmConfig
 from diptych.training.models.huggingface import check_same_items
-from diptych.training.run_folder import RunFolder
+from diptych.training.run_folder import RunFolder, is_left_over
 
 NO_BUDGET = Budget()
 AS_TRAINED = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
@@ -69,14 +68,20 @@ def train(
     recipe = replace(plan, teacher=model, students=(), programs=AS_TRAINED)
     request = _request(data, job, recipe, seconds, settings)
     check_shareable(request, settings.devices)
-    path = settings.run or job.destination.with_suffix(".run")
-    with closing(_fresh_folder(path, settings)) as folder:
+    path = settings.run or run_folder_of(job.destination)
+    with closing(_fresh_folder(path, settings)) as folder, _kept_for_later(path):
         run_file.write(path, request)
         deadline = None if seconds is None else started + seconds
         return run_job(dataclasses.replace(job, run=folder), recipe, deadline, settings)
 
 
-def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SETTINGS) -> Bundle:
+def resume(
+    run: str | Path,
+    data: Data | None = None,
+    *,
+    out: str | Path | None = None,
+    settings: Settings = SETTINGS,
+) -> Bundle:
     """Go on with a training that was interrupted, from its last checkpoint.
 
     Without a time limit, and on a processor, the weights are those of an uninterrupted training.
@@ -84,6 +89,7 @@ def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SE
     Args:
         run: The run's folder.
         data: What it trains on; by default from where it was read. It must be the same data.
+        out: The bundle's folder; by default that which the training was given.
         settings: Progress and stop request, and the user's own task where it is one.
 
     Returns:
@@ -101,12 +107,27 @@ def resume(run: str | Path, data: Data | None = None, *, settings: Settings = SE
         raise ConfigError(f"{path} is about the task {request.task!r}", "give it again as --task")
     settings = run_file.settings_of(request, settings)
     check_shareable(request, settings.devices)
-    with closing(RunFolder(path, _warn(settings))) as folder:
+    if out is not None:
+        request = replace(request, out=str(Path(out).resolve()))
+    with closing(RunFolder(path, _warn(settings))) as folder, _kept_for_later(path):
+        run_file.write(path, request)
         job = open_job(source, NO_BUDGET, request.out, request.seed, settings)
         kept = folder.latest()
         spent = kept.position.seconds if kept else 0.0
         left = None if request.seconds is None else started + request.seconds - spent
         return run_job(dataclasses.replace(job, run=folder), request.recipe, left, settings)
+
+
+def run_folder_of(bundle: Path) -> Path:
+    """Say where a training's folder is by default.
+
+    Args:
+        bundle: Where its bundle will be.
+
+    Returns:
+        Beside it, such as ``digits.run`` for ``digits.dip``.
+    """
+    return bundle.with_name(bundle.name.removesuffix(".dip") + ".run")
 
 
 def steps_left(run: str | Path) -> int:
@@ -156,24 +177,39 @@ def _request(
 
 
 def _fresh_folder(path: Path, settings: Settings) -> RunFolder:
-    """Open a folder for a new run; an earlier one that is over makes room."""
-    if path.is_dir() and any(path.iterdir()):
+    """Open a folder for a new run; one that is over, or that nobody can go on with, makes room."""
+    if path.is_dir() and any(path.iterdir()) and not is_left_over(path):
         run_file.read(path)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, _warn(settings))))
-        _check_over(path, folder.latest())
+        if run_file.is_readable(path):
+            _check_over(path, folder)
         folder.clear()
         stack.pop_all()
     return folder
 
 
-def _check_over(path: Path, kept: Checkpoint | None) -> None:
+def _check_over(path: Path, folder: RunFolder) -> None:
+    try:
+        kept = folder.latest()
+    except TrainingError:  # told of; nobody can go on from there
+        return
     if kept is not None and kept.position.remaining:
         at = kept.position
         raise ConfigError(
             f"{path} holds a run that is at step {at.step:,} of {at.step + at.remaining:,}",
             f"go on with it: diptych train --resume {path}; or remove it",
         )
+
+
+@contextmanager
+def _kept_for_later(run: Path) -> Iterator[None]:
+    """Say how to go on where something cannot be written: what was trained is not lost."""
+    try:
+        yield
+    except StorageError as error:
+        hint = f"make room, then go on: diptych train --resume {run} (with --out, elsewhere)"
+        raise StorageError(error.message, hint) from error
 
 
 def _warn(settings: Settings) -> Callable[[str], None]:

@@ -104,11 +104,11 @@ def interleave(
         seen = f"{len(runs)} runs, {samples} samples, {time_limit_s} s"
         raise ConfigError(f"cannot time {seen}", "give a run, a sample and some time")
     lanes = {name: _Lane(run) for name, run in runs.items()}
-    begin_ns = procedure.clock()
     limit_ns = None if time_limit_s is None else int(time_limit_s * NS_PER_S)
     slice_ns = None if limit_ns is None else limit_ns // (SLICES * len(lanes))
     order = generator(seed, "timing", "order")
     with garbage_collector_paused():
+        begin_ns = procedure.clock()
         for lane in lanes.values():
             _untimed(lane.run, procedure.warmup, slice_ns, procedure.clock)
         for name in _turns(lanes, samples, order):

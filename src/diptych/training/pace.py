@@ -31,6 +31,8 @@ class Pace:
         Returns:
             What there is time for, or what is planned where that is about the same.
         """
+        if now >= deadline:
+            return 0
         if self.looks and not self._due(step, now):
             return remaining
         self.looks.append((now, step))

@@ -10,7 +10,7 @@ from diptych.training.variation import Variation
 
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
-AtLeast0 = Annotated[float, Meta(ge=0.0)]
+AtLeast0 = Annotated[float, Meta(ge=0.0, le=1e9)]
 Arithmetic = Literal["fp32", "bf16", "fp16"]
 OptimizerName = Literal["sgd", "adamw", "muon", "schedule-free"]
 Schedule = Literal["linear", "cosine", "one-cycle", "warmup-decay"]

@@ -4,17 +4,32 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 from diptych.core.errors import ConfigError, StorageError, TrainingError
 from diptych.core.extras import require
 from diptych.core.files import storage_error, write_atomic
 from diptych.training.checkpoint import Checkpoint, decode, encode
-from diptych.training.records import RunRecords
+from diptych.training.records import EVENTS, METRICS, RunRecords
 
 KEPT = 2
 PATTERN = "checkpoint-*.safetensors"
 SHARDED_PATTERN = "checkpoint-*.shards"
+LOCK = "lock"
+OWN = (LOCK, "run.json", METRICS, EVENTS, PATTERN, SHARDED_PATTERN, ".*")
+
+
+def is_left_over(path: Path) -> bool:
+    """Say whether there is nothing in a folder but what a run leaves, of whatever is damaged.
+
+    Args:
+        path: A folder.
+
+    Returns:
+        True for an empty one too.
+    """
+    return all(any(fnmatch(each.name, own) for own in OWN) for each in path.iterdir())
 
 
 class RunFolder:
@@ -35,7 +50,7 @@ class RunFolder:
         self.path, self.warn = path, warn
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise storage_error(path, error) from error
         if held:
@@ -60,7 +75,7 @@ class RunFolder:
             os.close(self._lock)
             raise ConfigError(
                 f"{self.path} belongs to a run that is going on",
-                "wait for it, or choose another --run or --out",
+                "wait for it, or choose another --out",
             ) from error
 
     def checkpoints(self) -> list[Path]:

@@ -76,7 +76,8 @@ def supervise(job: Job, report: Reporter, stop: StopRequest) -> Any:  # noqa: AN
                 "go on with --resume, or train on one device",
             )
         said = f"{why}: the processes start anew from {kept or 'the beginning'}"
-        report(Step(stage="restart", done=failures, total=job.restarts, note=said))
+        said += f", attempt {failures} of {job.restarts}"
+        report(Step(stage="restart", done=1, total=1, note=said))
 
 
 def _attempt(job: Job, cuts: tuple[Cut, ...], report: Reporter, stop: StopRequest) -> Ending:

@@ -1,0 +1,79 @@
+"""Whether a recipe suits the data: networks and variations are of one kind of item each."""
+
+from diptych.core.errors import ConfigError
+from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec, TextSpec
+from diptych.core.values import Dataset
+from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.training.models import (
+    ConformerConfig,
+    DepthwiseNetConfig,
+    NgramsConfig,
+    PrunedConfig,
+    ResidualNetConfig,
+    TabularConfig,
+    TextConvolutionConfig,
+    TextMixtureConfig,
+    TransformerConfig,
+    WhitenedNetConfig,
+)
+from diptych.training.trees import TreesConfig
+from diptych.training.variation import PictureVariation, SoundVariation, TextVariation
+
+ITEMS: dict[type, str] = {
+    ImageSpec: "pictures",
+    AudioSpec: "sounds",
+    TextSpec: "texts",
+    TableSpec: "rows of a table",
+    OwnSpec: "items of a task of one's own",
+}
+NETWORKS_OF: dict[type, type] = {
+    ResidualNetConfig: ImageSpec,
+    WhitenedNetConfig: ImageSpec,
+    DepthwiseNetConfig: AudioSpec,
+    ConformerConfig: AudioSpec,
+    NgramsConfig: TextSpec,
+    TextConvolutionConfig: TextSpec,
+    TextMixtureConfig: TextSpec,
+    TransformerConfig: TextSpec,
+    TabularConfig: TableSpec,
+    TreesConfig: TableSpec,
+}
+"""What each network takes; others take what they are told of."""
+VARIATIONS_OF: dict[type, type] = {
+    PictureVariation: ImageSpec,
+    SoundVariation: AudioSpec,
+    TextVariation: TextSpec,
+}
+
+
+def check_suits(recipe: FitRecipe, dataset: Dataset) -> None:
+    """Check that all models of a recipe are for items such as these.
+
+    Args:
+        recipe: One that was given.
+        dataset: The data.
+
+    Raises:
+        ConfigError: If a network or a variation is of another kind.
+    """
+    spec = type(dataset.spec)
+    for plan in (recipe.teacher, *recipe.students, *recipe.cheaper):
+        for what, kind in _needs(plan):
+            if kind is not spec and not (spec is OwnSpec and what.startswith("variation")):
+                raise ConfigError(
+                    f"the {what} of {plan.name!r} is for {ITEMS[kind]}, and "
+                    f"{dataset.record.name} holds {ITEMS[spec]}",
+                    "give a recipe for such data, or none",
+                )
+
+
+def _needs(plan: ModelPlan) -> list[tuple[str, type]]:
+    """List what of a model is for one kind of item, and for which."""
+    config = plan.network.network if isinstance(plan.network, PrunedConfig) else plan.network
+    found = [("network", NETWORKS_OF.get(type(config)))]
+    found += [
+        ("variation", VARIATIONS_OF.get(type(each.variation)))
+        for each in (plan.training, plan.quantized)
+        if each is not None
+    ]
+    return [(what, kind) for what, kind in found if kind is not None]
