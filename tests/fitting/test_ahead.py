@@ -201,7 +201,6 @@ def test_what_other_processes_cannot_have_is_refused(tmp_path: Path) -> None:
         (data, Settings(jobs=2), "this was read before"),
         ("digits", Settings(jobs=2, teacher=teacher), "a function that teaches"),
         ("digits", Settings(jobs=2, tune=True), "how this machine computes fastest"),
-        ("digits", Settings(jobs=0), "0 jobs"),
     ):
         with pytest.raises(ConfigError, match=wrong):
             fit(source, out=tmp_path / "a.dip", settings=settings)

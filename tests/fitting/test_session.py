@@ -1,4 +1,5 @@
 import dataclasses
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from diptych.core.progress import StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
+from diptych.fitting.fit import run_job
 from diptych.fitting.job import Job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
@@ -180,7 +182,7 @@ def test_with_too_few_items_to_calibrate_every_model_is_tried_in_fp32(
     )
     both = replace(recipe, programs=(*recipe.programs, *INT8))
     session = FitSession(same, both, None, Settings())
-    assert session._first_programs() == list(recipe.programs)
+    assert session._programs("calibrated") == list(recipe.programs)
     assert session._programs("guarded", "trained") == []
     rounded = FitSession(same, replace(recipe, programs=INT8), None, Settings())
     assert rounded._first_programs() == recipe.programs
@@ -227,3 +229,19 @@ def test_a_cheaper_student_takes_the_place_of_one_that_keeps_the_budget(
     assert any(line.startswith("search: nothing: 2 of 18 epochs") for line in told)
     spent = sum(model.samples for model in session.trainer.trainees)
     assert manifest.training.samples > spent  # what was given up was paid for as well
+
+
+@pytest.mark.slow
+def test_after_the_deadline_one_program_of_the_teacher_has_to_do_and_who_was_left_out_is_told(
+    job: Job, recipe: FitRecipe
+) -> None:
+    programs = (*recipe.programs, ProgramPlan(runtime="onnxruntime", precision="int8"))
+    late = replace(recipe, programs=programs)
+    job = dataclasses.replace(job, budget=Budget.parse("drop<=5%, size<=1KB"))
+    bundle = run_job(job, late, time.monotonic(), Settings())
+    assert len(bundle.manifest.candidates) == 1
+    assert bundle.manifest.untrained == ("student",)
+    assert bundle.manifest.nearest == ("teacher onnxruntime fp32",)
+    early = run_job(job, late, None, Settings())
+    assert len(early.manifest.candidates) == 4
+    assert early.manifest.untrained == ()

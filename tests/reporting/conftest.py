@@ -255,6 +255,8 @@ def failed(manifest: Manifest) -> Manifest:
                 term="drop", limit=0.01, needed=0.02891, candidate=candidate(9).name, factor=2.9
             ),
         ),
+        nearest=(candidate(9).name, candidate(8).name, candidate(7).name),
+        untrained=("student-xs",),
     )
 
 

@@ -20,6 +20,11 @@ def test_a_line_for_each(sound) -> None:
     assert [line.partition(":")[0] for line in lines(both)] == ["least", "less"]
 
 
+def test_students_without_time_are_named_too(sound) -> None:
+    late = replace(sound.manifest, given_up=(ONE,), untrained=("least-of-all",))
+    assert lines(late)[1:] == ("least-of-all: not begun, no time was left",)
+
+
 def test_differences_below_the_noise_are_named(sound) -> None:
     assert noise(sound.manifest) == ""
     said = "Copies of one program differed by 2.3 % in cost: less than that is chance."

@@ -18,9 +18,9 @@ def test_energy_is_written_with_its_label(manifest) -> None:
     assert all(one.cells[column].endswith(" modelled") for one in entries(manifest))
 
 
-def test_the_nearest_points_are_those_that_one_relaxation_lets_in(failed, manifest) -> None:
-    names = [one.cells[0] for one in nearest(failed)]
-    assert names == [one.candidate for one in failed.relaxations]
+def test_the_nearest_candidates_are_listed_where_none_keeps_the_budget(failed, manifest) -> None:
+    assert len(failed.nearest) == 3
+    assert tuple(one.cells[0] for one in nearest(failed)) == failed.nearest
     assert nearest(manifest) == ()
 
 

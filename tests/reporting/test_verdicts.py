@@ -1,3 +1,5 @@
+import math
+
 from msgspec.structs import replace
 
 from diptych.reporting.verdicts import TERMS_HEADER, relaxation_lines, sentence, term_rows
@@ -18,6 +20,14 @@ def test_the_sentence_names_the_terms_that_cannot_be_told(failed) -> None:
     drop, _, size = failed.terms
     unsure = replace(failed, terms=(drop, size), verdict="CANNOT TELL")
     assert sentence(unsure).endswith("too few samples to tell whether the budget holds: drop.")
+
+
+def test_a_latency_of_which_nothing_is_sure_is_not_told(manifest) -> None:
+    unsure = replace(manifest.model.p99_ms, high=math.inf)
+    model = replace(manifest.model, p99_ms=unsure)
+    assert sentence(replace(manifest, model=model)).startswith(
+        "student-s is right on 92.9 % of 10,000 test items and takes 150 KB;"
+    )
 
 
 def test_without_a_budget_nothing_is_claimed(manifest) -> None:

@@ -18,6 +18,7 @@ from diptych.cli.options import (
     SkipOption,
     TaskOption,
     TimeLimitOption,
+    ValidationOption,
     WeightsOption,
     order_of,
     task_of,
@@ -57,6 +58,7 @@ def command(
     task: TaskOption = None,
     order: OrderOption = None,
     image_size: ImageSizeOption = None,
+    validation_items: ValidationOption = None,
     skip_unreadable: SkipOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -73,6 +75,7 @@ def command(
             task=own,
             order=order_of(order),
             image_size=image_size,
+            validation_items=validation_items,
             skip_unreadable=skip_unreadable,
             report=report,
             stop=stop,

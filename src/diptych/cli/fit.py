@@ -36,7 +36,7 @@ from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
 from diptych.core.values import ModelSummary
 from diptych.fitting.budget import Budget
-from diptych.fitting.choice import measured, nearest
+from diptych.fitting.choice import measured
 from diptych.fitting.compress import taught_by
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.recipe import read_recipe
@@ -147,6 +147,7 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
         "task": manifest.task,
         "verdict": manifest.verdict,
         "terms": msgspec.to_builtins(manifest.terms),
+        "untrained": list(manifest.untrained),
         "relaxations": msgspec.to_builtins(manifest.relaxations),
         "teacher": _model(manifest.teacher),
         "model": _model(manifest.model),
@@ -217,16 +218,19 @@ def _made_of(model: ModelSummary) -> str:
 def _unmet_lines(manifest: Manifest) -> list[str]:
     budget = Budget.parse(manifest.budget)
     lines = ["nearest, on the validation split:"]
-    for near in nearest(manifest.candidates, budget):
+    for near in (c for name in manifest.nearest for c in manifest.candidates if c.name == name):
         known = [(term, measured(near, term.name)) for term in budget.terms]
         parts = [f"{term.name} {quantity(e.value, term.unit)}" for term, e in known if e and e.n]
         lines.append(f"  {near.name}: {', '.join(parts)}")
+    if manifest.untrained:
+        names = ", ".join(manifest.untrained)
+        lines.append(f"not trained, for there was no time left: {names}; give more time")
     units = {term.name: term.unit for term in manifest.terms}
     for offer in manifest.relaxations[:1]:
         needed = quantity(offer.needed, units[offer.term])
         lines.append(f"cheapest relaxation: {offer.term} {needed} lets {offer.candidate} pass")
     if not manifest.relaxations:
-        lines.append("no single relaxation is enough; give more time, or relax two terms")
+        lines.append("no single relaxation is enough; give more time, or relax several terms")
     return lines
 
 

@@ -125,11 +125,15 @@ def _bar_reporter(bars: Progress) -> Reporter:
     tasks: dict[str, TaskID] = {}
 
     def report(step: Step) -> None:
-        if step.stage not in tasks:
+        if step.stage not in tasks and step.note and step.done >= step.total:
+            line = f"{step.stage}: {step.note}"
+            bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        elif step.stage not in tasks:
             tasks[step.stage] = bars.add_task(
                 step.stage, total=step.total, completed=int(step.done), note=step.note
             )
-        bars.update(tasks[step.stage], completed=step.done, total=step.total, note=step.note)
+        if step.stage in tasks:
+            bars.update(tasks[step.stage], completed=step.done, total=step.total, note=step.note)
 
     return report
 

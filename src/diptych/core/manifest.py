@@ -72,6 +72,8 @@ class Manifest(Value):
     assets: tuple[str, ...] = ()
     damage: Damage | None = None
     given_up: tuple[GivenUp, ...] = ()
+    untrained: tuple[str, ...] = ()
+    nearest: tuple[str, ...] = ()
     noise_floor: float | None = None
 
     @property

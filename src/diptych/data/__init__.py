@@ -68,6 +68,8 @@ def read_with_facts(
         raise DataError(
             f"data is of type {type(source).__name__}", "give a built-in name or a path"
         )
+    if not str(source):
+        raise DataError("the name of the data is empty", "give a built-in name or a path")
     try:
         if options.task is not None:
             return assemble(read_own(Path(source), options.task), options, report)

@@ -52,8 +52,6 @@ def check_jobs(job: Job, settings: Settings) -> None:
     Raises:
         ConfigError: If they cannot.
     """
-    if settings.jobs < 1:
-        raise ConfigError(f"{settings.jobs} jobs train nothing", "choose 1 or more")
     if settings.jobs == 1:
         return
     reasons = {

@@ -16,7 +16,7 @@ from diptych.core.manifest import FORMAT_VERSION, Manifest, Provenance
 from diptych.core.seeds import generator
 from diptych.core.specs import OwnSpec
 from diptych.core.values import Candidate, GivenUp, ModelSummary, Program, Relaxation, Verdict
-from diptych.fitting.choice import relaxation_of_choice, relaxations
+from diptych.fitting.choice import nearest, relaxation_of_choice, relaxations
 from diptych.fitting.damage import Answered, assess
 from diptych.fitting.job import Job
 from diptych.fitting.ledger import breakeven, training_summary
@@ -45,7 +45,8 @@ class Outcome:
     """What a fit has so far: the models, the programs tried, the choice and its evidence.
 
     `trainees` begin with the teacher; those that were given up come last. `noise_floor` is the
-    share by which the costs of one program differed from themselves, where that was measured.
+    share by which the costs of one program differed from themselves, where that was measured;
+    `untrained` names the students for which there was no time.
     """
 
     recipe: FitRecipe
@@ -57,6 +58,7 @@ class Outcome:
     interrupted: bool
     calibration_sha256: str | None
     given_up: tuple[GivenUp, ...] = ()
+    untrained: tuple[str, ...] = ()
     noise_floor: float | None = None
 
 
@@ -163,6 +165,8 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         assets=tuple(job.dataset.assets),
         damage=_damage(job, outcome, chosen),
         given_up=outcome.given_up,
+        untrained=outcome.untrained,
+        nearest=() if verdict == "PASS" else tuple(c.name for c in nearest(rows, job.budget)),
         noise_floor=outcome.noise_floor,
         architecture=msgspec.to_builtins(chosen.model.plan.network) | {"diptych": __version__},
     )

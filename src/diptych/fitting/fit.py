@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.progress import Step
-from diptych.core.text import nearest, parse_duration
+from diptych.core.text import nearest
 from diptych.core.values import DataRecord, Dataset
 from diptych.fitting.ahead import check_jobs
+from diptych.fitting.asked import check_text_or_path, check_whole, seconds_of
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
 from diptych.fitting.job import Job, open_job
@@ -69,9 +70,11 @@ def fit(
     """
     if settings.start is not None:
         raise ConfigError("a fit starts from the weights that its recipe names", "use train")
+    check_text_or_path("out", out)
+    check_whole("seed", seed)
     started = settings.begin()
     limits = budget if isinstance(budget, Budget) else Budget.parse(budget)
-    seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
+    seconds = seconds_of("time_limit", time_limit)
     programs = available_programs(settings.target)
     job = open_job(data, limits, out, settings.seed(seed), settings)
     check_jobs(job, settings)
@@ -170,6 +173,7 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
                 session.train_student(plan)
             elif not settings.stop:
                 settings.report(Step(stage=plan.name, done=1, total=1, note=NO_TIME))
+                session.untrained += (plan.name,)
         session.find_cheaper()
         session.try_cascade()
         session.finish()

@@ -3,7 +3,6 @@
 A fit without one plans it, and writes what it did into the bundle; with that it is done again.
 """
 
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from msgspec import Meta, Struct, structs
 from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
-from diptych.core.text import nearest
+from diptych.fitting import recipe_errors
 from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.targets.adopted import ForeignConfig
@@ -36,7 +35,6 @@ from diptych.training.variation import BATCHES
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
 ONLY_TEACH = (TreesConfig, EncoderConfig, FunctionConfig, EnsembleConfig)
 UNTRAINED = (*ONLY_TEACH, ForeignConfig)
-UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
 
 
 Config = (
@@ -229,7 +227,6 @@ KINDS = (
     *NETWORKS,
     *BATCHES,
 )
-FIELDS = {field.name for kind in KINDS for field in structs.fields(kind)}
 
 
 class _Provenance(Struct):
@@ -255,22 +252,20 @@ def read_recipe(path: Path) -> FitRecipe:
         ConfigError: If there is none, or a setting is unknown or out of its range.
     """
     source = path / "bundle.json" if path.is_dir() else path
+    document: object = None
     try:
         text = source.read_bytes()
         if source.suffix == ".json":
             return msgspec.json.decode(text, type=_Written).provenance.recipe
-        return msgspec.convert(tomllib.loads(text.decode()), FitRecipe)
+        document = tomllib.loads(text.decode())
+        return msgspec.convert(document, FitRecipe)
     except OSError as error:
         raise ConfigError(
             f"cannot read the recipe {source}: {error.strerror}",
             "give a .toml file or the folder of a bundle",
         ) from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise ConfigError(f"the recipe {source} cannot be used: {error}", _hint(error)) from error
-
-
-def _hint(error: Exception) -> str:
-    unknown = UNKNOWN_FIELD.search(str(error))
-    if unknown:
-        return nearest(unknown.group(1), FIELDS)
-    return "compare it with the recipe in a bundle's bundle.json, under provenance"
+        raise ConfigError(
+            f"the recipe {source} cannot be used: {error}{recipe_errors.seen(error, document)}",
+            recipe_errors.hint(error, KINDS),
+        ) from error

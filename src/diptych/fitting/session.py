@@ -1,6 +1,5 @@
 """One fit while it runs: models trained so far, programs tried, time left."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +38,7 @@ from diptych.targets.calibration import MIN_ITEMS
 TIMING_S = 3.0
 FEW_CALLS = 400
 FINAL_CALLS = 3000
-QUICK = (ProgramPlan(runtime="onnxruntime", precision="fp32"),)
+QUICK = [ProgramPlan(runtime="onnxruntime", precision="fp32")]
 
 
 class FitSession:
@@ -58,7 +57,7 @@ class FitSession:
         self.job, self.recipe, self.settings = job, recipe, settings
         self.trainer = Trainer(job, recipe, settings, timed=deadline is not None)
         self.ahead = Ahead(self.trainer)
-        self.refined: list[Trainee] = []
+        self.refined, self.untrained = list[Trainee](), tuple[str, ...]()
         self.trials: list[Trial] = []
         self.teacher_outputs: dict[str, np.ndarray] = {}
         self.candidates: tuple[Candidate, ...] = ()
@@ -182,8 +181,8 @@ class FitSession:
         outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
         if not (self.settings.stop or outcome.evidence.unverified):
             write_bundle(self.job, outcome)
-            place, report = self.job.destination, self.settings.report
-            outcome = replace(outcome, evidence=with_starts(outcome.evidence, place, report))
+            place, report, late = self.job.destination, self.settings.report, self.time.is_late
+            outcome = replace(outcome, evidence=with_starts(outcome.evidence, place, report, late))
         write_bundle(self.job, outcome, with_page=True)
 
     def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
@@ -209,13 +208,14 @@ class FitSession:
 
     def _probe(self) -> Probe:
         """Make what tells the costs of planned networks."""
-        programs, seed = self._first_programs(), self.recipe.seed
+        programs, seed = self._programs("calibrated") or QUICK, self.recipe.seed
         return prober(self.job.dataset, programs, self.calibration, seed, self.settings.report)
 
     def _try(self, model: Trainee) -> None:
         self.ahead.halt()
         started = self.settings.clock()
-        plans = self._first_programs()[: 1 if self.settings.stop else None]
+        few = 1 if self.settings.stop or self.time.is_late else None
+        plans = (self._programs("calibrated") or QUICK)[:few]
         given = (self.job.dataset, self.calibration, self.settings.report)
         self.trials += lower_and_try(model, plans, *given, alone=not self.recipe.students)
         if not self.trials:
@@ -259,10 +259,6 @@ class FitSession:
         planned = [plan for plan in self.recipe.programs if plan.method in methods]
         return [plan for plan in planned if able or plan.precision != "int8"]
 
-    def _first_programs(self) -> Sequence[ProgramPlan]:
-        """List the programs that every model is tried in, at least one."""
-        return self._programs("calibrated") or QUICK
-
     def _outcome(self, seconds: float, calls: int) -> Outcome:
         """Time all programs side by side, choose one, and measure it on the test split."""
         dataset = self.job.dataset
@@ -284,6 +280,7 @@ class FitSession:
             recipe=self._recipe_so_far(),
             trainees=(*self.trainer.trainees, *self.refined, *(model for model, _ in left)),
             given_up=tuple(u for _, u in left if u and u.epochs < u.planned_epochs),
+            untrained=self.untrained,
             noise_floor=self.noise,
             trials=tuple(self.trials),
             candidates=candidates,

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diptych.compression.function import Function, name_of
+from diptych.core.errors import ConfigError
 from diptych.core.progress import Reporter, StopRequest, silent
+from diptych.core.text import nearest
 from diptych.core.values import Goal
 from diptych.data.reading import Options
-from diptych.fitting.recipe import FitRecipe, starts_of
+from diptych.fitting.asked import check_text_or_path, check_whole, seconds_of
+from diptych.fitting.recipe import FitRecipe, read_recipe, starts_of
 from diptych.inference.store import is_bundle
+from diptych.tasks.goals import GOALS
 from diptych.tasks.own import Task
 from diptych.training.meeting import Meeting
 from diptych.training.models.given import Given
@@ -33,7 +37,8 @@ class Settings:
     `unlabelled` is where more items are, without labels, to which students learn the teacher's
     answers.
 
-    Of the models: `target` is a kind of hardware; `recipe` replays a fit; `teacher` is whom
+    Of the models: `target` is a kind of hardware; `recipe` replays a fit, and may be given as its
+    file or as a bundle; `teacher` is whom
     students learn from: a bundle, an ONNX file, a function from raw inputs (N, ...) to logits
     (N, K), several of these, whose probabilities are averaged, or a local Hugging Face folder with
     an encoder, and `given` a user's own module that does, with the `weights` of a safetensors file
@@ -80,6 +85,30 @@ class Settings:
     stop: StopRequest = field(default_factory=StopRequest)
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
+
+    def __post_init__(self) -> None:
+        """Take texts for paths, and check what came from a caller in Python.
+
+        Raises:
+            ConfigError: If a value is of another type, or out of its range.
+        """
+        for name in ("start", "run", "weights", "unlabelled"):
+            given = getattr(self, name)
+            check_text_or_path(name, given)
+            object.__setattr__(self, name, None if given is None else Path(given))
+        for name in ("devices", "jobs", "image_size", "validation_items"):
+            check_whole(name, getattr(self, name), least=1)
+        if self.checkpoint_s != 0:  # at every step
+            object.__setattr__(self, "checkpoint_s", seconds_of("checkpoint_s", self.checkpoint_s))
+        if isinstance(self.recipe, str | Path):
+            object.__setattr__(self, "recipe", read_recipe(Path(self.recipe)))
+        if not isinstance(self.recipe, FitRecipe | None):
+            seen = type(self.recipe).__name__
+            raise ConfigError(f"recipe is of the type {seen}", "give a .toml file or a bundle")
+        if self.goal is not None and self.goal not in GOALS:
+            raise ConfigError(f"there is no goal {self.goal!r}", nearest(str(self.goal), GOALS))
+        if not isinstance(self.label, str | None):
+            raise ConfigError(f"label = {self.label!r} is no column", "give its name, a text")
 
     def begin(self) -> float:
         """Give the moment from which a time limit counts.

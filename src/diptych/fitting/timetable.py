@@ -41,6 +41,11 @@ class Timetable:
         self._probing_until = clock() + PROBING_SHARE * self.limit_s - PROBE_S
         self.refining_s = self._refining_s(students) if refined else 0.0
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline is over."""
+        return self.deadline is not None and self.clock() >= self.deadline
+
     def may_probe(self) -> bool:
         """Say whether there is time to see what another untrained network costs.
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError, StorageError, TrainingError
 from diptych.core.progress import Step
-from diptych.core.text import parse_duration
 from diptych.core.values import Dataset
 from diptych.fitting import run_file
+from diptych.fitting.asked import check_text_or_path, check_whole, seconds_of
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
 from diptych.fitting.job import Job, open_job
@@ -60,8 +60,10 @@ def train(
     """
     if settings.teacher is not None or settings.unlabelled is not None:
         raise ConfigError("train makes one model without a teacher, from labels", "use fit")
+    check_text_or_path("out", out)
+    check_whole("seed", seed)
     started = settings.begin()
-    seconds = parse_duration(time_limit) if isinstance(time_limit, str) else time_limit
+    seconds = seconds_of("time_limit", time_limit)
     job = open_job(data, NO_BUDGET, out, settings.seed(seed), settings)
     plan = recipe_of(job, seed, settings, timed=seconds is not None)
     model = _model_of(plan, job, settings)

@@ -22,7 +22,7 @@ def told(one: GivenUp, score: str) -> str:
 
 
 def lines(manifest: Manifest) -> tuple[str, ...]:
-    """List the students that were given up.
+    """List the students that were given up, or for which there was no time.
 
     Args:
         manifest: The bundle.
@@ -30,7 +30,8 @@ def lines(manifest: Manifest) -> tuple[str, ...]:
     Returns:
         A line for each, its name first.
     """
-    return tuple(f"{one.model}: {told(one, manifest.score_name)}" for one in manifest.given_up)
+    given_up = [f"{one.model}: {told(one, manifest.score_name)}" for one in manifest.given_up]
+    return (*given_up, *(f"{name}: not begun, no time was left" for name in manifest.untrained))
 
 
 def noise(manifest: Manifest) -> str:

@@ -59,19 +59,16 @@ def entries(manifest: Manifest) -> tuple[Entry, ...]:
 
 
 def nearest(manifest: Manifest) -> tuple[Entry, ...]:
-    """List the candidates that a single relaxation would let in.
+    """List the candidates that miss the budget by least.
 
     Args:
         manifest: The bundle.
 
     Returns:
-        The entries, in the order of their relaxations, each once; none where the budget is met.
+        Their entries, the nearest first; none where the budget is met.
     """
-    if manifest.verdict == "PASS":
-        return ()
     by_name = {one.name: one for one in manifest.candidates}
-    names = dict.fromkeys(one.candidate for one in manifest.relaxations)
-    return tuple(_entry(by_name[name]) for name in names if name in by_name)
+    return tuple(_entry(by_name[name]) for name in manifest.nearest if name in by_name)
 
 
 def _entry(one: Candidate) -> Entry:

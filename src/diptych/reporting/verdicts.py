@@ -1,5 +1,6 @@
 """Verdicts as text: the sentence, the table of terms, and what would have to give."""
 
+import math
 from dataclasses import dataclass
 
 from diptych.core.manifest import Manifest
@@ -58,7 +59,7 @@ def sentence(manifest: Manifest) -> str:
     """
     model = manifest.model
     parts = [f"{model.name} {answers.achievement(manifest)}"]
-    if model.p99_ms:
+    if model.p99_ms and math.isfinite(model.p99_ms.high):
         p99 = model.p99_ms
         parts.append(f"answers within {measured(p99.value, p99.low, p99.high, 'ms')} (p99)")
     if model.size_bytes is not None:
