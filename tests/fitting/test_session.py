@@ -14,7 +14,7 @@ from diptych.fitting.fit import run_job
 from diptych.fitting.job import Job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
-from diptych.fitting.session import FitSession
+from diptych.fitting.session import QUICK, FitSession
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee
 from diptych.measure.machine import describe
@@ -185,8 +185,9 @@ def test_with_too_few_items_to_calibrate_every_model_is_tried_in_fp32(
     assert session._programs("calibrated") == list(recipe.programs)
     assert session._programs("guarded", "trained") == []
     rounded = FitSession(same, replace(recipe, programs=INT8), None, Settings())
-    assert rounded._first_programs() == recipe.programs
-    assert len(FitSession(job, both, None, Settings())._first_programs()) == 2
+    assert rounded._programs("calibrated") == []
+    assert tuple(QUICK) == recipe.programs
+    assert len(FitSession(job, both, None, Settings())._programs("calibrated")) == 2
 
 
 @pytest.mark.slow
