@@ -2,6 +2,7 @@ import io
 import json
 import math
 import re
+import time
 from contextlib import redirect_stderr
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diptych.cli import output
 from diptych.cli.output import PLAIN_LINE_EVERY_S, note, print_json, progress, table
 from diptych.core.progress import Step
 from diptych.core.values import Estimate
@@ -100,6 +102,21 @@ def test_plain_lines_come_now_and_then_with_the_time_left(
     assert shown[0] == "teacher: 5 %, 1 min 35 s left, 5 steps"
     assert shown[9] == "teacher: 50 %, 50 s left, 50 steps"
     assert shown[-1] == "teacher: done in 1 min 40 s, 100 steps"
+
+
+def test_a_stage_that_says_nothing_is_told_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PLAIN_LINE_EVERY_S", 0.05)
+    with progress() as report:
+        report(Step(stage="page", done=0, total=1))
+        time.sleep(0.4)
+        report(Step(stage="page", done=1, total=1))
+        time.sleep(0.2)
+    shown = lines(capsys)
+    assert len(shown) > 2
+    assert all(re.fullmatch(r"page: 0\.\d s so far", line) for line in shown[:-1])
+    assert shown[-1].startswith("page: done in 0.")
 
 
 def test_a_short_stage_is_one_line_however_many_steps_it_has(

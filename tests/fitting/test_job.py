@@ -63,5 +63,5 @@ def test_a_destination_that_cannot_be_is_refused_before_the_data_is_read(tmp_pat
 
 def test_a_teacher_that_is_no_folder_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
     settings = Settings(teacher=Path("bert-base-uncased"))
-    with pytest.raises(ConfigError, match="'bert-base-uncased' is not a folder"):
+    with pytest.raises(ConfigError, match="there is no teacher 'bert-base-uncased'"):
         open_job(tmp_path / "nothing", Budget(), None, 0, settings)

@@ -160,8 +160,9 @@ def test_a_teacher_that_prepares_its_inputs_otherwise_is_refused(
 
 @pytest.mark.slow
 def test_a_folder_with_an_encoder_teaches_alone(bundles: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no encoder")
     with pytest.raises(ConfigError, match="is not a folder"):
-        fitted(tmp_path / "a.dip", (bundles[0], tmp_path / "nothing"))
+        fitted(tmp_path / "a.dip", (bundles[0], tmp_path / "notes.txt"))
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event, Thread
 
 import msgspec
 from rich.console import Console
@@ -94,7 +95,9 @@ def progress(
         with _bars() as bars:
             yield _bar_reporter(bars)
     else:
-        yield _line_reporter(clock)
+        lines = _Lines(clock)
+        with _reminded(lines):
+            yield lines.report
 
 
 def note(text: str) -> None:
@@ -138,24 +141,51 @@ def _bar_reporter(bars: Progress) -> Reporter:
     return report
 
 
-def _line_reporter(clock: Callable[[], float]) -> Reporter:
-    started: dict[str, tuple[float, float]] = {}
-    shown: dict[str, float] = {}
+class _Lines:
+    """Plain lines: now and then, when a stage is done, and that it goes on where it is silent."""
 
-    def report(step: Step) -> None:
-        now = clock()
-        begin, first = started.setdefault(step.stage, (now, step.done))
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.begun: dict[str, tuple[float, float]] = {}
+        self.shown: dict[str, float] = {}
+
+    def report(self, step: Step) -> None:
+        """Show a step, if it is the last of its stage or nothing was shown for a while."""
+        now = self.clock()
+        begin, first = self.begun.setdefault(step.stage, (now, step.done))
         if step.done >= step.total:
-            started.pop(step.stage)
-            shown.pop(step.stage, None)
+            self.begun.pop(step.stage)
+            self.shown.pop(step.stage, None)
             _line(step, f"done in {duration(now - begin)}")
-        elif now - shown.get(step.stage, begin) >= PLAIN_LINE_EVERY_S:
-            shown[step.stage] = now
+        elif now - self.shown.get(step.stage, begin) >= PLAIN_LINE_EVERY_S:
+            self.shown[step.stage] = now
             done, left = step.done - first, step.total - step.done
             left_s = f"{duration((now - begin) * left / done)} left" if done > 0 else ""
             _line(step, f"{100 * step.done / step.total:.0f} %", left_s)
 
-    return report
+    def remind(self) -> None:
+        """Say that the last stage goes on, if it has said nothing for a while."""
+        now = self.clock()
+        for stage, (begin, _) in list(self.begun.items())[-1:]:
+            if now - self.shown.get(stage, begin) >= PLAIN_LINE_EVERY_S:
+                self.shown[stage] = now
+                note(f"{stage}: {duration(now - begin)} so far")
+
+
+@contextmanager
+def _reminded(lines: _Lines) -> Iterator[None]:
+    """Look now and then whether a stage has become silent."""
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(PLAIN_LINE_EVERY_S):
+            lines.remind()
+
+    Thread(target=look, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _line(step: Step, *parts: str) -> None:

@@ -13,6 +13,7 @@ from diptych.core.damage import Damage, WorstItem
 from diptych.core.extras import installed
 from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import FORMAT_VERSION, Manifest, Provenance
+from diptych.core.progress import Reporter, Step, silent
 from diptych.core.seeds import generator
 from diptych.core.specs import OwnSpec
 from diptych.core.values import Candidate, GivenUp, ModelSummary, Program, Relaxation, Verdict
@@ -62,13 +63,16 @@ class Outcome:
     noise_floor: float | None = None
 
 
-def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Manifest:
+def write_bundle(
+    job: Job, outcome: Outcome, *, with_page: bool = False, report: Reporter = silent
+) -> Manifest:
     """Write the bundle of what a fit has so far; an earlier one is replaced in one step.
 
     Args:
         job: What the fit is about.
         outcome: What it has.
         with_page: Draw ``report.html`` as well, where the extra for it is installed.
+        report: Told when that begins and ends.
 
     Returns:
         What ``bundle.json`` holds.
@@ -93,6 +97,7 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
         contents[worst.FILE_NAME] = worst.build(shown)
     contents["README.md"] = render_card(manifest).encode()
     if with_page and installed("altair", "vl_convert", "jinja2"):
+        report(Step(stage="page", done=0, total=1))
         page = render_page(
             manifest,
             examples,
@@ -102,6 +107,7 @@ def write_bundle(job: Job, outcome: Outcome, *, with_page: bool = False) -> Mani
             worst=shown,
         )
         contents["report.html"] = page.encode()
+        report(Step(stage="page", done=1, total=1))
     unlisted = {file.path for program in programs for file in program.files} | FOR_PEOPLE
     files = tuple(store.record(n, data) for n, data in contents.items() if n not in unlisted)
     manifest = replace(manifest, files=files)

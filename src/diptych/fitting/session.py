@@ -183,7 +183,7 @@ class FitSession:
             write_bundle(self.job, outcome)
             place, report, late = self.job.destination, self.settings.report, self.time.is_late
             outcome = replace(outcome, evidence=with_starts(outcome.evidence, place, report, late))
-        write_bundle(self.job, outcome, with_page=True)
+        write_bundle(self.job, outcome, with_page=True, report=self.settings.report)
 
     def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
         """Train a student of the search for a part, as the next ones are meanwhile."""
