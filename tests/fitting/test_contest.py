@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from diptych.core.progress import Step, silent
 from diptych.core.values import CurvePoint, Dataset, Energy, Estimate
+from diptych.data import read
+from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.contest import (
     LEAST_SHARE,
@@ -20,12 +22,15 @@ from diptych.fitting.contest import (
     settled,
 )
 from diptych.fitting.fit import fit
+from diptych.fitting.job import Job
 from diptych.fitting.probing import ProgramCost, choose_students
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
+from diptych.fitting.session import FitSession
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import Trainee
 from diptych.inference.bundle import Bundle
+from diptych.measure.machine import describe
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
@@ -196,6 +201,21 @@ def test_rivals_that_cannot_keep_the_budget_stay_out_and_choosing_again_changes_
     assert chosen.cheaper == (plans[1], plans[3], plans[4])
     assert choose_students(chosen, *given, measure) == chosen
     assert choose_students(recipe, *given).students == (plans[0],)
+    free = (Budget.parse("drop<=1%"), probe, lambda: True)
+    assert choose_students(recipe, *free, measure).students == (plans[0],)
+
+
+def test_there_is_no_contest_of_students_that_are_all_to_be_trained(tmp_path: Path) -> None:
+    dataset = read("digits", Options(seed=0))
+    job = Job(dataset=dataset, budget=Budget(), machine=describe(), destination=tmp_path / "a.dip")
+    for count, most in ((1, 1), (2, 2), (2, 0)):
+        students = tuple(plan(f"student-{place}") for place in range(count))
+        recipe = FitRecipe(teacher=plan("teacher"), students=students, most_students=most)
+        session = FitSession(job, recipe, None, Settings())
+        session.choose_students()
+        session.hold_contest()
+        assert session.recipe.students == students
+        assert session.contest.paused == {}
 
 
 @pytest.mark.slow

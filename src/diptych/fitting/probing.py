@@ -80,7 +80,7 @@ def choose_students(
     if not 0 < most < len(plans):
         return recipe
     chosen = affordable(plans, most, budget, probe, has_time)
-    if most > 1 or measure is None:
+    if most > 1 or measure is None or not limits_costs(budget):
         return recipe.left_with(chosen)
     first, *others = rivals(plans[plans.index(chosen[0]) :], measure)
     able = [p for p in others if has_time() and any(can_keep(c, budget) for c in probe(p))]
@@ -106,7 +106,7 @@ def affordable(
     Returns:
         The first that can and those after it, at most so many; the last one if none can.
     """
-    if not any(term.name in COSTS for term in budget.terms):
+    if not limits_costs(budget):
         return tuple(plans[:most])
     first, last = 0, len(plans) - 1  # the first affordable one is among these, or none is
     while first < last and has_time():
@@ -116,6 +116,18 @@ def affordable(
         else:
             first = middle + 1
     return tuple(plans[first : first + most])
+
+
+def limits_costs(budget: Budget) -> bool:
+    """Say whether a budget has terms that do not depend on weights.
+
+    Args:
+        budget: The limits.
+
+    Returns:
+        True where it limits latency, size, energy or cost.
+    """
+    return any(term.name in COSTS for term in budget.terms)
 
 
 def can_keep(cost: ProgramCost, budget: Budget) -> bool:

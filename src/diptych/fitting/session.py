@@ -87,7 +87,7 @@ class FitSession:
     def hold_contest(self) -> None:
         """Of students that may cost the same leave only the one that learns best."""
         plans = [plan for plan in self.recipe.students if plan.prune is None]
-        if self.recipe.most_students and plans:
+        if self.recipe.most_students == 1 < len(plans):
             given = (plans, self._train_to, self.has_time, self.settings.report)
             self.recipe = settled(self.recipe, self.contest.hold(*given), self.measure)
 
