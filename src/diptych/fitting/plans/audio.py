@@ -12,6 +12,7 @@ from diptych.core.manifest import Machine
 from diptych.core.specs import AudioSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
+from diptych.fitting.plans.shapes import costliest_first, within_size
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.tasks.audio import hop_samples
 from diptych.training.models import DepthwiseNetConfig
@@ -75,13 +76,10 @@ def student_networks(dataset: Dataset, budget: Budget) -> dict[str, DepthwiseNet
     Returns:
         At least one shape, by its last width and what is unusual of it.
     """
-    limit = budget.limit("size") or math.inf
     spec, outputs = sounds_of(dataset), len(dataset.labels)
-    shapes = student_shapes(spec)
-    sizes = {name: estimated_int8_bytes(each, spec, outputs) for name, each in shapes.items()}
-    fitting = {name: each for name, each in shapes.items() if sizes[name] <= limit}
-    smallest = min(shapes, key=sizes.__getitem__)
-    return fitting or {smallest: shapes[smallest]}
+    return within_size(
+        student_shapes(spec), lambda shape: estimated_int8_bytes(shape, spec, outputs), budget
+    )
 
 
 def student_shapes(spec: AudioSpec) -> dict[str, DepthwiseNetConfig]:
@@ -99,8 +97,7 @@ def student_shapes(spec: AudioSpec) -> dict[str, DepthwiseNetConfig]:
         features = replace(usual.features, bands=usual.features.bands // divisor)
         shape = replace(usual.scaled(scale), features=features)
         shapes[f"{shape.widths[-1]}{depth}{heard}"] = shape
-    cost = {name: estimated_operations(shape, spec) for name, shape in shapes.items()}
-    return {name: shapes[name] for name in sorted(shapes, key=cost.__getitem__, reverse=True)}
+    return costliest_first(shapes, lambda shape: estimated_operations(shape, spec))
 
 
 def sounds_of(dataset: Dataset) -> AudioSpec:

@@ -15,6 +15,7 @@ from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.plans.machines import fast_arithmetic
+from diptych.fitting.plans.shapes import costliest_first, within_size
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -131,12 +132,11 @@ def student_networks(
     Returns:
         At least one shape, by its width before the head and what is unusual of it.
     """
-    limit = budget.limit("size") or math.inf
-    shapes = student_shapes(spec)
-    sizes = {name: estimated_int8_bytes(each, spec, num_classes) for name, each in shapes.items()}
-    fitting = {name: each for name, each in shapes.items() if sizes[name] <= limit}
-    smallest = min(shapes, key=sizes.__getitem__)
-    return fitting or {smallest: shapes[smallest]}
+    return within_size(
+        student_shapes(spec),
+        lambda shape: estimated_int8_bytes(shape, spec, num_classes),
+        budget,
+    )
 
 
 def student_shapes(spec: ImageSpec) -> dict[str, ResidualNetConfig]:
@@ -159,8 +159,7 @@ def student_shapes(spec: ImageSpec) -> dict[str, ResidualNetConfig]:
         base = replace(base, blocks=tuple(map(blocks, base.blocks)), downsample=factor)
         shape = _deepened(base.scaled(scale), side // factor)
         shapes[f"{_channels(shape)}{deep}{seen}"] = shape
-    cost = {name: estimated_operations(shape, spec) for name, shape in shapes.items()}
-    return {name: shapes[name] for name in sorted(shapes, key=cost.__getitem__, reverse=True)}
+    return costliest_first(shapes, lambda shape: estimated_operations(shape, spec))
 
 
 def training_recipe(dataset: Dataset, machine: Machine, seed: int, epochs: float) -> TrainingRecipe:
