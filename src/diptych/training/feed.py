@@ -31,7 +31,7 @@ RELEASE_BYTES = 128 << 20
 MOST_PAGE_BYTES = 2 << 20
 """What the system may map around a single item."""
 TRIAL_STEPS = 20
-BUSY_SHARE = 0.025
+BUSY_SHARE = 0.03
 AT_ONCE_S, MOST_AT_ONCE = 0.05, 16
 DEVICE_SHARE = 0.5
 
