@@ -111,13 +111,14 @@ def resume(
     check_shareable(request, settings.devices)
     if out is not None:
         request = replace(request, out=str(Path(out).resolve()))
-    with closing(RunFolder(path, _warn(settings))) as folder, _kept_for_later(path):
-        run_file.write(path, request)
+    with closing(RunFolder(path, _warn(settings))) as folder:
         job = open_job(source, NO_BUDGET, request.out, request.seed, settings)
         kept = folder.latest()
         spent = kept.position.seconds if kept else 0.0
         left = None if request.seconds is None else started + request.seconds - spent
-        return run_job(dataclasses.replace(job, run=folder), request.recipe, left, settings)
+        with _kept_for_later(path):
+            run_file.write(path, request)
+            return run_job(dataclasses.replace(job, run=folder), request.recipe, left, settings)
 
 
 def run_folder_of(bundle: Path) -> Path:
