@@ -74,6 +74,15 @@ def test_variations_are_of_one_kind_of_item_too_whoever_has_them(
         check_suits(replace(recipe, students=(student,)), make_dataset())
 
 
+def test_a_network_whose_place_another_one_takes_is_not_looked_at(
+    make_dataset: MakeDataset,
+) -> None:
+    check_suits(recipe_of(NgramsConfig()), make_dataset(), networks=False)
+    varied = recipe_of(NgramsConfig(), variation=SoundVariation())
+    with pytest.raises(ConfigError, match="the variation of 'mine' is for sounds"):
+        check_suits(varied, make_dataset(), networks=False)
+
+
 def test_a_fit_is_refused_before_anything_is_trained() -> None:
     settings = Settings(recipe=recipe_of(NgramsConfig()))
     with pytest.raises(ConfigError, match="is for texts, and digits holds pictures"):

@@ -63,7 +63,9 @@ def test_a_lost_process_is_started_anew_and_a_person_is_told(tmp_path: Path) -> 
     job = counting("if begun < 2:\n    os._exit(7)\nreturn begun", tmp_path)
     assert supervise(job, steps.append, StopRequest()) == 2
     said = "process 0 ended with code 7: the processes start anew from the beginning"
-    assert [(step.done, step.note) for step in steps] == [(1, said), (2, said)]
+    notes = [f"{said}, attempt {number} of {job.restarts}" for number in (1, 2)]
+    assert [step.note for step in steps] == notes
+    assert all(step.done == step.total for step in steps), "so that it is told off a terminal too"
 
 
 def test_processes_are_not_started_anew_for_ever(tmp_path: Path) -> None:
@@ -77,8 +79,9 @@ def test_a_new_checkpoint_gives_new_attempts(tmp_path: Path) -> None:
     body = "(folder / f'checkpoint-{begun // 2}').touch()\nif begun < 5:\n    os._exit(7)\nreturn 1"
     steps: list[Step] = []
     assert supervise(counting(body, tmp_path, restarts=2), steps.append, StopRequest()) == 1
-    assert [step.done for step in steps] == [1, 2, 1, 2, 1]
-    assert steps[-1].note.endswith("anew from checkpoint-2")
+    attempts = [step.note.partition(", attempt ")[2] for step in steps]
+    assert attempts == ["1 of 2", "2 of 2", "1 of 2", "2 of 2", "1 of 2"]
+    assert "anew from checkpoint-2," in steps[-1].note
 
 
 def test_an_error_of_a_worker_is_raised_here_and_nothing_is_started_anew(tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_smaller_parts_are_tried_until_they_fit(tmp_path: Path) -> None:
     assert done == [[step, 2 ** (step + 1)] for step in range(6)]
     assert steps[1].note == (
         "out of memory at step 1: each batch is computed in 4 parts from there on: "
-        "the processes start anew from the beginning"
+        "the processes start anew from the beginning, attempt 1 of 1"
     )
 
 

@@ -133,7 +133,7 @@ def recipe_of(job: Job, seed: int | None, settings: Settings, *, timed: bool) ->
         recipe = with_labels(recipe) if is_pretrained(settings.teachers()) else recipe
         recipe = for_jobs(recipe, settings.jobs, job.machine)
     else:
-        check_suits(settings.recipe, job.dataset)
+        check_suits(settings.recipe, job.dataset, networks=settings.start is None)
         recipe = for_processor(settings.recipe, job.machine, device, settings.report)
         recipe = replace(recipe, seed=settings.seed(seed))
     recipe = replace(recipe, validation_items=job.dataset.record.validation_items)

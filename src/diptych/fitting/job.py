@@ -69,11 +69,12 @@ def open_job(
         store.check_destination(Path(out))
     paths = [teacher for teacher in settings.teachers() if isinstance(teacher, Path)]
     for path in paths:
+        if is_bundle(path) or is_foreign(path):
+            continue
         if not path.exists():
             hint = "give a bundle, an .onnx file or a Hugging Face folder: nothing is downloaded"
             raise ConfigError(f"there is no teacher {str(path)!r}", hint)
-        if not is_bundle(path) and not is_foreign(path):
-            check_folder(path)
+        check_folder(path)
     source = settings.source_of_weights()
     start = None if source is None else read_start(source)
     dataset = data if isinstance(data, Dataset) else read_data(data, seed, settings, start)

@@ -46,12 +46,13 @@ VARIATIONS_OF: dict[type, type] = {
 }
 
 
-def check_suits(recipe: FitRecipe, dataset: Dataset) -> None:
+def check_suits(recipe: FitRecipe, dataset: Dataset, *, networks: bool = True) -> None:
     """Check that all models of a recipe are for items such as these.
 
     Args:
         recipe: One that was given.
         dataset: The data.
+        networks: Whether its networks are trained, and not one that training starts from.
 
     Raises:
         ConfigError: If a network or a variation is of another kind.
@@ -59,7 +60,8 @@ def check_suits(recipe: FitRecipe, dataset: Dataset) -> None:
     spec = type(dataset.spec)
     for plan in (recipe.teacher, *recipe.students, *recipe.cheaper):
         for what, kind in _needs(plan):
-            if kind is not spec and not (spec is OwnSpec and what.startswith("variation")):
+            other = spec is OwnSpec if what == "variation" else not networks
+            if kind is not spec and not other:
                 raise ConfigError(
                     f"the {what} of {plan.name!r} is for {ITEMS[kind]}, and "
                     f"{dataset.record.name} holds {ITEMS[spec]}",
