@@ -57,18 +57,17 @@ def job(digits: Dataset, machine: Machine, budget: str, cores: int = 2) -> Job:
 def test_a_model_that_is_too_slow_on_one_thread_is_tried_on_all_cores(
     digits: Dataset, tried: tuple[Trainee, list[Trial], list[Candidate]], machine: Machine
 ) -> None:
-    model, trials, candidates = tried
+    _, trials, candidates = tried
     told: list[Step] = []
     settings = Settings(report=told.append)
     slow = job(digits, machine, "drop<=1%, p99<=1us", cores=3)
-    (found,) = try_on_all_cores(model, trials, candidates, slow, settings)
+    (found,) = try_on_all_cores(trials, candidates, slow, settings)
     assert found.threads == 3
     assert found.name == "teacher onnxruntime fp32, 3 threads"
     assert found.program is trials[0].program
     assert np.allclose(found.outputs, trials[0].outputs, atol=1e-4)
     assert [step.note for step in told] == ["too slow on one thread: tried on 3"]
     assert as_candidate(found, None, digits, found.outputs).threads == 3
-    assert try_on_all_cores(model, [*trials, found], candidates, slow, settings) != []
 
 
 @pytest.mark.parametrize("budget", ["drop<=1%", "p99<=10s", "p50<=10s, size<=1B", "accuracy>=2%"])
@@ -78,19 +77,28 @@ def test_what_is_fast_enough_stays_on_one_thread(
     machine: Machine,
     budget: str,
 ) -> None:
-    assert try_on_all_cores(*tried, job(digits, machine, budget), Settings()) == []
+    _, trials, candidates = tried
+    assert try_on_all_cores(trials, candidates, job(digits, machine, budget), Settings()) == []
 
 
-def test_nothing_is_tried_on_a_single_core_of_another_model_or_after_a_stop(
+def test_nothing_is_tried_on_a_single_core_or_after_a_stop(
     digits: Dataset, tried: tuple[Trainee, list[Trial], list[Candidate]], machine: Machine
 ) -> None:
-    model, trials, candidates = tried
-    slow = job(digits, machine, "p99<=1us")
-    assert try_on_all_cores(*tried, job(digits, machine, "p99<=1us", cores=1), Settings()) == []
-    other = changed(model, samples=1)
-    assert try_on_all_cores(other, trials, candidates, slow, Settings()) == []
+    _, trials, candidates = tried
+    single = job(digits, machine, "p99<=1us", cores=1)
+    assert try_on_all_cores(trials, candidates, single, Settings()) == []
     stopped = Settings(stop=StopRequest(requested=True))
-    assert try_on_all_cores(*tried, slow, stopped) == []
+    assert try_on_all_cores(trials, candidates, job(digits, machine, "p99<=1us"), stopped) == []
+
+
+def test_a_model_of_which_one_program_may_be_fast_enough_stays_on_one_thread(
+    digits: Dataset, tried: tuple[Trainee, list[Trial], list[Candidate]], machine: Machine
+) -> None:
+    _, (trial,), (candidate,) = tried
+    other = changed(trial, program=changed(trial.program, method="guarded"))
+    fast = replace(candidate, name=other.name, p99_ms=replace(candidate.p99_ms, low=0.0))
+    slow = job(digits, machine, "p99<=1us")
+    assert try_on_all_cores([trial, other], [candidate, fast], slow, Settings()) == []
 
 
 @pytest.mark.slow

@@ -146,12 +146,14 @@ class FitSession:
             self.search.leave(plan.name, self.trainer.left(plan))
 
     def try_cascade(self) -> None:
-        """Where no student keeps the budget, let one do something else where it is unsure."""
+        """Where no student keeps the budget, try cascades, second looks and all cores."""
         best, teacher = choose(self.candidates, self.job.budget), self.trainer.trainees[0]
         if self.settings.stop or (best.meets_budget and best.model != teacher.name):
             return
         given = (self.trials, self.candidates, self._allowance(), self.settings.report)
         found = [each for each in (try_cascade(*given), try_second_look(*given)) if each]
+        if not self.time.is_late:
+            found += try_on_all_cores(self.trials, self.candidates, self.job, self.settings)
         if found:
             self.trials += found
             write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
@@ -220,12 +222,7 @@ class FitSession:
         self.trials += lower_and_try(model, plans, *given, alone=not self.recipe.students)
         if not self.trials:
             return
-        outcome = self._outcome(TIMING_S, FEW_CALLS)
-        known = (self.trials, self.candidates, self.job, self.settings)
-        if more := try_on_all_cores(model, *known):
-            self.trials += more
-            outcome = self._outcome(TIMING_S, FEW_CALLS)
-        write_bundle(self.job, outcome)
+        write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
         self.time.lowering_s = self.settings.clock() - started
 
     def _refine(self, model: Trainee, teacher: Trainee | None) -> None:
