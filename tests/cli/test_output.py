@@ -183,6 +183,18 @@ def test_on_a_terminal_there_are_bars_and_names_are_shown_as_they_are(
     assert capsys.readouterr().out == ""
 
 
+def test_on_a_narrow_terminal_a_note_of_its_own_is_a_whole_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    told = "process 1 was ended by SIGKILL: the processes start anew from checkpoint-0000000060"
+    with redirect_stderr(Terminal()) as screen, progress() as report:
+        report(Step(stage="restart", done=1, total=1, note=told))
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    assert f"restart: {told}" in shown
+
+
 def test_the_time_left_of_a_run_that_goes_on_is_told_by_its_own_steps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

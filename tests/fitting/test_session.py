@@ -10,6 +10,7 @@ from diptych.core.progress import StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
+from diptych.fitting.evidence import COLD_RUNS, LATE_RUNS
 from diptych.fitting.fit import run_job
 from diptych.fitting.job import Job
 from diptych.fitting.program_plan import ProgramPlan
@@ -245,4 +246,6 @@ def test_after_the_deadline_one_program_of_the_teacher_has_to_do_and_who_was_lef
     assert bundle.manifest.nearest == ("teacher onnxruntime fp32",)
     early = run_job(job, late, None, Settings())
     assert len(early.manifest.candidates) == 4
+    starts = [each.manifest.model.cold_ms for each in (bundle, early)]
+    assert [each.n for each in starts if each] == [LATE_RUNS, COLD_RUNS]
     assert early.manifest.untrained == ()

@@ -5,10 +5,12 @@ from torch import nn
 
 from diptych.compression.quantize import quantization_aware
 from diptych.core.errors import TargetError
+from diptych.core.specs import ImageSpec
 from diptych.targets import TARGETS
 from diptych.targets.guarding import Guard
 from diptych.targets.lower import lower, lower_all, lower_exported, lower_guarded, lower_trained
 from diptych.targets.parity import check, is_faithful, tolerance
+from diptych.training.models import ResidualNet, ResidualNetConfig
 
 pytest.importorskip("nncf")
 pytestmark = pytest.mark.slow
@@ -176,3 +178,24 @@ def test_beside_others_litert_may_lack_a_network(trained, monkeypatch):
     assert "model-litert-int8 is left out: there is no such operation" in [t.note for t in told]
     with pytest.raises(TargetError, match="there is no such operation"):
         lower_all(trained.network, trained.spec, choices[1:], trained.train)
+
+
+@pytest.mark.parametrize("downsample", [2, 3])
+def test_programs_of_a_network_that_sees_less_of_the_resolution_compute_the_same(
+    downsample: int, run_files
+) -> None:
+    spec = ImageSpec(height=25, width=29, channels=3)
+    config = ResidualNetConfig(stem=8, widths=(16,), blocks=(1,), downsample=downsample)
+    torch.manual_seed(0)
+    network = ResidualNet(config, spec, 5).eval()
+    coarse = np.random.default_rng(0).integers(0, 256, (64, 5, 6, 3), dtype=np.uint8)
+    pixels = np.ascontiguousarray(coarse.repeat(5, 1).repeat(5, 2)[:, :, :29])
+    network.learn_scaling(torch.from_numpy(pixels))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(pixels)).numpy()
+    lowered = lower_all(network, spec.tensor(), TARGETS["cpu"], calibration=pixels, name="half")
+    assert {program.precision for program in lowered} == {"fp32", "int8"}
+    for program in lowered:
+        answers = run_files(program.runtime, program.contents, pixels)
+        largest = 0.001 if program.precision == "fp32" else 0.05
+        assert np.abs(answers - expected).max() <= largest * np.abs(expected).max()

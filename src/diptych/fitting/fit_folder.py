@@ -34,7 +34,20 @@ def folder_of(bundle: Path) -> Path:
     Returns:
         A place beside it.
     """
-    return bundle.with_name(bundle.name.removesuffix(BUNDLE) + SUFFIX)
+    return beside(bundle, SUFFIX)
+
+
+def beside(bundle: Path, suffix: str) -> Path:
+    """Name what belongs to a bundle and lies beside it.
+
+    Args:
+        bundle: Where the bundle is, or will be.
+        suffix: Such as ``.run``.
+
+    Returns:
+        The bundle's name with that suffix in the place of its own.
+    """
+    return bundle.with_name(bundle.name.removesuffix(BUNDLE) + suffix)
 
 
 class FitRequest(Value):

@@ -12,8 +12,9 @@ from diptych.core.values import Goal
 from diptych.data.builtin import BUILTINS
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.settings import Settings
+from diptych.training.run_folder import REQUEST
 
-NAME = "run.json"
+NAME = REQUEST
 FORMAT = 1
 
 

@@ -14,6 +14,7 @@ from diptych.fitting import run_file
 from diptych.fitting.asked import check_text_or_path, check_whole, seconds_of
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import recipe_of, run_job
+from diptych.fitting.fit_folder import beside
 from diptych.fitting.job import Job, open_job
 from diptych.fitting.plans.teacher import fine_tuning
 from diptych.fitting.processes import check_shareable
@@ -130,7 +131,7 @@ def run_folder_of(bundle: Path) -> Path:
     Returns:
         Beside it, such as ``digits.run`` for ``digits.dip``.
     """
-    return bundle.with_name(bundle.name.removesuffix(".dip") + ".run")
+    return beside(bundle, ".run")
 
 
 def steps_left(run: str | Path) -> int:

@@ -16,8 +16,8 @@ from diptych.training.records import EVENTS, METRICS, RunRecords
 KEPT = 2
 PATTERN = "checkpoint-*.safetensors"
 SHARDED_PATTERN = "checkpoint-*.shards"
-LOCK = "lock"
-OWN = (LOCK, "run.json", METRICS, EVENTS, PATTERN, SHARDED_PATTERN, ".*")
+LOCK, REQUEST = "lock", "run.json"
+OWN = (LOCK, REQUEST, METRICS, EVENTS, PATTERN, SHARDED_PATTERN, ".*")
 
 
 def is_left_over(path: Path) -> bool:
