@@ -74,7 +74,7 @@ def all_bits(runtime: str, exported: bytes, calibration: np.ndarray) -> Files:
     if runtime == "onnxruntime":
         with mock.patch.object(quantization, "_first", return_value=[]):
             return QUANTIZERS[runtime](exported, calibration, narrow=False)
-    nncf = openvino._library("nncf")
+    nncf = openvino.library("nncf")
     usual = nncf.AdvancedQuantizationParameters
 
     def without(**settings: object) -> object:

@@ -26,6 +26,7 @@ blocks = [0]
         ("patiense = 4", "unknown field `patiense`", "did you mean 'patience'?"),
         ('variation = { type = "film" }', "Invalid value 'film'", "compare it with"),
         ("mixup = inf", "(it is inf)", "compare it with"),
+        ("target_score = 93", "target_score` (it is 93)", "compare it with"),
         ("[[students]]\nname = 'x'\nnetwork = {name = 'vgg'}", "(it is 'vgg')", "networks: "),
     ],
 )

@@ -249,3 +249,21 @@ def test_after_the_deadline_one_program_of_the_teacher_has_to_do_and_who_was_lef
     starts = [each.manifest.model.cold_ms for each in (bundle, early)]
     assert [each.n for each in starts if each] == [LATE_RUNS, COLD_RUNS]
     assert early.manifest.untrained == ()
+
+
+def test_loading_libraries_is_not_what_each_model_takes(
+    job: Job, recipe: FitRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0.0]
+
+    def load(runtimes: set[str]) -> None:
+        passed[0] += 7.0 if runtimes else 0.0
+
+    monkeypatch.setattr("diptych.fitting.session.load_libraries", load)
+    rounded = ProgramPlan(runtime="onnxruntime", precision="int8")
+    session = FitSession(
+        job, replace(recipe, programs=(rounded,)), 60.0, Settings(clock=lambda: passed[0])
+    )
+    session.train_teacher()
+    assert passed[0] >= 7.0
+    assert session.time.lowering_s == 0.0

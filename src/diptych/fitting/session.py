@@ -34,6 +34,7 @@ from diptych.fitting.trainer import Trainer
 from diptych.fitting.trials import Trial, as_candidate, time_trials
 from diptych.targets import LATER, Method
 from diptych.targets.calibration import MIN_ITEMS
+from diptych.targets.loading import load_libraries
 
 TIMING_S = 3.0
 FEW_CALLS = 400
@@ -215,9 +216,10 @@ class FitSession:
 
     def _try(self, model: Trainee) -> None:
         self.ahead.halt()
-        started = self.settings.clock()
         few = 1 if self.settings.stop or self.time.is_late else None
         plans = (self._programs("calibrated") or QUICK)[:few]
+        load_libraries({plan.runtime for plan in plans if plan.precision == "int8"})
+        started = self.settings.clock()
         given = (self.job.dataset, self.calibration, self.settings.report)
         self.trials += lower_and_try(model, plans, *given, alone=not self.recipe.students)
         if not self.trials:

@@ -48,7 +48,7 @@ def from_onnx(model: bytes, *, halves: bool = False, bf16: bool = False) -> dict
     Raises:
         TargetError: If OpenVINO lacks an operation of the model.
     """
-    openvino = _library("openvino")
+    openvino = library("openvino")
     try:
         with quiet():
             files = _save(openvino, _read(openvino, model), halves=halves)
@@ -69,7 +69,7 @@ def from_qdq(model: bytes) -> dict[str, bytes]:
     Raises:
         TargetError: If OpenVINO lacks an operation of the model.
     """
-    openvino = _library("openvino")
+    openvino = library("openvino")
     try:
         with quiet():
             read = require("diptych.inference.runtimes.openvino", EXTRA).core().read_model(model)
@@ -96,7 +96,7 @@ def quantize(model: bytes, calibration: np.ndarray, *, narrow: bool = False) -> 
         TargetError: If there are too few items, or the model cannot be quantized.
     """
     check_calibration(calibration)
-    openvino, nncf = _library("openvino"), _library("nncf")
+    openvino, nncf = library("openvino"), library("nncf")
     ranges = require("nncf.quantization.range_estimator", EXTRA).RangeEstimatorParametersSet
     fix = nncf.OverflowFix
     try:
@@ -133,7 +133,7 @@ def round_weights(model: bytes, bits: Literal[4, 8]) -> dict[str, bytes]:
     Raises:
         TargetError: If OpenVINO cannot round the weights.
     """
-    openvino, nncf = _library("openvino"), _library("nncf")
+    openvino, nncf = library("openvino"), library("nncf")
     modes = nncf.CompressWeightsMode
     settings = {"group_size": BLOCK, "all_layers": True, "advanced_parameters": _adjusting(nncf)}
     try:
@@ -154,7 +154,18 @@ def _adjusting(nncf: ModuleType) -> object:
     return nncf.AdvancedCompressionParameters(group_size_fallback_mode=mode)
 
 
-def _library(name: str) -> ModuleType:
+def library(name: str) -> ModuleType:
+    """Import OpenVINO, or what makes its int8 programs.
+
+    Args:
+        name: ``"openvino"`` or ``"nncf"``.
+
+    Returns:
+        The library.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
     with no_telemetry(), quiet():
         return require(name, EXTRA)
 

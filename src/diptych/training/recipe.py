@@ -83,7 +83,7 @@ class TrainingRecipe(Value):
     temperature: Positive = 2.0
     similarity: AtLeast0 = 0.0
     features: AtLeast0 = 0.0
-    target_score: float | None = None
+    target_score: Annotated[float, Meta(le=1)] | None = None
     patience: Annotated[int, Meta(ge=0)] = 0
     replans: tuple[Replan, ...] = ()
     cuts: tuple[Cut, ...] = ()
