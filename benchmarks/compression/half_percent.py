@@ -2,10 +2,11 @@
 
 A teacher of Fashion-MNIST or CIFAR-10 is trained by a recipe of this repository, unless its bundle
 is there already. `diptych fit --teacher` then trains a student by the same recipe, with a drop of
-at most half a percent, a tenth of the bytes of the teacher in fp32 and a p99 that keeps the claim. Scored on the 10,000 test pictures by that fit (paired, the whole 95 %
-interval counts); timed here: the teacher in PyTorch eager, the teacher's fp32 program in ONNX
-Runtime, and the bundle's program. The claims are p99 at least 20 times under eager and at least 4
-times under ONNX Runtime fp32, and 10 times smaller.
+at most half a percent, a tenth of the bytes of the teacher in fp32 and a p99 that keeps the claim.
+Scored on the 10,000 test pictures by that fit (paired, the whole 95 % interval counts); timed here:
+the teacher in PyTorch eager, the teacher's fp32 program in ONNX Runtime, and the bundle's program.
+The claims are p99 at least 20 times under eager and at least 4 times under ONNX Runtime fp32, and
+10 times smaller.
 
 Hardware: any with 2 cores, otherwise idle while timing; printed. n: 3,000 single predictions of
 each, one thread, by turns; one seed. Source: this script; the official splits.

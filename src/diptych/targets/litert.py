@@ -78,7 +78,7 @@ def convert(network: nn.Module, spec: TensorSpec) -> Converted:
         TargetError: If LiteRT lacks an operation of the network, which is named with its layer, or
             the network does not give logits.
     """
-    library = library()
+    library = converter()
     shape = [1 if size is None else size for size in spec.shape]
     example = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
     config = _rounded_already() if isinstance(network, Written) else None
@@ -144,7 +144,7 @@ def kinds_in_float(content: bytes) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def library() -> ModuleType:
+def converter() -> ModuleType:
     """Import LiteRT's converter.
 
     Returns:

@@ -15,6 +15,6 @@ def load_libraries(runtimes: Collection[Runtime]) -> None:
         MissingExtraError: If one is not installed.
     """
     if litert.RUNTIME in runtimes:
-        litert.library()
+        litert.converter()
     if "openvino" in runtimes:
         openvino.library("nncf")
