@@ -48,6 +48,12 @@ settings.register_profile("busy machines", deadline=None, derandomize=True)
 settings.load_profile("busy machines")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names a file's content by its size: a sound holds the second in which it was written, and
+    processes that share the tests must name them alike."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tiny:
     """A bundle by its parts, before it is written; `weights` is float32 (3, K)."""
