@@ -119,6 +119,18 @@ def test_a_stage_that_says_nothing_is_told_to_go_on(
     assert shown[-1].startswith("page: done in 0.")
 
 
+def test_a_stage_that_tells_how_far_it_is_is_shown_that_and_not_that_it_goes_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PLAIN_LINE_EVERY_S", 0.2)
+    with progress() as report:
+        for done in range(100):
+            report(Step(stage="teacher", done=done, total=100))
+            time.sleep(0.02)
+    shown = lines(capsys)
+    assert len([line for line in shown if "%" in line]) > len(shown) / 2 > 2
+
+
 def test_a_short_stage_is_one_line_however_many_steps_it_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -148,11 +148,13 @@ class _Lines:
         self.clock = clock
         self.begun: dict[str, tuple[float, float]] = {}
         self.shown: dict[str, float] = {}
+        self.heard: dict[str, float] = {}
 
     def report(self, step: Step) -> None:
         """Show a step, if it is the last of its stage or nothing was shown for a while."""
         now = self.clock()
         begin, first = self.begun.setdefault(step.stage, (now, step.done))
+        self.heard[step.stage] = now
         if step.done >= step.total:
             self.begun.pop(step.stage)
             self.shown.pop(step.stage, None)
@@ -167,8 +169,8 @@ class _Lines:
         """Say that the last stage goes on, if it has said nothing for a while."""
         now = self.clock()
         for stage, (begin, _) in list(self.begun.items())[-1:]:
-            if now - self.shown.get(stage, begin) >= PLAIN_LINE_EVERY_S:
-                self.shown[stage] = now
+            if now - self.heard[stage] >= PLAIN_LINE_EVERY_S:
+                self.heard[stage] = now
                 note(f"{stage}: {duration(now - begin)} so far")
 
 
