@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from diptych.training.loop import train_network
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
+from diptych.training.tuning import Tuning
 
 RECIPE = TrainingRecipe(epochs=8, batch_size=10, learning_rate=0.05)
 
@@ -72,6 +74,31 @@ def clock(step_s: float = 0.6) -> Callable[[], float]:
         return now
 
     return read
+
+
+def test_it_computes_with_the_threads_that_were_fastest_here_also_when_it_goes_on(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tuning, "tuned", lambda self, recipe, steps: replace(recipe, threads=2))
+    recipe, seen = replace(RECIPE, threads=3), list[int]()
+
+    def look(step: Step) -> None:
+        seen.extend([torch.get_num_threads()] if step.done else [])
+
+    for pause_after, tune in ((4, True), (None, False)):
+        with closing(RunFolder(tmp_path, print)) as folder:
+            settings = {"folder": folder, "tune": tune, "pause_after": pause_after}
+            trained = train(data, recipe, report=look, clock=clock(), **settings)
+        assert trained.recipe.threads == 2
+        assert set(seen) == {2}
+        seen.clear()
+
+
+def test_it_says_that_it_tries_how_the_machine_computes_fastest_and_trains(data: Dataset) -> None:
+    said = list[Step]()
+    trained = train(data, replace(RECIPE, threads=2), tune=True, report=said.append)
+    assert "fastest" in said[0].note
+    assert trained.curve[-1].score > 0.8
 
 
 def test_the_records_of_a_run_tell_it_from_the_first_step_to_the_last(

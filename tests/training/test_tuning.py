@@ -1,13 +1,17 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from torch import Tensor, nn
 
 from diptych.training.feed import Feed
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
-from diptych.training.tuning import Tuning
+from diptych.training.tuning import Tuning, halves
 
 ITEMS = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), dtype=np.uint8)
 OBJECTIVE = learn_labels("classification", torch.arange(40) % 2, label_smoothing=0.0)
@@ -25,9 +29,10 @@ class Clocked(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         bf16 = torch.is_autocast_enabled("cpu")
+        pace = self.costs.get(f"{torch.get_num_threads()} threads", 1.0)
         last = self.convolution.weight.stride()[1] == 1
         key = ("bf16" if bf16 else "fp32") + (" last" if last else "")
-        Clocked.now += self.costs[key]
+        Clocked.now += self.costs[key] * pace
         return self.convolution(pixels.permute(0, 3, 1, 2).float()).mean((2, 3))
 
 
@@ -50,6 +55,30 @@ def test_the_fastest_way_is_chosen_step_by_step(
     costs: dict[str, float], arithmetic: str, channels_last: bool | None
 ) -> None:
     assert tuned(costs) == replace(RECIPE, arithmetic=arithmetic, channels_last=channels_last)
+
+
+@pytest.mark.parametrize(
+    ("paces", "threads"),
+    [
+        ({"6 threads": 3.0, "3 threads": 1.5}, 1),
+        ({"6 threads": 3.0, "3 threads": 0.5}, 3),
+        ({"6 threads": 1.0}, 6),
+    ],
+)
+def test_fewer_threads_are_taken_where_they_are_faster(
+    paces: dict[str, float], threads: int
+) -> None:
+    same = dict.fromkeys(("fp32", "bf16", "fp32 last", "bf16 last"), 1.0)
+    before = torch.get_num_threads()
+    assert tuned(same | paces, threads=6) == replace(RECIPE, threads=threads)
+    assert torch.get_num_threads() == before
+
+
+@given(st.integers(1, 300))
+def test_halves_go_down_to_one(threads: int) -> None:
+    tried = halves(threads)
+    assert all(more // 2 == fewer for more, fewer in itertools.pairwise([threads, *tried]))
+    assert [threads, *tried][-1] == 1
 
 
 def test_network_and_generator_stay_as_they_are() -> None:

@@ -59,10 +59,10 @@ class Run:
         recipe = with_cuts(kept.position.recipe if kept else recipe, kept, self.team)
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
+        self.progress = Progress(steps)
         self.recipe = recipe if kept else self._found(recipe, objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
-        self.progress = Progress(steps)
         self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
         self.pace = Pace(self.progress.remaining)
         self.replans: list[Replan] = []
@@ -106,6 +106,7 @@ class Run:
 
     def go(self) -> None:
         """Take all steps; at the end the network has the weights to keep."""
+        torch.set_num_threads(self.team.threads(self.recipe.threads))
         self.network.train()
         while self._planned():
             self._step()

@@ -73,7 +73,7 @@ def supervise(job: Job, report: Reporter, stop: StopRequest) -> Any:  # noqa: AN
         if failures > job.restarts or stop:
             raise TrainingError(
                 f"{why}, at attempt {failures} from the same checkpoint",
-                "go on with --resume, or train on one device",
+                "go on from there (train: with --resume), or train on one device",
             )
         said = f"{why}: the processes start anew from {kept or 'the beginning'}"
         said += f", attempt {failures} of {job.restarts}"

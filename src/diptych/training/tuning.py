@@ -45,7 +45,7 @@ class Tuning:
         self.network, self.objective, self.feed, self.clock = network, objective, feed, clock
 
     def tuned(self, recipe: TrainingRecipe, steps: int) -> TrainingRecipe:
-        """Choose arithmetic, layout and compiling, one after the other.
+        """Choose arithmetic, layout, threads and compiling, one after the other.
 
         Args:
             recipe: With a learning rate.
@@ -54,11 +54,13 @@ class Tuning:
         Returns:
             The recipe with what was fastest here over the whole run.
         """
-        before = torch.get_rng_state()
+        before, threads = torch.get_rng_state(), torch.get_num_threads()
         best = self._faster(recipe, [replace(recipe, arithmetic=a) for a in self._arithmetics()])
         if any(p.dim() == 4 for p in self.network.parameters()):
             best = self._faster(best, [replace(best, channels_last=on) for on in (True, False)])
+        best = self._faster(best, [replace(best, threads=n) for n in halves(best.threads)])
         best = self._compiled(best, steps)
+        torch.set_num_threads(threads)
         torch.set_rng_state(before)
         return best
 
@@ -68,6 +70,8 @@ class Tuning:
     def _faster(self, recipe: TrainingRecipe, others: list[TrainingRecipe]) -> TrainingRecipe:
         """Return the recipe, or another one that is faster by more than noise."""
         ways = [recipe, *(other for other in others if other != recipe)]
+        if len(ways) == 1:
+            return recipe
         times = self._timed([self._stepper(way) for way in ways])
         best = min(range(len(ways)), key=times.__getitem__)
         return ways[best] if times[best] < (1 - LEAST_GAIN) * times[0] else recipe
@@ -100,9 +104,22 @@ class Tuning:
         return [min(column) / STEPS for column in zip(*rounds, strict=True)]
 
     def _seconds(self, stepper: Stepper, steps: int) -> float:
+        torch.set_num_threads(stepper.recipe.threads)
         numbers = count()
         batches = [self.feed.batch(next(numbers)) for _ in range(steps)]
         started = self.clock()
         for batch in batches:
             stepper.take(batch, RATE, MOMENTUM).item()
         return self.clock() - started
+
+
+def halves(threads: int) -> list[int]:
+    """List fewer threads to try: networks of small items gain nothing from many.
+
+    Args:
+        threads: Those of the recipe.
+
+    Returns:
+        Half of them, half of that, down to one.
+    """
+    return [threads >> shift for shift in range(1, threads.bit_length())]
