@@ -5,21 +5,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Step
 from diptych.data import read
 from diptych.fitting.fit import fit
+from diptych.fitting.processes import check_shareable
+from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.fitting.run_file import request_of
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.start import StartPlan
+from diptych.training.trees import TreesConfig
 from diptych.training.weights import decode
 
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
 TRAINING = TrainingRecipe(epochs=2, batch_size=64)
 RECIPE = FitRecipe(teacher=ModelPlan(name="teacher", network=NETWORK, training=TRAINING))
+STUDENT = ModelPlan(name="student", network=NETWORK, training=replace(TRAINING, epochs=1))
 TEAM = Settings(recipe=RECIPE, devices=2)
 
 
@@ -71,12 +78,52 @@ def test_data_that_other_processes_cannot_read_is_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "a.run").exists()
 
 
+def test_a_team_does_not_try_how_the_machine_computes_fastest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one process tries how"):
+        train("digits", out=tmp_path / "a.dip", settings=dataclasses.replace(TEAM, tune=True))
+
+
 def test_weights_are_shared_with_others_only(tmp_path: Path) -> None:
     alone = dataclasses.replace(TEAM, devices=1, shard=True)
     with pytest.raises(ConfigError, match="no others to share weights with"):
         train("digits", out=tmp_path / "a.dip", settings=alone)
 
 
-def test_a_fit_is_by_one_process(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a fit cannot use 2 devices"):
-        fit("digits", out=tmp_path / "a.dip", settings=TEAM)
+@pytest.mark.slow
+def test_two_processes_train_the_teacher_of_a_fit_and_one_its_students(tmp_path: Path) -> None:
+    only = ProgramPlan(runtime="onnxruntime", precision="fp32")
+    recipe = replace(RECIPE, students=(STUDENT,), programs=(only,))
+    shared = {"teacher": False, "student": False}
+
+    def look(step: Step) -> None:
+        if step.stage in shared:
+            shared[step.stage] |= bool(children())
+
+    settings = dataclasses.replace(TEAM, recipe=recipe, report=look, checkpoint_s=0.0)
+    with fit("digits", out=tmp_path / "a.dip", settings=settings) as bundle:
+        scores = {c.name: c.scores["accuracy"].value for c in bundle.manifest.candidates}
+    assert shared == {"teacher": True, "student": False}
+    assert scores.keys() == {"teacher onnxruntime fp32", "student onnxruntime fp32"}
+    assert scores["teacher onnxruntime fp32"] > 0.4
+    assert not (tmp_path / "a.fit").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"network": TreesConfig()}, "2 devices would train teacher, which is no network"),
+        (
+            {"kept": True, "start": StartPlan(path="a.dip", sha256="0" * 64)},
+            "2 devices would train teacher, which was trained before",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_teacher_that_no_processes_can_share_is_refused(
+    tmp_path: Path, change: dict[str, object], why: str
+) -> None:
+    recipe = replace(RECIPE, teacher=replace(RECIPE.teacher, **change), students=(STUDENT,))
+    request = request_of("digits", tmp_path / "a.dip", recipe, Settings())
+    with pytest.raises(ConfigError, match=why):
+        check_shareable(request, TEAM)
+    check_shareable(request, Settings())

@@ -9,6 +9,7 @@ from typer import Context, Option
 
 from diptych.cli.options import (
     DataArgument,
+    DevicesOption,
     ImageSizeOption,
     JobsOption,
     JsonOption,
@@ -72,6 +73,7 @@ def command(
     validation_items: ValidationOption = None,
     skip_unreadable: SkipOption = False,
     no_cache: NoCacheOption = False,
+    devices: DevicesOption = 1,
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> int:
@@ -92,6 +94,7 @@ def command(
             validation_items=validation_items,
             skip_unreadable=skip_unreadable,
             cache=not no_cache,
+            devices=devices,
             jobs=jobs,
             report=report,
             stop=stop,

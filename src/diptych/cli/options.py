@@ -74,7 +74,10 @@ DeviceOption = Annotated[
     str | None, Option(help="Where to train: cpu or cuda [cuda if there is one].")
 ]
 DevicesOption = Annotated[
-    int, Option(min=1, max=64, help="By how many processes, each on a processor of its own.")
+    int,
+    Option(
+        min=1, max=64, help="By how many processes a network, or the teacher of a fit, is trained."
+    ),
 ]
 JobsOption = Annotated[
     int,

@@ -11,6 +11,7 @@ from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.progress import Step
 from diptych.core.text import nearest
 from diptych.core.values import DataRecord, Dataset
+from diptych.fitting import run_file
 from diptych.fitting.ahead import check_jobs
 from diptych.fitting.asked import check_text_or_path, check_whole, seconds_of
 from diptych.fitting.budget import Budget
@@ -21,6 +22,7 @@ from diptych.fitting.plans.compressed import with_pruned
 from diptych.fitting.plans.lesson import with_lesson
 from diptych.fitting.plans.machines import for_device, for_jobs, for_processor
 from diptych.fitting.plans.teacher import with_labels
+from diptych.fitting.processes import check_shareable
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe
 from diptych.fitting.reserve import reserve_programs
@@ -83,6 +85,8 @@ def fit(
         recipe = folder.recipe or recipe_of(job, seed, settings, timed=seconds is not None)
         if not recipe.programs:
             recipe = replace(recipe, programs=programs)
+        asked = run_file.request_of(job.source, job.destination, recipe, settings)
+        check_shareable(asked, settings)
         deadline = None if seconds is None else started + seconds - folder.spent_s()
         bundle = run_job(dataclasses.replace(job, fit=folder), recipe, deadline, settings)
         if not settings.stop:

@@ -13,6 +13,7 @@ from pathlib import Path
 from diptych.core.errors import ConfigError
 from diptych.fitting import run_file
 from diptych.fitting.job import Job, read_data
+from diptych.fitting.recipe import UNTRAINED, FitRecipe
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import Settings
 from diptych.fitting.trainee import train_model
@@ -29,16 +30,17 @@ from diptych.training.worker import Worker
 NO_LIMIT = "inf"
 
 
-def check_shareable(request: RunFile, devices: int) -> None:
+def check_shareable(request: RunFile, settings: Settings) -> None:
     """Check that other processes can read what a training is about.
 
     Args:
         request: What was asked for.
-        devices: By how many processes.
+        settings: By how many processes.
 
     Raises:
         ConfigError: If they cannot.
     """
+    devices = settings.devices
     if request.shard and devices == 1:
         raise ConfigError("one device has no others to share weights with", "give --devices")
     if devices == 1:
@@ -49,26 +51,44 @@ def check_shareable(request: RunFile, devices: int) -> None:
         raise ConfigError(
             f"the task {request.task!r} cannot be handed to other processes", "use one device"
         )
+    if settings.tune:
+        raise ConfigError(
+            f"one process tries how this machine computes fastest, {devices} are asked for",
+            "leave --tune out, or use one device",
+        )
+    first = request.recipe.teacher
+    if first.kept or isinstance(first.network, UNTRAINED):
+        why = "was trained before" if first.kept else "is no network that processes can share"
+        raise ConfigError(
+            f"{devices} devices would train {first.name}, which {why}",
+            "use one device; --jobs trains several students at once",
+        )
 
 
-def train_in_processes(job: Job, control: RunControl, settings: Settings) -> None:
+def train_in_processes(
+    job: Job, control: RunControl, recipe: FitRecipe, settings: Settings
+) -> None:
     """Have a network trained by a team of processes, until its folder holds the end of the run.
 
     Args:
-        job: With the folder of the run.
-        control: Deadline, progress and stop request.
-        settings: How many processes.
+        job: Where the data is.
+        control: Deadline, progress and stop request, and the folder of the run.
+        recipe: Whose first network is trained.
+        settings: How many processes, and how the data is read.
 
     Raises:
-        ConfigError: If there is no such folder.
+        TypeError: If the run has no folder.
     """
+    if control.folder is None:
+        raise TypeError(f"{control.name} has no folder that processes could share")
+    path = control.folder.path
     if job.run is None:
-        raise ConfigError(f"a fit cannot use {settings.devices} devices", "use diptych train")
+        run_file.write(path, run_file.request_of(job.source, job.destination, recipe, settings))
     left = float(NO_LIMIT) if control.deadline is None else control.deadline - control.clock()
     until = str(time.time() + left)
-    command = [sys.executable, "-m", "diptych.fitting.worker", str(job.run.path), until]
+    command = [sys.executable, "-m", "diptych.fitting.worker", str(path), until]
     command.append(str(control.checkpoint_s))
-    team = supervisor.Job(command=command, count=settings.devices, folder=job.run.path)
+    team = supervisor.Job(command=command, count=settings.devices, folder=path)
     supervise(team, control.report, control.stop)
 
 

@@ -82,7 +82,7 @@ class FitSession:
             self.job.budget,
             self._probe(),
             lambda: self.time.may_probe() and not self.settings.stop,
-            self.measure if self.time.deadline is None and self.settings.trains_alone else None,
+            self.measure if self.time.deadline is None else None,
         )
 
     def hold_contest(self) -> None:
@@ -127,7 +127,7 @@ class FitSession:
         dataset, students = self.job.dataset, self.trainer.trainees[1:]
         items = dataset.num_learned
         aim = aim_of(self.candidates, students, self.recipe, self.job.budget, items)
-        if aim is None or not self.settings.trains_alone:
+        if aim is None:
             return
         self.search = Search(
             aim,

@@ -47,11 +47,11 @@ class Settings:
     a safetensors file or such a folder, whose weights a training starts from.
 
     Of the training: `device` is where networks are trained, by default a graphics processor if one
-    is there; `devices` is by how many processes, each with a part of the weights if `shard`, and
-    `meeting` where they meet if they have been started already; `jobs` is how many students of a
-    fit are trained at once; `tune` tries first how the machine computes fastest; `run` is the
-    folder of a training's checkpoints and records, by default beside the bundle, with a checkpoint
-    every `checkpoint_s`.
+    is there; `devices` is by how many processes a network is, or the teacher of a fit, each with a
+    part of the weights if `shard`, and `meeting` where they meet if they have been started already;
+    `jobs` is how many students of a fit are trained at once; `tune` tries first how the machine
+    computes fastest; `run` is the folder of a training's checkpoints and records, by default beside
+    the bundle, with a checkpoint every `checkpoint_s`.
 
     `clock` gives seconds, and a time limit counts from `started`, or else from the call.
     """
@@ -117,11 +117,6 @@ class Settings:
             Seconds of `clock`: `started` if it is set, else now.
         """
         return self.clock() if self.started is None else self.started
-
-    @property
-    def trains_alone(self) -> bool:
-        """Whether this process trains a model by itself, and can pause then."""
-        return self.devices == 1 and self.meeting is None
 
     def reading(self, seed: int) -> Options:
         """Say how data is read.

@@ -70,7 +70,7 @@ def train(
     model = _model_of(plan, job, settings)
     recipe = replace(plan, teacher=model, students=(), programs=AS_TRAINED)
     request = _request(data, job, recipe, seconds, settings)
-    check_shareable(request, settings.devices)
+    check_shareable(request, settings)
     path = settings.run or run_folder_of(job.destination)
     with closing(_fresh_folder(path, settings)) as folder, _kept_for_later(path):
         run_file.write(path, request)
@@ -109,7 +109,7 @@ def resume(
     if request.task is not None and settings.task is None:
         raise ConfigError(f"{path} is about the task {request.task!r}", "give it again as --task")
     settings = run_file.settings_of(request, settings)
-    check_shareable(request, settings.devices)
+    check_shareable(request, settings)
     if out is not None:
         request = replace(request, out=str(Path(out).resolve()))
     with closing(RunFolder(path, _warn(settings))) as folder:

@@ -49,8 +49,8 @@ class Trainer:
         control = self.control(plan.name, seconds, self.folder(plan))
         if self.settings.meeting is not None:
             lead(self.job, control, self.settings.meeting)
-        elif self.settings.devices > 1:
-            train_in_processes(self.job, control, self.settings)
+        elif self.settings.devices > 1 and self.teacher is None:
+            train_in_processes(self.job, control, self.recipe, self.settings)
         trainee = train_model(plan, self.job.dataset, control, self.teacher)
         self.trainees.append(trainee)
         return trainee
