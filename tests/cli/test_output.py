@@ -131,6 +131,17 @@ def test_a_stage_that_tells_how_far_it_is_is_shown_that_and_not_that_it_goes_on(
     assert len([line for line in shown if "%" in line]) > len(shown) / 2 > 2
 
 
+def test_a_stage_that_was_left_for_others_is_not_told_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PLAIN_LINE_EVERY_S", 0.05)
+    with progress() as report:
+        report(Step(stage="student", done=1, total=9))
+        report(Step(stage="search", done=1, total=1, note="given up"))
+        time.sleep(0.3)
+    assert lines(capsys) == ["search: done in 0.0 s, given up"]
+
+
 def test_a_short_stage_is_one_line_however_many_steps_it_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -148,13 +148,13 @@ class _Lines:
         self.clock = clock
         self.begun: dict[str, tuple[float, float]] = {}
         self.shown: dict[str, float] = {}
-        self.heard: dict[str, float] = {}
+        self.stage, self.heard = "", 0.0
 
     def report(self, step: Step) -> None:
         """Show a step, if it is the last of its stage or nothing was shown for a while."""
         now = self.clock()
         begin, first = self.begun.setdefault(step.stage, (now, step.done))
-        self.heard[step.stage] = now
+        self.stage, self.heard = step.stage, now
         if step.done >= step.total:
             self.begun.pop(step.stage)
             self.shown.pop(step.stage, None)
@@ -166,12 +166,11 @@ class _Lines:
             _line(step, f"{100 * step.done / step.total:.0f} %", left_s)
 
     def remind(self) -> None:
-        """Say that the last stage goes on, if it has said nothing for a while."""
-        now = self.clock()
-        for stage, (begin, _) in list(self.begun.items())[-1:]:
-            if now - self.heard[stage] >= PLAIN_LINE_EVERY_S:
-                self.heard[stage] = now
-                note(f"{stage}: {duration(now - begin)} so far")
+        """Say that a stage goes on, if nothing was said since for a while."""
+        now, begun = self.clock(), self.begun.get(self.stage)
+        if begun and now - self.heard >= PLAIN_LINE_EVERY_S:
+            self.heard = now
+            note(f"{self.stage}: {duration(now - begun[0])} so far")
 
 
 @contextmanager
