@@ -9,6 +9,7 @@ from diptych.cli.main import run
 from diptych.cli.options import order_of, task_of
 from diptych.core.errors import ConfigError
 from diptych.core.values import Goal
+from diptych.fitting.settings import Settings
 from diptych.tasks.own import Task
 
 OWN = """
@@ -24,6 +25,49 @@ def network(spec, outputs, width):
 TASK = Task(name="three", shape=(3,), decode=decode, network=network, goal="ordinal")
 OTHER = 3
 """
+
+
+READING = [
+    (["--label", "kind"], {"label": "kind"}),
+    (["--task", "ordinal", "--order", "low,high"], {"goal": "ordinal", "order": ("low", "high")}),
+    (["--image-size", "48"], {"image_size": 48}),
+    (["--validation-items", "40"], {"validation_items": 40}),
+    (["--skip-unreadable", "--no-cache"], {"skip_unreadable": True, "cache": False}),
+]
+SEARCH = [
+    (["--jobs", "2"], {"jobs": 2}),
+    (["--unlabelled", "more"], {"unlabelled": Path("more")}),
+    (["--target", "edge"], {"target": "edge"}),
+]
+TRAINING = [
+    (["--device", "cuda:1", "--shard"], {"device": "cuda:1", "shard": True}),
+    (["--tune", "--run", "a.run"], {"tune": True, "run": Path("a.run")}),
+    (["--checkpoint-every", "5m"], {"checkpoint_s": 300.0}),
+    (["--start", "a.dip"], {"start": Path("a.dip")}),
+]
+DEVICES = (["--devices", "3"], {"devices": 3})
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "expected"),
+    [
+        *(("fit", *each) for each in (*READING, *SEARCH, DEVICES)),
+        *(("compress", *each) for each in (*READING, *SEARCH)),
+        *(("train", *each) for each in (*READING, *TRAINING, DEVICES)),
+    ],
+)
+def test_what_is_asked_for_is_handed_down(
+    verb: str, words: list[str], expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[Settings]()
+
+    def ask(*given: object, settings: Settings, **others: object) -> None:
+        asked.append(settings)
+        raise ConfigError("that is all there was to see")
+
+    monkeypatch.setattr(f"diptych.cli.{verb}.{verb}", ask)
+    assert run([verb, "digits", *words]) == 2
+    assert {name: getattr(asked[0], name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("verb", ["fit", "train"])

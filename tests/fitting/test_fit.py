@@ -259,6 +259,21 @@ def test_a_target_whose_programs_cannot_be_made_here_is_refused_at_once(
     assert told.value.hint == "pip install 'diptych[edge-export]'"
 
 
+def test_a_recipe_whose_programs_cannot_be_made_here_is_refused_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONVERTERS, "litert", ("no_such_library", "edge-export"))
+    programs = (ProgramPlan(runtime="litert", precision="int8"),)
+    settings = Settings(recipe=replace(quick_recipe(), programs=programs), report=refuse_training)
+    with pytest.raises(MissingExtraError, match="the recipe's litert int8 program needs no_such"):
+        fit("digits", out=tmp_path / "a.dip", settings=settings)
+    assert not list(tmp_path.iterdir())
+
+
+def refuse_training(step: Step) -> None:
+    assert step.stage not in {"teacher", "student-16"}
+
+
 @pytest.mark.skipif(bool(lacking("litert")), reason="the extra edge-export is absent")
 def test_programs_for_small_devices_are_calibrated_or_trained() -> None:
     programs = [(p.runtime, p.precision, p.method) for p in available_programs("edge")]

@@ -7,8 +7,10 @@ from typer import Argument, Context, Option
 from diptych.cli.fit import STOPPING, conclude
 from diptych.cli.options import (
     ImageSizeOption,
+    JobsOption,
     JsonOption,
     LabelOption,
+    NoCacheOption,
     OptionalDataArgument,
     OrderOption,
     OutOption,
@@ -18,6 +20,7 @@ from diptych.cli.options import (
     SkipOption,
     TaskOption,
     TimeLimitOption,
+    UnlabelledOption,
     ValidationOption,
     WeightsOption,
     order_of,
@@ -60,6 +63,9 @@ def command(
     image_size: ImageSizeOption = None,
     validation_items: ValidationOption = None,
     skip_unreadable: SkipOption = False,
+    no_cache: NoCacheOption = False,
+    unlabelled: UnlabelledOption = None,
+    jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> int:
     """Make a trained model as small and fast as a budget asks for: quantize, prune, distill."""
@@ -77,6 +83,9 @@ def command(
             image_size=image_size,
             validation_items=validation_items,
             skip_unreadable=skip_unreadable,
+            cache=not no_cache,
+            unlabelled=unlabelled,
+            jobs=jobs,
             report=report,
             stop=stop,
             started=context.obj,

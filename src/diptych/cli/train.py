@@ -79,7 +79,9 @@ def command(
         "--image-size": image_size,
         "--validation-items": validation_items,
         "--run": run,
+        "--skip-unreadable": skip_unreadable or None,
         "--no-cache": no_cache or None,
+        "--tune": tune or None,
     }
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
         goal, own = task_of(task)

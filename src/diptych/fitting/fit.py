@@ -1,6 +1,7 @@
 """The main job: data and a budget in, a measured bundle out, usable at any moment on the way."""
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -87,6 +88,7 @@ def fit(
             recipe = replace(recipe, programs=programs)
         asked = run_file.request_of(job.source, job.destination, recipe, settings)
         check_shareable(asked, settings)
+        check_programs(recipe.programs)
         deadline = None if seconds is None else started + seconds - folder.spent_s()
         bundle = run_job(dataclasses.replace(job, fit=folder), recipe, deadline, settings)
         if not settings.stop:
@@ -219,6 +221,20 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
         *(replace(plan, method="guarded") for plan in guarded),
         *(replace(plan, method="trained") for plan in rounded),
     )
+
+
+def check_programs(plans: Sequence[ProgramPlan]) -> None:
+    """Check that what a recipe asks for can be made here, before anything is trained.
+
+    Args:
+        plans: The programs.
+
+    Raises:
+        MissingExtraError: If a runtime is not installed, or what makes its programs is not.
+    """
+    for plan in plans:
+        if not _can_lower(plan.runtime):
+            _refuse(f"the recipe's {plan.runtime} {plan.precision} program", plan.runtime)
 
 
 def _can_lower(runtime: Runtime) -> bool:
