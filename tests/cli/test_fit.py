@@ -79,7 +79,8 @@ def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_would(tmp_path: P
         (["digits", "--target", "tpu"], "tpu", "cpu"),
         (["digitz"], "digitz", "digits"),
         (["digits", "--recipe", "nowhere.toml"], "nowhere.toml", "bundle"),
-        (["digits", "--seed", "one"], "--seed", "fit --help"),
+        (["digits", "--seed", "one"], "'one'", "fit --help"),
+        (["digits", "--jobs=99"], "99", "fit --help"),
     ],
 )
 def test_a_mistake_gets_one_line_and_a_hint(

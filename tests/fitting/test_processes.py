@@ -17,6 +17,7 @@ from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.run_file import request_of
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import train
+from diptych.measure.machine import describe
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.start import StartPlan
@@ -38,8 +39,9 @@ def weights(bundle: Path) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", [pytest.param(False, marks=pytest.mark.long), True])
 def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
-    tmp_path: Path, shard: bool
+    tmp_path: Path, shard: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("diptych.fitting.job.describe", lambda: replace(describe(), cores=1))
     train("digits", out=tmp_path / "one.dip", settings=Settings(recipe=RECIPE)).close()
     said: list[Step] = []
 
@@ -53,6 +55,7 @@ def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
     settings = dataclasses.replace(TEAM, report=kill_once, checkpoint_s=0.0, shard=shard)
     train("digits", out=tmp_path / "two.dip", settings=settings).close()
     assert any(step.stage == "restart" and "SIGKILL" in step.note for step in said)
+    assert "2 processes share 1 cores: 1 would be as fast" in [step.note for step in said]
     one, two = weights(tmp_path / "one.dip"), weights(tmp_path / "two.dip")
     np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3)
 

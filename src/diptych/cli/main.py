@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, TextIO
 
 import typer
@@ -86,7 +87,7 @@ def _explain(error: Exception, words: list[str]) -> tuple[str, str, int]:
         return error.message, error.hint, error.exit_code
     if isinstance(error, TyperException):
         verb = next((f" {word}" for word in words if word in VERBS), "")
-        return _usage(error), f"see: diptych{verb} --help", 2
+        return _usage(error, words), f"see: diptych{verb} --help", 2
     return (*_defect(error), 1)
 
 
@@ -110,9 +111,17 @@ def _output_lost(why: OSError) -> int:
     return _say(f"cannot write to standard output: {reason}", "give it more room", 2)
 
 
-def _usage(error: TyperException) -> str:
+def _usage(error: TyperException, words: list[str]) -> str:
+    """Return what is wrong with the words, with the value that was seen."""
     say = getattr(error, "format_message", None)
-    return str(say() if say else error).rstrip(".")
+    told = str(say() if say else error).rstrip(".")
+    option, _, rest = told.partition("': Input should")
+    name = option.partition("'")[2]
+    for word, following in pairwise([*words, ""]):
+        if rest and name in {word, word.partition("=")[0]}:
+            value = word.partition("=")[2] or following
+            return f"{option}': {value!r} should{rest}"
+    return told
 
 
 def _application(arguments: list[str]) -> TyperGroup:

@@ -84,11 +84,14 @@ def train_in_processes(
     path = control.folder.path
     if job.run is None:
         run_file.write(path, run_file.request_of(job.source, job.destination, recipe, settings))
+    count, cores = settings.devices, job.machine.cores
+    if control.device.type == "cpu" and count > cores:
+        control.warn(f"{count} processes share {cores} cores: {cores} would be as fast")
     left = float(NO_LIMIT) if control.deadline is None else control.deadline - control.clock()
     until = str(time.time() + left)
     command = [sys.executable, "-m", "diptych.fitting.worker", str(path), until]
     command.append(str(control.checkpoint_s))
-    team = supervisor.Job(command=command, count=settings.devices, folder=path)
+    team = supervisor.Job(command=command, count=count, folder=path)
     supervise(team, control.report, control.stop)
 
 
