@@ -12,7 +12,6 @@ no pooling after it), and `first-stem`, where only the number of channels of the
 changed: much faster, and less accurate on 28 x 28 pixels.
 """
 
-import os
 import sys
 
 import lightning
@@ -131,7 +130,7 @@ def main() -> None:
     tests = DataLoader(plain, 2 * track.BATCH, **settings)
     trainer = lightning.Trainer(
         accelerator="cpu",
-        precision=os.environ.get("RACER_PRECISION", "bf16-mixed"),
+        precision="bf16-mixed" if asked.bf16 else "32-true",
         max_epochs=1 if asked.items else EPOCHS[asked.variant],
         num_sanity_val_steps=0,
         enable_progress_bar=False,

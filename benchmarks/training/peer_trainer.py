@@ -94,7 +94,7 @@ def settings(asked, out: str) -> TrainingArguments:
         dataloader_persistent_workers=True,
         label_smoothing_factor=track.SMOOTHING,
         max_grad_norm=0.0,
-        bf16=True,
+        bf16=asked.bf16,
         use_cpu=True,
         seed=asked.seed,
         eval_strategy="epoch",

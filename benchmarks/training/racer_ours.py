@@ -16,15 +16,17 @@ import numpy as np
 from msgspec.structs import replace
 
 from conditions import ROOT
+from diptych.core.progress import silent
 from diptych.core.values import Dataset, Split
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.plans import plan_fit
+from diptych.fitting.plans.machines import for_processor
 from diptych.fitting.recipe import ModelPlan, read_recipe
 from diptych.fitting.trainee import train_model
 from diptych.measure.machine import describe
-from diptych.training.control import RunControl
+from diptych.training.control import CPU, RunControl
 from diptych.training.models import ResidualNetConfig
 from diptych.training.run_folder import RunFolder
 from diptych.training.variation import PictureVariation
@@ -51,7 +53,7 @@ def contest(dataset: Dataset, items: int) -> Dataset:
 
 def plan_of(variant: str, dataset: Dataset, seed: int) -> ModelPlan:
     if variant != "usual":
-        return read_recipe(RECIPE).teacher
+        return for_processor(read_recipe(RECIPE), describe(), CPU, silent).teacher
     plan = plan_fit(dataset, Budget(), describe(), seed, timed=False).teacher
     if len(dataset.train) >= USUAL_ITEMS:
         check(plan)

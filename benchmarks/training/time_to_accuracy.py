@@ -7,6 +7,8 @@ goes: where not is said in `training.peer_keras` and `training.peer_trainer`. Be
 `diptych-usual` is ours with that recipe, and `trainer-short` is Trainer with ours but for Muon,
 which it does not have: what is due to the engine, and what to the recipe.
 
+Ours and, but for Keras, the others compute in bfloat16 where the processor has it, in float32
+elsewhere.
 All train on the 60,000 training pictures and are scored on the 10,000 test pictures after each
 epoch; the first score that reaches the target ends a run. For that our validation split is
 the test split here, so no score of these runs is one of pictures that were never looked at. Seconds
@@ -35,6 +37,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conditions import ROOT, data_folder, print_conditions
+from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.measure.machine import describe
 from tasks.sets import WORK
 
@@ -107,6 +110,7 @@ def race(name: str, seed: int, limit: float | None, asked: Namespace) -> dict[st
     words += [f"training.{racer.module}", data_folder("fashion-mnist")]
     words += ["--seed", seed, "--target", TARGET, "--threads", threads]
     words += ["--variant", racer.variant, "--items", TRIAL_ITEMS if asked.trial else 0]
+    words += ["--bf16"] if fast_arithmetic(describe()) == "bf16" else []
     log = asked.work / f"{name}-{seed}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(

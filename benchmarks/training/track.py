@@ -44,6 +44,7 @@ def arguments() -> Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--items", type=int, default=0, help="train on so many only, to try it")
     parser.add_argument("--variant", default="usual")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16")
     return parser.parse_args()
 
 

@@ -198,8 +198,9 @@ def test_what_other_processes_cannot_have_is_refused(tmp_path: Path) -> None:
     teacher: Function = teach
     data = read("digits")
     for source, settings, wrong in (
-        (data, Settings(jobs=2), "this was read before"),
+        (data, Settings(jobs=2), "no path of it was given"),
         ("digits", Settings(jobs=2, teacher=teacher), "a function that teaches"),
+        ("digits", Settings(jobs=2, devices=2, shard=True), "spread over devices cannot be handed"),
         ("digits", Settings(jobs=2, tune=True), "how this machine computes fastest"),
     ):
         with pytest.raises(ConfigError, match=wrong):

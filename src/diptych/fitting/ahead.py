@@ -55,11 +55,12 @@ def check_jobs(job: Job, settings: Settings) -> None:
     if settings.jobs == 1:
         return
     reasons = {
-        "each job reads the data itself, and this was read before": job.source is None,
+        "each job reads the data itself, and no path of it was given": job.source is None,
         "a task of one's own cannot be handed to other processes": settings.task is not None,
         "a function that teaches cannot be handed to other processes": bool(settings.functions()),
         "a module that teaches cannot be handed to other processes": settings.given is not None,
         "it cannot be tried how this machine computes fastest while others train": settings.tune,
+        "a teacher that is spread over devices cannot be handed to other processes": settings.shard,
     }
     for reason, holds in reasons.items():
         if holds:

@@ -70,6 +70,8 @@ def train_in_processes(
 ) -> None:
     """Have a network trained by a team of processes, until its folder holds the end of the run.
 
+    Nothing is started where it does already.
+
     Args:
         job: Where the data is.
         control: Deadline, progress and stop request, and the folder of the run.
@@ -81,7 +83,9 @@ def train_in_processes(
     """
     if control.folder is None:
         raise TypeError(f"{control.name} has no folder that processes could share")
-    path = control.folder.path
+    path, kept = control.folder.path, control.folder.latest()
+    if kept and not kept.position.remaining:
+        return
     if job.run is None:
         run_file.write(path, run_file.request_of(job.source, job.destination, recipe, settings))
     count, cores = settings.devices, job.machine.cores
