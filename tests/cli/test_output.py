@@ -139,7 +139,7 @@ def test_a_stage_that_was_left_for_others_is_not_told_to_go_on(
         report(Step(stage="student", done=1, total=9))
         report(Step(stage="search", done=1, total=1, note="given up"))
         time.sleep(0.3)
-    assert lines(capsys) == ["search: given up"]
+    assert lines(capsys) == ["search: done in 0.0 s, given up"]
 
 
 def test_a_short_stage_is_one_line_however_many_steps_it_has(

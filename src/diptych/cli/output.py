@@ -152,13 +152,13 @@ class _Lines:
 
     def report(self, step: Step) -> None:
         """Show a step, if it is the last of its stage or nothing was shown for a while."""
-        now, is_new = self.clock(), step.stage not in self.begun
+        now = self.clock()
         begin, first = self.begun.setdefault(step.stage, (now, step.done))
         self.stage, self.heard = step.stage, now
         if step.done >= step.total:
             self.begun.pop(step.stage)
             self.shown.pop(step.stage, None)
-            _line(step, "" if is_new and step.note else f"done in {duration(now - begin)}")
+            _line(step, f"done in {duration(now - begin)}")
         elif now - self.shown.get(step.stage, begin) >= PLAIN_LINE_EVERY_S:
             self.shown[step.stage] = now
             done, left = step.done - first, step.total - step.done
