@@ -55,7 +55,7 @@ def test_two_processes_train_what_one_does_and_a_killed_one_is_started_anew(
     settings = dataclasses.replace(TEAM, report=kill_once, checkpoint_s=0.0, shard=shard)
     train("digits", out=tmp_path / "two.dip", settings=settings).close()
     assert any(step.stage == "restart" and "SIGKILL" in step.note for step in said)
-    assert "2 processes share 1 cores: 1 would be as fast" in [step.note for step in said]
+    assert "2 processes are more than the cores of this machine (1)" in [step.note for step in said]
     one, two = weights(tmp_path / "one.dip"), weights(tmp_path / "two.dip")
     np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3)
 

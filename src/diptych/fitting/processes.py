@@ -90,7 +90,7 @@ def train_in_processes(
         run_file.write(path, run_file.request_of(job.source, job.destination, recipe, settings))
     count, cores = settings.devices, job.machine.cores
     if control.device.type == "cpu" and count > cores:
-        control.warn(f"{count} processes share {cores} cores: {cores} would be as fast")
+        control.warn(f"{count} processes are more than the cores of this machine ({cores})")
     left = float(NO_LIMIT) if control.deadline is None else control.deadline - control.clock()
     until = str(time.time() + left)
     command = [sys.executable, "-m", "diptych.fitting.worker", str(path), until]
