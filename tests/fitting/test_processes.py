@@ -16,7 +16,7 @@ from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.run_file import request_of
 from diptych.fitting.settings import Settings
-from diptych.fitting.train import train
+from diptych.fitting.train import resume, train
 from diptych.measure.machine import describe
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -73,6 +73,21 @@ def children() -> list[int]:
         if parent == mine and b"diptych.fitting.worker" in words:
             found.append(int(place.name))
     return found
+
+
+@pytest.mark.slow
+def test_no_process_is_started_for_a_training_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a.dip"
+    train("digits", out=out, settings=Settings(recipe=RECIPE)).close()
+    monkeypatch.setattr("diptych.fitting.processes.supervise", refuse)
+    resume(tmp_path / "a.run", settings=Settings(devices=2)).close()
+    assert out.is_dir()
+
+
+def refuse(*given: object) -> None:
+    raise AssertionError("nothing is left to be trained")
 
 
 def test_data_that_other_processes_cannot_read_is_refused(tmp_path: Path) -> None:
