@@ -44,7 +44,7 @@ def test_intervals_hold_their_values_and_units_agree(seen):
         assert row.p50_ms.value <= row.p99_ms.value
     single = report.scenarios[0]
     assert math.isclose(single.items_per_s * single.seconds, single.p50_ms.n)
-    assert single.items_per_s <= 1.05 * 1000 / single.p50_ms.low
+    assert single.items_per_s <= 2.1 * 1000 / single.p50_ms.low  # half of all calls take the median
     assert report.cold_ms.value > 10 * single.p50_ms.value
     assert report.cold_memory_bytes > 10_000_000
 
