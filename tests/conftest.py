@@ -1,5 +1,6 @@
 """What the tests share: the real data, where it is, and a tiny bundle made by hand."""
 
+import fcntl
 import os
 import shlex
 import signal
@@ -402,13 +403,19 @@ def linear_tflite() -> Callable[[np.ndarray], bytes]:
 
 @pytest.fixture(scope="session")
 def digits_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fit the built-in digits once, as the README says; the tests read it and leave it as it is."""
+    """Fit the built-in digits once, as the README says, for all processes that share the tests;
+    they read it and leave it as it is."""
     from diptych.cli.main import run
 
     lines = (Path(__file__).parents[1] / "README.md").read_text().splitlines()
     words = shlex.split(next(line for line in lines if line.startswith("diptych fit digits ")))
-    path = tmp_path_factory.mktemp("fitted") / "digits.dip"
-    assert run([str(path) if word == path.name else word for word in words[1:]]) == 0
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fitted" / "digits.dip"
+    path.parent.mkdir(exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            assert run([str(path) if word == path.name else word for word in words[1:]]) == 0
     return path
 
 

@@ -78,7 +78,7 @@ def test_a_fit_works_with_sockets_blocked_and_an_empty_home(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     manifest = json.loads((work / "digits.dip" / "bundle.json").read_text())
-    assert {c["runtime"] for c in manifest["candidates"]} == {"onnxruntime", "openvino"}
+    assert {c["runtime"] for c in manifest["candidates"]} >= {"onnxruntime", "openvino"}
     assert {c["precision"] for c in manifest["candidates"]} == {"fp32", "int8"}
     assert sorted(p.name for p in work.iterdir()) == ["digits.dip", "tiny.toml"]
     assert list(home.rglob("*")) == []

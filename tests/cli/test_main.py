@@ -191,6 +191,10 @@ def test_a_defect_is_told_even_where_no_file_can_be_written(
 def test_ctrl_c_ends_with_130_and_no_traceback(say: Say, verb: Callable[..., None]) -> None:
     verb(raises(KeyboardInterrupt()))
     assert say("doctor") == (130, [], ["error: interrupted"])
+    in_a_class = RuntimeError("Error calling __set_name__ on 'Field' instance")
+    in_a_class.__cause__ = KeyboardInterrupt()
+    verb(raises(in_a_class))
+    assert say("doctor") == (130, [], ["error: interrupted"])
 
 
 @pytest.mark.parametrize(("module", "verb"), [("torch", "fit"), ("torch", "train")])

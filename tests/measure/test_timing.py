@@ -33,19 +33,6 @@ class Bench:
         return Procedure(clock=lambda: self.now_ns, cpu_clock=lambda: self.cpu_ns, **settings)
 
 
-def test_collecting_garbage_takes_nothing_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-
-    def collect() -> int:
-        bench.now_ns += 10**9
-        return 0
-
-    monkeypatch.setattr(gc, "collect", collect)
-    runs = {"quick": bench.run("quick", lambda call: 0.01)}
-    timings = interleave(runs, samples=50, time_limit_s=0.5, procedure=bench.procedure())
-    assert len(timings["quick"].latencies_ms) == 50
-
-
 def test_each_call_is_timed_and_warm_up_is_left_out() -> None:
     bench = Bench()
     runs = {

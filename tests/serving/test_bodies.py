@@ -137,7 +137,7 @@ def test_each_goal_has_its_answer(apps, ask, kind_bundle):
         ("text", JSON, b'{"texts": "a"}', (422, "texts")),
         ("text", JSON, json.dumps(["a"] * 1025).encode(), (422, "1025 items")),
         ("table", JSON, b'{"agee": 3}', (422, "did you mean 'age'?")),
-        ("table", JSON, b'[{}, {"age": "old"}]', (422, "item 1: column 'age'")),
+        ("table", JSON, b'[{"age": 3}, {"age": "old"}]', (422, "item 1: column 'age'")),
         ("table", JSON, b'{"age": [3]}', (422, "got `array`")),
         ("table", JSON, b'{"day": "1/1/2000"}', (422, "2000-01-31")),
         ("table", JSON, b"[" * 50_000, (422, "got `array`")),

@@ -120,6 +120,8 @@ def test_truth_values_are_words_in_lower_case_and_numbers() -> None:
         ({"day": "9999-12-31T23:59-12:00"}, "column 'day': .* is not a date"),
         ({"age": "x" * 1000}, "column 'age': 'x{39}... is not a number"),
         ([1, 2], "the row has 2 cells, the model 3 columns"),
+        ({}, "the row is empty"),
+        (b" {} ", "the row is empty"),
         (5, "cannot make a row of int"),
         ("5", "cannot make a row of int"),
         ("age=5", "'age=5' is not a row in JSON"),

@@ -34,6 +34,7 @@ VERBS = {
     "inspect": "What the data holds and what is wrong with it.",
     "doctor": "What works on this machine and what to install.",
 }
+INTERRUPTED = ("interrupted", "", 130)
 
 
 def main() -> None:
@@ -71,7 +72,7 @@ def run(arguments: list[str]) -> int:
         unwritten = _unwritten()
         return _output_lost(unwritten) if unwritten else stop.exit_code
     except (Abort, KeyboardInterrupt):
-        return _say("interrupted", "", 130)
+        return _say(*INTERRUPTED)
     except BrokenPipeError as error:
         return _output_lost(error)
     except Exception as error:  # noqa: BLE001  the top of the command line
@@ -88,6 +89,8 @@ def _explain(error: Exception, words: list[str]) -> tuple[str, str, int]:
     if isinstance(error, TyperException):
         verb = next((f" {word}" for word in words if word in VERBS), "")
         return _usage(error, words), f"see: diptych{verb} --help", 2
+    if isinstance(error.__cause__, KeyboardInterrupt):  # while Python 3.11 made a class
+        return INTERRUPTED
     return (*_defect(error), 1)
 
 

@@ -126,13 +126,12 @@ def interleave(
 
 @contextmanager
 def garbage_collector_paused() -> Iterator[None]:
-    """Collect garbage now and not again until the end of the block.
+    """Collect no garbage until the end of the block.
 
     Yields:
         Nothing.
     """
     was_on = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -95,12 +95,8 @@ def theme(chart: Chart, palette: Palette) -> Chart:
         "columnPadding": 26,
     }
     title = {"color": palette.ink, "anchor": "start", "fontWeight": "normal", "fontSize": 15}
-    return (
-        chart.configure(font=FONT, padding=4)
-        .configure_view(stroke=None)
-        .configure_axis(**axis)
-        .configure_legend(**legend)
-        .configure_title(**title)
+    return chart.configure(
+        font=FONT, padding=4, view={"stroke": None}, axis=axis, legend=legend, title=title
     )
 
 
@@ -134,6 +130,6 @@ def to_png(chart: Chart, background: str = "white") -> bytes:
 
 
 def _specification(chart: Chart, background: str) -> str:
-    specification = chart.to_dict()
+    specification = chart.to_dict(validate=False)
     specification["config"]["background"] = background
     return msgspec.json.encode(specification).decode()

@@ -16,6 +16,7 @@ from diptych.core.specs import TensorSpec
 from diptych.targets.adopted import AdoptedNetwork
 from diptych.targets.compact import compact
 from diptych.targets.folding import fold
+from diptych.targets.operations import kept_operations
 from diptych.targets.quiet import quiet
 
 OUTPUT_NAME = "logits"
@@ -45,7 +46,7 @@ def export(network: nn.Module, spec: TensorSpec) -> bytes:
     shape = [EXAMPLES if size is None else size for size in spec.shape]
     example = torch.zeros(shape, dtype=getattr(torch, spec.dtype))
     try:
-        with quiet(), hushed(), torch.no_grad():
+        with quiet(), hushed(), kept_operations(), torch.no_grad():
             program = torch.onnx.export(
                 nn.Sequential(network).eval(),  # a dot in names: no step of the graph has one
                 (example,),

@@ -45,8 +45,8 @@ def preparer(spec: TableSpec, assets: Assets) -> Callable[[object], np.ndarray]:
         A function from a mapping of names to cells (also as JSON), or cells in column order, to
         float32 (C,). A column that is absent, None, blank, ``NA``, NaN or infinite is missing;
         numbers may be strings; a float32 array (C,) is a prepared row already. It raises DataError
-        for a cell that is not what its column holds, and for a column that is not the model's
-        unless it is one of those that the spec ignores.
+        for a row without a cell, for a cell that is not what its column holds, and for a column
+        that is not the model's unless it is one of those that the spec ignores.
     """
     pairs = tuple((column.name, converter(column)) for column in spec.columns)
     known = frozenset([column.name for column in spec.columns]).union(spec.ignored)
@@ -56,8 +56,8 @@ def preparer(spec: TableSpec, assets: Assets) -> Callable[[object], np.ndarray]:
             if isinstance(item, np.ndarray) and item.dtype == np.float32:
                 return _checked(item, spec)
             item = _named(item, spec)
-        if not known.issuperset(item):
-            _fail_unknown(item, spec)
+        if not item or not known.issuperset(item):
+            _fail_unusable(item, spec)
         cell = item.get
         return np.array([convert(cell(name)) for name, convert in pairs], np.float32)
 
@@ -258,8 +258,10 @@ def check_rows(rows: np.ndarray, spec: TableSpec) -> None:
             raise DataError(f"column {column.name!r} is infinite", "use NaN for a missing number")
 
 
-def _fail_unknown(row: Mapping[str, object], spec: TableSpec) -> None:
+def _fail_unusable(row: Mapping[str, object], spec: TableSpec) -> None:
     names = [column.name for column in spec.columns]
+    if not row:
+        raise DataError("the row is empty", EXPECTED)
     unknown = next(str(name) for name in row if name not in {*names, *spec.ignored})
     hint = nearest(unknown, names)
     few = len(names) <= FEW_COLUMNS or hint.startswith("did")
