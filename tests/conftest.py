@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIPTYCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _few_cold_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start two processes where a fit starts six; the one of `digits_bundle` starts them all."""
+    if evidence := sys.modules.get("diptych.fitting.evidence"):
+        monkeypatch.setattr(evidence, "COLD_RUNS", 2)
 
 
 @pytest.fixture(scope="session")

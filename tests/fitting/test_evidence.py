@@ -7,7 +7,8 @@ from diptych.core.errors import ConfigError
 from diptych.core.progress import Step, silent
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
-from diptych.fitting.evidence import COLD_RUNS, gather_evidence, with_starts
+from diptych.fitting import evidence
+from diptych.fitting.evidence import gather_evidence, with_starts
 from diptych.fitting.verdicts import Evidence
 
 
@@ -102,7 +103,7 @@ def test_cold_starts_are_of_new_processes_that_load_the_bundle(tiny_bundle: Path
     figures = with_starts(some_evidence(), tiny_bundle, steps.append)
     assert figures.cold_ms is not None
     assert figures.memory_bytes is not None
-    assert figures.cold_ms.shape == figures.memory_bytes.shape == (COLD_RUNS,)
+    assert figures.cold_ms.shape == figures.memory_bytes.shape == (evidence.COLD_RUNS,)
     assert (figures.cold_ms > 20).all(), "Python alone takes longer to start"
     assert (figures.memory_bytes > 15e6).all(), "numpy alone takes more"
     assert [step.done for step in steps] == [0, 1]
