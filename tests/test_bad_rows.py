@@ -61,6 +61,7 @@ WRONG = {
     "another form of date": ({"day": "01/02/2024"}, "is not a date such as 2000-01-31"),
     "a date that is none": ({"day": "2024-02-30"}, "'2024-02-30' is not a date"),
     "an unknown column": ({"age": 3, "colour": "red"}, "did you mean 'color'?"),
+    "no cell": ({}, "the row is empty"),
 }
 
 
@@ -80,7 +81,7 @@ SAME = {
     "blanks around": ({"age": " 3 ", "color": " red"}, {"age": 3, "color": "red"}),
     "infinity is missing": ({"age": "-inf", "color": "red"}, {"color": "red"}),
     "what float32 cannot hold is missing": ({"age": 1e300, "color": "red"}, {"color": "red"}),
-    "NA is missing": ({"age": "NA", "color": "n/a", "day": ""}, {}),
+    "NA is missing": ({"age": "NA", "color": "n/a", "day": ""}, {"age": None}),
     "an unseen category is missing": ({"age": 3, "color": "mauve"}, {"age": 3}),
     "the label is not looked at": ({"age": 3, "price": 9}, {"age": 3}),
 }
