@@ -34,8 +34,10 @@ bench: $(VENV)/dev.installed
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	@cd benchmarks && for job in peers ours race table; do \
 		echo "== tasks.$$job"; ../$(BIN)/python -m tasks.$$job || exit 1; done
-	@cd benchmarks && for job in pruning quantization precisions sparsity 'large --prepare' large half_percent 'half_percent cifar10'; do \
+	@cd benchmarks && for job in pruning quantization precisions sparsity 'large --prepare' large half_percent 'half_percent fashion-mnist-wide' 'half_percent cifar10' 'peers fashion-mnist' 'peers cifar10'; do \
 		echo "== compression.$$job"; ../$(BIN)/python -m compression.$$job || exit 1; done
+	@cd benchmarks && for job in compile data_path divergence kept_memory kills optimizers overhead scaling time_to_accuracy transfer; do \
+		echo "== training.$$job"; ../$(BIN)/python -m training.$$job || exit 1; done
 
 $(VENV)/all.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -71,7 +71,7 @@ REFUSED = {
     "one class": (table(column("label", lambda *_: "yes")), "one class only, 'yes'"),
     "blank labels": (
         table(column("label", lambda row, word: word if row % 9 else "")),
-        "12 of 100 labels are missing in the train split, the first in row 0",
+        "12 of 100 labels are missing in the train split, the first is that of a.csv#0",
     ),
     "a rare class": (
         table(column("label", lambda row, word: word if row else "maybe")),
@@ -79,11 +79,11 @@ REFUSED = {
     ),
     "infinity among numbers": (
         table(column("label", lambda row, _: f"{row * 0.37:.2f}" if row else "inf")),
-        "label 'inf' in row 0 of the train split is not a finite number",
+        "label 'inf' of a.csv#0 is not a finite number",
     ),
     "a label too large": (
         table(column("label", lambda row, _: f"{row * 0.37:.2f}" if row else "1e39")),
-        "label '1e39' in row 0 of the train split is not a finite number",
+        "label '1e39' of a.csv#0 is not a finite number",
     ),
     "two texts": (
         "title,body,label\n"
@@ -101,7 +101,7 @@ def test_a_table_that_cannot_be_learned_from_is_told(place, capsys, content, wor
 
 ASKED = {
     "a target that is absent": (("--label", "lable"), "did you mean 'label'?"),
-    "numbers of words": (("--task", "regression"), "'yes' in row 0 of the train split is not"),
+    "numbers of words": (("--task", "regression"), "'yes' of a.csv#0 is not a finite number"),
     "an order of words": (("--task", "ordinal"), "--order no,yes"),
     "half an order": (("--order", "yes"), "class 'no' is in the train split but not in the order"),
     "an order of classes": (("--task", "classification", "--order", "no,yes"), "has no order"),

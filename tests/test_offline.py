@@ -18,6 +18,7 @@ widths = [16]
 blocks = [0]
 [teacher.training]
 epochs = 2
+learning_rate = 0.15
 [[students]]
 name = "student"
 [students.network]
@@ -27,6 +28,7 @@ widths = [8]
 blocks = [0]
 [students.training]
 epochs = 2
+learning_rate = 0.15
 """
 GUARDED = """
 import socket, sys
@@ -47,6 +49,7 @@ name = "teacher"
 [teacher.network]
 name = "ngrams"
 [teacher.training]
+learning_rate = 0.15
 [[students]]
 name = "student"
 [students.network]
@@ -55,6 +58,7 @@ buckets = 256
 [students.training]
 epochs = 10
 batch_size = 16
+learning_rate = 0.15
 [[programs]]
 runtime = "onnxruntime"
 precision = "fp32"

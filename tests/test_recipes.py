@@ -19,6 +19,7 @@ PICTURES = {
 def test_a_recipe_can_be_read_and_its_network_built_for_its_data(path: Path) -> None:
     plan = read_recipe(path).teacher
     data, _, target = path.stem.removesuffix("-more").removesuffix("-last").rpartition("-")
-    network = NETWORKS[type(plan.network)](plan.network, PICTURES[data], 10)
+    pictures = PICTURES[data.removesuffix("-wide")]
+    network = NETWORKS[type(plan.network)](plan.network, pictures, 10)
     assert sum(weight.numel() for weight in network.parameters()) > 0
     assert target in {"tiny", "small"} or int(target) > 0

@@ -24,7 +24,7 @@ TEACHER = """
 [teacher]
 name = "teacher"
 network = {name = "residual", stem = 8, widths = [16], blocks = [0]}
-training = {epochs = 1}
+training = {epochs = 1, learning_rate = 0.15}
 """
 PROGRAMS = """
 [[programs]]
@@ -38,7 +38,7 @@ STUDENT = """
 [[students]]
 name = "student"
 network = {name = "residual", stem = 8, widths = [16], blocks = [0]}
-training = {epochs = 2, batch_size = 8}
+training = {epochs = 2, batch_size = 8, learning_rate = 0.15}
 """
 ALONE = TEACHER + PROGRAMS
 Compress = Callable[..., tuple[int, str, str]]

@@ -58,7 +58,7 @@ def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_would(tmp_path: P
     recipe.write_text(
         'students = []\n[teacher]\nname = "teacher"\n'
         "[teacher.network]\nname = 'residual'\nstem = 8\nwidths = [16]\nblocks = [0]\n"
-        "[teacher.training]\nepochs = 2\n"
+        "[teacher.training]\nepochs = 2\nlearning_rate = 0.15\n"
         '[[programs]]\nruntime = "onnxruntime"\nprecision = "fp32"\n'
     )
     command = [sys.executable, "-m", "diptych", "fit", "digits", "--budget", "size<=1KB, p99<=1s"]

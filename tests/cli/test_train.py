@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from diptych.cli.main import run
 from diptych.core.files import sha256_of_file
+from diptych.fitting.recipe import read_recipe
 from diptych.training.checkpoint import Checkpoint, decode, encode
 
 RECIPE = """
@@ -25,6 +26,7 @@ widths = [16]
 blocks = [0]
 [teacher.training]
 epochs = 2
+learning_rate = 0.15
 """
 
 
@@ -41,6 +43,18 @@ def test_training_from_a_recipe_prints_what_came_out(
     assert result["training"]["samples"] > 0
     assert run(words) == 0
     assert "accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_recipe_without_a_rate_has_one_looked_for(tmp_path: Path) -> None:
+    """Else AdamW would take the rate of SGD, 0.15, by which it learns nothing."""
+    recipe = RECIPE.replace("learning_rate = 0.15", 'optimizer = "adamw"')
+    (tmp_path / "tiny.toml").write_text(recipe)
+    out = tmp_path / "out.dip"
+    assert run(["train", "digits", "--recipe", f"{tmp_path}/tiny.toml", "--out", str(out)]) == 0
+    rate = read_recipe(out).teacher.training.learning_rate
+    assert rate is not None
+    assert 1e-4 < rate < 0.1
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_what_is_neither_a_word_nor_a_number_is_no_class(label: object, seen: st
 
 @pytest.mark.parametrize("label", [-1, 2, "cat", 0.5])
 def test_a_label_out_of_range_is_shown(label: object) -> None:
-    with pytest.raises(DataError, match=f"label {label!r} in row 1 .*test.* out of range.* 0 to 1"):
+    with pytest.raises(DataError, match=f"label {label!r} of row 1 .*test.* out of range.* 0 to 1"):
         index_classes("test", [0, label], ("cat", "dog"))
 
 
@@ -89,8 +89,18 @@ def test_only_one_separator_counts() -> None:
 def test_a_label_that_train_does_not_have_is_named() -> None:
     with pytest.raises(DataError, match="class 'z' is in the test split but not in the train"):
         encode_lists({"train": [["a"]], "test": [["a", "z"]]})
-    with pytest.raises(DataError, match=r"label 7 .* out of range"):
-        encode_lists({"train": [[7]]}, ("a", "b"))
+
+
+def test_an_item_is_called_as_its_source_calls_it() -> None:
+    items = {"train": ("one.csv#0", "two.csv#0")}
+    with pytest.raises(DataError, match=r"label 7 of two.csv#0 is out of range"):
+        encode_lists({"train": [[0, 1], [1, 7]]}, ("a", "b"), items)
+    with pytest.raises(DataError, match=r"label 7 of two.csv#0 is out of range"):
+        index_classes("train", [0, 7], ("a", "b"), items)
+    with pytest.raises(DataError, match=r"label 'x' of two.csv#0 is not a finite number"):
+        encode_numbers({"train": [1.5, "x"]}, items)
+    with pytest.raises(DataError, match=r"label 7 of row 1 of the train split is out of range"):
+        encode_lists({"train": [[0], [7]]}, ("a", "b"))
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
@@ -103,7 +113,7 @@ def test_numbers_and_numbers_in_words_are_the_same(column: list[float]) -> None:
 
 @pytest.mark.parametrize("label", [float("inf"), "-inf", "nan", "abc", [1], True, 1e39, 10**400])
 def test_what_is_not_a_finite_number_is_placed(label: object) -> None:
-    with pytest.raises(DataError, match="in row 1 of the test split is not a finite number"):
+    with pytest.raises(DataError, match="of row 1 of the test split is not a finite number"):
         encode_numbers({"train": [1.0], "test": [1.0, label]})
 
 

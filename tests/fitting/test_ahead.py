@@ -223,13 +223,13 @@ programs = [{ runtime = "onnxruntime", precision = "fp32" }]
 [teacher]
 name = "teacher"
 network = { name = "residual", stem = 8, widths = [16], blocks = [0] }
-training = { epochs = 2 }
+training = { epochs = 2, learning_rate = 0.15 }
 """
 STUDENT = """
 [[students]]
 name = "student-{}"
 network = {{ name = "residual", stem = 8, widths = [16], blocks = [0] }}
-training = {{ epochs = {} }}
+training = {{ epochs = {}, learning_rate = 0.15 }}
 """
 
 

@@ -1,22 +1,64 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_value
+from torch import nn
 
 import diptych
 from diptych.core.files import sha256_of_file
+from diptych.core.specs import TensorSpec
 from diptych.data import read
 from diptych.data.reading import Options
-from diptych.fitting.assembly import hash_items
+from diptych.fitting.assembly import hash_items, kept_trials
+from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.trainee import Trainee
+from diptych.fitting.trials import Trial
 from diptych.inference import worst
+from diptych.targets.lower import LoweredProgram
 from diptych.training import weights
+from diptych.training.models import ResidualNetConfig
+from diptych.training.recipe import TrainingRecipe
 
 
 def test_the_hash_of_items_depends_on_their_bytes_alone() -> None:
     items = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
     assert hash_items(items) == hash_items(np.asfortranarray(items))
     assert hash_items(items) != hash_items(items + 1)
+
+
+def test_beside_a_second_look_the_base_install_has_the_same_network() -> None:
+    """The published example had none: it could not be opened without the extra edge."""
+    plan = ModelPlan(
+        name="student",
+        network=ResidualNetConfig(stem=8, widths=(16,), blocks=(0,)),
+        training=TrainingRecipe(),
+    )
+    student = Trainee(plan=plan, network=nn.Identity())
+    other = Trainee(plan=plan, network=nn.Identity())
+    twice = replace(student, plan=replace_value(plan, name="student-else-mirrored"))
+    tensor = TensorSpec(name="x", dtype="uint8", shape=(None, 1))
+
+    def trial(model: Trainee, runtime: str, precision: str) -> Trial:
+        program = LoweredProgram(
+            name=f"{model.name}-{runtime}-{precision}",
+            runtime=runtime,
+            precision=precision,
+            contents={},
+            input=tensor,
+            output=tensor,
+        )
+        return Trial(model=model, program=program, session=None, outputs=np.zeros((1, 1)))
+
+    chosen = trial(twice, "litert", "int8")
+    floating, rounded = trial(student, "onnxruntime", "fp32"), trial(student, "onnxruntime", "int8")
+    others = [trial(other, "onnxruntime", "int8"), trial(student, "openvino", "int8")]
+    assert kept_trials(chosen, [*others, floating, rounded, chosen]) == [chosen, rounded]
+    assert kept_trials(chosen, [*others, floating, chosen]) == [chosen, floating]
+    assert kept_trials(chosen, [*others, chosen]) == [chosen]
+    assert kept_trials(rounded, [floating, rounded]) == [rounded]
 
 
 @pytest.mark.slow

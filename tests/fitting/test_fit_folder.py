@@ -30,11 +30,11 @@ programs = [{ runtime = "onnxruntime", precision = "fp32" }]
 [teacher]
 name = "teacher"
 network = { name = "residual", stem = 8, widths = [16], blocks = [0] }
-training = { epochs = 40 }
+training = { epochs = 40, learning_rate = 0.15 }
 [[students]]
 name = "student"
 network = { name = "residual", stem = 8, widths = [16], blocks = [0] }
-training = { epochs = 40 }
+training = { epochs = 40, learning_rate = 0.15 }
 """
 
 

@@ -22,7 +22,7 @@ RECIPE = """\
 [teacher]
 name = "teacher"
 network = { name = "residual", stem = 8, widths = [16], blocks = [0] }
-training = { epochs = 2.0, batch_size = 64 }
+training = { epochs = 2.0, batch_size = 64, learning_rate = 0.15 }
 """
 MACHINES = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "RANK": "1", "WORLD_SIZE": "2"}
 

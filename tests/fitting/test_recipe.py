@@ -49,7 +49,7 @@ RECIPE = FitRecipe(
         ModelPlan(
             name="small_1",
             network=ResidualNetConfig(stem=8, widths=(), blocks=()),
-            training=TrainingRecipe(),
+            training=TrainingRecipe(learning_rate=None),
         ),
     ),
     programs=(ProgramPlan(runtime="openvino", precision="int8"),),

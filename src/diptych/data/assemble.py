@@ -32,7 +32,8 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         DataError: If labels, items or classes are not usable.
     """
     columns = {name: split.labels for name, split in raw.splits.items()}
-    told = encode(columns, raw.classes, options.goal, options.order, raw.target or "label")
+    items = {name: split.items for name, split in raw.splits.items()}
+    told = encode(columns, raw.classes, options.goal, options.order, raw.target or "label", items)
     goal, labels = told.goal, told.labels
     check_targets(goal, labels, told.targets)
     kind = MODALITIES[raw.kind] if options.task is None else modality(options.task)

@@ -18,6 +18,9 @@ MOST_NUMBER = float(np.finfo(np.float32).max)
 Columns = Mapping[str, Sequence[object]]
 Targets = tuple[tuple[str, ...], dict[str, np.ndarray]]
 """The names, and the targets of each split."""
+Items = Mapping[str, Sequence[str]]
+"""What people call the items of each split; a split that is not there has rows alone."""
+NO_ITEMS: Items = {}
 
 
 def is_missing(value: object) -> bool:
@@ -52,27 +55,40 @@ def finite_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def index_classes(split: str, column: Sequence[object], classes: tuple[str, ...]) -> np.ndarray:
+def item_of(split: str, row: int, items: Items) -> str:
+    """Name an item for people.
+
+    Args:
+        split: Its split.
+        row: Its place there.
+        items: The names that there are.
+
+    Returns:
+        Its name, or its row.
+    """
+    return items[split][row] if split in items else f"row {row} of the {split} split"
+
+
+def index_classes(
+    split: str, column: Sequence[object], classes: tuple[str, ...], items: Items = NO_ITEMS
+) -> np.ndarray:
     """Take labels as the numbers of classes whose names are known.
 
     Args:
         split: The split's name.
         column: Its labels.
         classes: The names.
+        items: What its items are called.
 
     Returns:
         int64 (N,).
 
     Raises:
         DataError: If one is not a whole number that a class has.
-    """
+    """  # noqa: DOC501  _out_of_range makes it
     for row, value in enumerate(column):
-        if not isinstance(value, int) or not 0 <= value < len(classes):
-            raise DataError(
-                f"label {value!r} in row {row} of the {split} split is out of range: there are "
-                f"{len(classes)} classes, 0 to {len(classes) - 1}",
-                "correct it; if this split has no labels, take its files away and one is made",
-            )
+        if not _is_class(value, classes):
+            raise _out_of_range(value, item_of(split, row, items), classes)
     return np.array(column, dtype=np.int64)
 
 
@@ -123,12 +139,15 @@ def order_of(column: Sequence[object]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def encode_lists(columns: Columns, classes: tuple[str, ...] | None = None) -> Targets:
+def encode_lists(
+    columns: Columns, classes: tuple[str, ...] | None = None, items: Items = NO_ITEMS
+) -> Targets:
     """Mark the labels that every item has.
 
     Args:
         columns: The labels of each split: lists, or words separated by ``|`` or by ``;``.
         classes: The names, where the lists hold numbers that index them.
+        items: What the items are called.
 
     Returns:
         The names (sorted, those of the training split, by default), and float32 (N, K) of 0 and 1.
@@ -138,7 +157,10 @@ def encode_lists(columns: Columns, classes: tuple[str, ...] | None = None) -> Ta
     """
     separator = _separator(columns)
     lists = {
-        split: [_labels_of(value, separator, classes) for value in column]
+        split: [
+            _labels_of(value, separator, classes, item_of(split, row, items))
+            for row, value in enumerate(column)
+        ]
         for split, column in columns.items()
     }
     names = classes or tuple(sorted({w for words in lists["train"] for w in words}, key=_place))
@@ -152,11 +174,12 @@ def encode_lists(columns: Columns, classes: tuple[str, ...] | None = None) -> Ta
     return names, targets
 
 
-def encode_numbers(columns: Columns) -> dict[str, np.ndarray]:
+def encode_numbers(columns: Columns, items: Items = NO_ITEMS) -> dict[str, np.ndarray]:
     """Take labels as numbers.
 
     Args:
         columns: The labels of each split: numbers, or words that are.
+        items: What the items are called.
 
     Returns:
         float32 (N,) for each split.
@@ -170,7 +193,7 @@ def encode_numbers(columns: Columns) -> dict[str, np.ndarray]:
         for row, (value, written) in enumerate(zip(values, column, strict=True)):
             if value is None or abs(value) > MOST_NUMBER:
                 raise DataError(
-                    f"label {written!r} in row {row} of the {split} split is not a finite number",
+                    f"label {written!r} of {item_of(split, row, items)} is not a finite number",
                     "correct it, or ask for another goal",
                 )
         targets[split] = np.array(values, dtype=np.float32)
@@ -202,13 +225,30 @@ def _separator(columns: Columns) -> str:
     return next((one for one in SEPARATORS if any(one in word for word in words)), SEPARATORS[0])
 
 
-def _labels_of(value: object, separator: str, classes: tuple[str, ...] | None) -> list[str]:
+def _labels_of(
+    value: object, separator: str, classes: tuple[str, ...] | None, item: str
+) -> list[str]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(separator) if part.strip()]
     each = value if isinstance(value, list | tuple) else [value]
     if classes is None or any(isinstance(one, str) for one in each):
         return [_word(one) for one in each]
-    return [classes[n] for n in index_classes("", each, classes)]
+    for one in each:
+        if not _is_class(one, classes):
+            raise _out_of_range(one, item, classes)
+    return [classes[number] for number in each]
+
+
+def _is_class(value: object, classes: tuple[str, ...]) -> bool:
+    return isinstance(value, int) and 0 <= value < len(classes)
+
+
+def _out_of_range(value: object, item: str, classes: tuple[str, ...]) -> DataError:
+    return DataError(
+        f"label {value!r} of {item} is out of range: there are {len(classes)} classes, "
+        f"0 to {len(classes) - 1}",
+        "correct it; if this split has no labels, take its files away and one is made",
+    )
 
 
 def _word(value: object) -> str:

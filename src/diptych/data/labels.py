@@ -15,12 +15,15 @@ from diptych.core.errors import ConfigError, DataError
 from diptych.core.values import Goal
 from diptych.data.encodings import (
     MOST_NUMBER,
+    NO_ITEMS,
+    Items,
     encode_classes,
     encode_lists,
     encode_numbers,
     finite_number,
     index_classes,
     is_missing,
+    item_of,
     order_of,
 )
 
@@ -53,6 +56,7 @@ def encode(
     goal: Goal | None = None,
     order: tuple[str, ...] | None = None,
     target: str = "label",
+    items: Items = NO_ITEMS,
 ) -> Encoded:
     """Encode the labels of every split.
 
@@ -62,6 +66,7 @@ def encode(
         goal: What shall be told; inferred from the training split by default.
         order: The classes from least to most, for an ordinal goal, which it implies.
         target: The name of the labels' column.
+        items: What the items of each split are called.
 
     Returns:
         The goal, the names and the targets. Where several labels are asked for, blank text, or
@@ -76,13 +81,13 @@ def encode(
     if goal == "multi-label":
         columns = {split: _with_blanks(column) for split, column in columns.items()}
     for split, column in columns.items():
-        _check_present(split, column, blank_is_none=goal == "multi-label")
+        _check_present(split, column, items, blank_is_none=goal == "multi-label")
     found, reason = _goal_of(columns["train"], classes, goal, order)
     encoders: dict[Goal, Callable[[], tuple[tuple[str, ...], dict[str, np.ndarray]]]] = {
-        "classification": lambda: _classes(columns, classes),
-        "multi-label": lambda: encode_lists(columns, classes),
-        "ordinal": lambda: _ordered(columns, classes, order),
-        "regression": lambda: ((target,), encode_numbers(columns)),
+        "classification": lambda: _classes(columns, classes, items),
+        "multi-label": lambda: encode_lists(columns, classes, items),
+        "ordinal": lambda: _ordered(columns, classes, order, items),
+        "regression": lambda: ((target,), encode_numbers(columns, items)),
     }
     labels, targets = encoders[found]()
     return Encoded(goal=found, labels=labels, targets=targets, reason=reason)
@@ -154,32 +159,41 @@ def _goal_of(
 
 
 def _classes(
-    columns: Columns, classes: tuple[str, ...] | None
+    columns: Columns, classes: tuple[str, ...] | None, items: Items
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     if classes is not None:
-        return classes, {split: index_classes(split, c, classes) for split, c in columns.items()}
+        return classes, _indexed(columns, classes, items)
     return encode_classes(columns)
 
 
+def _indexed(columns: Columns, classes: tuple[str, ...], items: Items) -> dict[str, np.ndarray]:
+    return {split: index_classes(split, c, classes, items) for split, c in columns.items()}
+
+
 def _ordered(
-    columns: Columns, classes: tuple[str, ...] | None, order: tuple[str, ...] | None
+    columns: Columns,
+    classes: tuple[str, ...] | None,
+    order: tuple[str, ...] | None,
+    items: Items,
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     if classes is not None and order is None:
-        return _classes(columns, classes)
+        return _classes(columns, classes, items)
     if classes is not None:
-        numbers = {split: index_classes(split, c, classes) for split, c in columns.items()}
+        numbers = _indexed(columns, classes, items)
         columns = {split: [classes[n] for n in column] for split, column in numbers.items()}
     return encode_classes(columns, order or order_of(columns["train"]))
 
 
-def _check_present(split: str, column: Sequence[object], *, blank_is_none: bool) -> None:
+def _check_present(
+    split: str, column: Sequence[object], items: Items, *, blank_is_none: bool
+) -> None:
     missing = [row for row, value in enumerate(column) if is_missing(value)]
     if blank_is_none:
         missing = [row for row in missing if not isinstance(column[row], str)]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(column)} labels are missing in the {split} split, "
-            f"the first in row {missing[0]}",
+            f"the first is that of {item_of(split, missing[0], items)}",
             f"fill them in, or remove these rows{_or_several(column)}",
         )
 

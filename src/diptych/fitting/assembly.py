@@ -78,7 +78,7 @@ def write_bundle(
         What ``bundle.json`` holds.
     """
     chosen = next(t for t in outcome.trials if t.name == outcome.chosen.name)
-    kept = _kept_trials(chosen, outcome.trials)
+    kept = kept_trials(chosen, outcome.trials)
     examples = _golden_inputs(job)
     answers = [run_singly(trial.session, examples) for trial in kept]
     packed = [
@@ -115,15 +115,30 @@ def write_bundle(
     return manifest
 
 
-def _kept_trials(chosen: Trial, trials: Sequence[Trial]) -> list[Trial]:
-    """Keep the choice, and beside it a program of the same model that the base install can run."""
+def kept_trials(chosen: Trial, trials: Sequence[Trial]) -> list[Trial]:
+    """Keep the choice, and beside it a program of the same network that the base install can run.
+
+    Args:
+        chosen: The choice.
+        trials: All programs that were tried.
+
+    Returns:
+        It, and where it needs an extra the other one, in the same precision if there is one.
+    """
     if PORTABLE_RUNTIME in {chosen.program.runtime, RUNTIMES[chosen.program.runtime].stand_in}:
         return [chosen]
     portable = [
-        t for t in trials if t.model is chosen.model and t.program.runtime == PORTABLE_RUNTIME
+        t
+        for t in trials
+        if t.program.runtime == PORTABLE_RUNTIME and _same_network(t.model, chosen.model)
     ]
     same = [t for t in portable if t.program.precision == chosen.program.precision]
     return [chosen, *(same or portable)[:1]]
+
+
+def _same_network(one: Trainee, other: Trainee) -> bool:
+    """Say whether two have the same weights, such as a model and it with a second look."""
+    return one is other or (one.network is not None and one.network is other.network)
 
 
 def _golden_inputs(job: Job) -> np.ndarray:

@@ -6,7 +6,7 @@ A fit without one plans it, and writes what it did into the bundle; with that it
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, structs
@@ -242,6 +242,8 @@ class _Written(Struct):
 def read_recipe(path: Path) -> FitRecipe:
     """Read a recipe from a TOML file, or from the bundle that a fit wrote.
 
+    A rate that a file does not name is looked for when the training begins.
+
     Args:
         path: A ``.toml`` file or a bundle's folder.
 
@@ -258,6 +260,7 @@ def read_recipe(path: Path) -> FitRecipe:
         if source.suffix == ".json":
             return msgspec.json.decode(text, type=_Written).provenance.recipe
         document = tomllib.loads(text.decode())
+        _leave_rates_open(document)
         return msgspec.convert(document, FitRecipe)
     except OSError as error:
         raise ConfigError(
@@ -269,3 +272,11 @@ def read_recipe(path: Path) -> FitRecipe:
             f"the recipe {source} cannot be used: {error}{recipe_errors.seen(error, document)}",
             recipe_errors.hint(error, KINDS),
         ) from error
+
+
+def _leave_rates_open(document: dict[str, Any]) -> None:
+    lists = [document.get("students"), document.get("cheaper")]
+    listed = [plan for plans in lists if isinstance(plans, list) for plan in plans]
+    for plan in (document.get("teacher"), *listed):
+        if isinstance(plan, dict) and isinstance(plan.get("training"), dict):
+            plan["training"].setdefault("learning_rate", None)

@@ -134,6 +134,8 @@ class Run:
 
     def _found(self, recipe: TrainingRecipe, objective: Objective, steps: int) -> TrainingRecipe:
         """Return the recipe with the rate and the way of computing that it leaves open."""
+        if recipe.learning_rate is None:
+            self._say("looking for a learning rate")
         recipe = with_rate(self.network, recipe, objective, self.feed)
         if not self.control.tune or self.team.size > 1:
             return recipe

@@ -32,8 +32,24 @@ def test_singular_vectors_stay_and_singular_values_come_near_1(
     assert (np.diag(core) < 1.3).all()
 
 
-def test_a_matrix_without_a_direction_stays_zero() -> None:
-    assert not orthogonalize(torch.zeros(1, 3, 4)).any()
+@pytest.mark.parametrize("shape", [(6, 54), (54, 6), (16, 16), (16, 33), (3, 6)])
+@pytest.mark.parametrize("smallest", [1.0, 1e-4])
+def test_matrices_of_any_shape_go_through_the_published_iteration(
+    shape: tuple[int, int], smallest: float
+) -> None:
+    left, values, right = torch.linalg.svd(drawn(*shape).double(), full_matrices=False)
+    matrix = left * torch.logspace(0, math.log10(smallest), len(values)) @ right
+    x = matrix / matrix.norm()
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    found = orthogonalize(matrix.float()[None])[0].double()
+    assert float((found - x).norm() / x.norm()) < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 40)])
+def test_a_matrix_without_a_direction_stays_zero(shape: tuple[int, int]) -> None:
+    assert not orthogonalize(torch.zeros(1, *shape)).any()
 
 
 def test_matrices_of_one_shape_together_are_as_each_alone() -> None:

@@ -10,7 +10,8 @@ Shapes: G matrices of one shape, A rows (outputs), B columns (inputs times the k
 Source: K. Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024: the iteration
 and its coefficients; J. Liu et al., "Muon is scalable for LLM training", 2025: the size of a step
 and decoupled decay; K. Jordan's `airbench94_muon.py`, 2024: fixed norms. Changed: matrices of one
-shape go through one iteration together; a fixed norm is the first one.
+shape go through one iteration together, wide ones by their products of rows; a fixed norm is the
+first one.
 """
 
 import math
@@ -30,6 +31,8 @@ TURN = 10.0
 """The share of a fixed norm that a step is, over the learning rate."""
 BETAS = (0.9, 0.999)
 SMALLEST_SPREAD = 1e-8
+WIDE = 2
+"""Columns per row from which the iteration is done with products of rows, which are smaller."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -169,12 +172,32 @@ def orthogonalize(matrices: Tensor, iterations: int = ITERATIONS) -> Tensor:
     Returns:
         (G, A, B) with the same singular vectors.
     """
-    a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(SMALLEST_NORM)
+    exact = x.dtype in {torch.float32, torch.float64}
+    by_gram = exact and x.shape[2] >= WIDE * x.shape[1]
+    x = _by_gram(x, iterations) if by_gram else _directly(x, iterations)
+    return x.mT if tall else x
+
+
+def _directly(x: Tensor, iterations: int) -> Tensor:
+    a, b, c = COEFFICIENTS
     for _ in range(iterations):
         gram = x @ x.mT
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
-    return x.mT if tall else x
+    return x
+
+
+def _by_gram(x: Tensor, iterations: int) -> Tensor:
+    """Do the same with matrices (G, A, A) alone; they commute, for all are polynomials of one."""
+    a, b, c = COEFFICIENTS
+    gram = x @ x.mT
+    product = torch.diag_embed(torch.ones_like(gram[:, 0]))
+    for _ in range(iterations):
+        rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        product = torch.baddbmm(product, rest, product, beta=a)
+        half = torch.baddbmm(gram, rest, gram, beta=a)
+        gram = torch.baddbmm(half, half, rest, beta=a)
+    return product @ x
