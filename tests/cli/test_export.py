@@ -1,5 +1,6 @@
 """``diptych export`` as people and programs see it."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from diptych.cli.export import page
 from diptych.cli.main import run
 from diptych.fitting.export import Lowered
+from diptych.fitting.settings import Settings
 
 PLAIN = Lowered(
     name="net-openvino-fp32",
@@ -56,3 +58,34 @@ def test_an_unknown_target_and_what_is_no_bundle_are_one_line(
     assert "hint: did you mean 'cuda'?" in told
     assert run(["export", str(tmp_path), "--target", "torch"]) == 2
     assert "is no bundle" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("target", "does"), [("cpu", "add_programs"), ("torch", "write_beside")])
+def test_ctrl_c_ends_at_once_what_looks_at_no_request_to_stop(
+    target: str,
+    does: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("went on")
+
+    monkeypatch.setattr(f"diptych.cli.export.{does}", work)
+    assert run(["export", "a.dip", "--target", target]) == 130
+    assert capsys.readouterr().err.splitlines() == ["error: interrupted"]
+
+
+def test_ctrl_c_asks_a_measurement_to_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(*given: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        settings = given[-1]
+        assert isinstance(settings, Settings)
+        assert settings.stop
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("diptych.cli.export.measure_again", work)
+    assert run(["export", "a.dip", "--target", "cpu", "--data", "digits"]) == 130
+    assert "stopping (Ctrl-C again" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from diptych.cli.main import run
 from diptych.cli.output import verdict_table
 from diptych.inference import store
 
+TWO_TEACHERS = ["--teacher", "a.dip", "--teacher", "b.dip"]
 KEYS = {"bundle", "task", "verdict", "terms", "teacher", "model", "training"}
 MODEL_KEYS = {
     "accuracy",
@@ -81,6 +82,8 @@ def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_would(tmp_path: P
         (["digits", "--recipe", "nowhere.toml"], "nowhere.toml", "bundle"),
         (["digits", "--seed", "one"], "'one'", "fit --help"),
         (["digits", "--jobs=99"], "99", "fit --help"),
+        (["digits", *TWO_TEACHERS, "--weights", "w.safetensors"], "w.safetensors", "--weights"),
+        (["digits", *TWO_TEACHERS, "--output", "logits"], "--output is 'logits'", "--output"),
     ],
 )
 def test_a_mistake_gets_one_line_and_a_hint(

@@ -2,6 +2,7 @@ import io
 import json
 import math
 import re
+import threading
 import time
 from contextlib import redirect_stderr
 
@@ -204,6 +205,24 @@ def test_on_a_terminal_there_are_bars_and_names_are_shown_as_they_are(
     assert "100 %" in shown
     assert "50 %" in shown
     assert capsys.readouterr().out == ""
+
+
+def test_bars_are_drawn_when_a_step_is_told_and_by_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that draws would take its time of what is timed meanwhile."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    threads, clock = threading.active_count(), Clock()
+    with redirect_stderr(Terminal()) as screen, progress(clock=clock) as report:
+        for done in range(100):
+            report(Step(stage="measure", done=done, total=100))
+            clock.now += 0.01
+        assert threading.active_count() == threads
+        seen = set(map(int, re.findall(r"(\d+) %", screen.getvalue())))
+        assert 8 <= len(seen) <= 12
+        report(Step(stage="next", done=0, total=2, note="begun"))
+        assert "begun" in screen.getvalue()
 
 
 def test_on_a_narrow_terminal_a_note_of_its_own_is_a_whole_line(

@@ -14,6 +14,8 @@ from diptych.training.recipe import Replan, TrainingRecipe
 
 MakeCandidate = Callable[..., Candidate]
 ITEMS = 1000
+EPOCH = 7 * 128
+"""What an epoch sees of these: full batches."""
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
 
 
@@ -33,7 +35,7 @@ def trained(name: str, scores: Sequence[float | None], **training: object) -> Tr
         network=None,
         seconds=9.0,
         cpu_seconds=9.0,
-        samples=5 * ITEMS,
+        samples=5 * EPOCH,
         curve=tuple(points),
     )
 

@@ -1,6 +1,7 @@
 """Two bundles on the same items; the programs are stand-ins that weigh the mean colour."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from msgspec import structs
 
 import diptych
 from diptych.core.errors import ConfigError, DataError
+from diptych.core.progress import Step
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
 from diptych.fitting.answering import Answers, Reading, answer, pair
@@ -133,6 +135,32 @@ def test_bundles_that_hold_back_different_items_are_not_compared(make: Make, tin
     with pytest.raises(ConfigError, match=r"test split \(10\).*all items \(30\)") as seen:
         evaluate(make("new.dip", np.eye(3)), pictures(), against=own)
     assert "--seed" in seen.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "items", "doubt"),
+    [
+        ({}, "test split", "taken to be the same ones"),
+        ({"seed": 1}, "all items", "some that it has learned may be among them"),
+        ({"counts": {"train": 9}}, "all items", "some that it has learned may be among them"),
+        ({"counts": {"train": 9}, "given_splits": ("test",)}, "test split", None),
+        ({"name": "other"}, "all items", None),
+    ],
+)
+def test_data_that_has_changed_since_it_was_learned_is_scored_with_a_warning(
+    make: Make, tiny, change: dict[str, object], items: str, doubt: str | None
+) -> None:
+    data, made = pictures(), tiny.manifest.provenance
+    model = make("a.dip", np.eye(3), provenance=structs.replace(made, data=data.record))
+    changed = structs.replace(data.record, sha256="2" * 64, **change)
+    told: list[Step] = []
+    there = answer(model, Reading(data=replace(data, record=changed), report=told.append))
+    assert (there.items, len(there.split)) == (items, 10 if items == "test split" else 30)
+    warnings = [step.note for step in told if step.stage == "warning"]
+    assert len(warnings) == (doubt is not None)
+    for warning in warnings:
+        assert warning.startswith("made is not just what a.dip was made of: ")
+        assert warning.endswith(str(doubt))
 
 
 def test_the_recorded_damage_is_told_of_the_items_it_was_measured_on(make: Make, tiny) -> None:

@@ -126,6 +126,19 @@ def test_a_cascade_answers_as_the_one_whose_turn_it_is(
     assert told[0].note.startswith("student onnxruntime fp32 passes ")
 
 
+def test_the_first_program_is_a_student_s_where_the_teacher_has_none(
+    tried: tuple[Allowance, list[Trial]], make_candidate: MakeCandidate
+) -> None:
+    allowance, (good, small) = tried
+    trials = [small, good]
+    rows = measured(trials, make_candidate, 1.0, 10.0)
+    assert try_cascade(trials, rows, allowance, silent) is None
+    teacher = replace(good.model)
+    found = try_cascade(trials, rows, allowance, silent, teacher=teacher)
+    assert found is not None
+    assert found.name == "student-else-teacher onnxruntime fp32"
+
+
 def test_there_is_no_cascade_that_cannot_pay(
     tried: tuple[Allowance, list[Trial]], make_candidate: MakeCandidate
 ) -> None:

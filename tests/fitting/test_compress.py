@@ -83,6 +83,25 @@ def test_a_module_is_pruned_tuned_and_trained_in_8_bits_and_all_is_done_again(
 
 
 @pytest.mark.slow
+def test_what_is_pruned_of_a_module_is_timed_before_it_learns(
+    tmp_path: Path, digits: Dataset, given: Given
+) -> None:
+    """It ended in an error, for nothing can build a user's module anew."""
+    recipe = with_pruned(with_model(PLANNED, find_given(given, digits, silent)), silent)
+    short = TrainingRecipe(epochs=0.5, batch_size=64, learning_rate=0.01)
+    last = ModelPlan(name="last", network=SHAPE, training=short)
+    students = (*(replace(each, training=short) for each in recipe.students), last)
+    said = list[Step]()
+    recipe = replace(recipe, students=students)
+    settings = Settings(recipe=recipe, given=given, report=said.append)
+    with fit(digits, "size<=1KB", out=tmp_path / "a.dip", settings=settings) as bundle:
+        models = {candidate.model for candidate in bundle.manifest.candidates}
+    assert models == {"teacher", "pruned-50", "last"}
+    left_out = [step.stage for step in said if "can keep size" in step.note]
+    assert left_out == ["pruned-75"]
+
+
+@pytest.mark.slow
 def test_a_network_as_it_is_may_be_given_and_stays_as_it_was(
     tmp_path: Path, digits: Dataset, given: Given
 ) -> None:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
+from torch import nn
 
 from diptych.compression.prune import PruneRecipe
 from diptych.core.progress import Step
@@ -47,9 +48,13 @@ class Sizes:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset, self.asked = dataset, list[ModelPlan]()
 
-    def __call__(self, plan: ModelPlan) -> Sequence[ProgramCost]:
+    def __call__(self, plan: ModelPlan, network: nn.Module | None = None) -> Sequence[ProgramCost]:
         self.asked.append(plan)
-        network = build(plan, self.dataset, 0)
+        assert network is not None
+        built = build(plan, self.dataset, 0)
+        assert sum(p.numel() for p in network.parameters()) == sum(
+            p.numel() for p in built.parameters()
+        )
         latency = Estimate(value=1.0, low=0.9, high=1.1, n=100, method="made up")
         energy = Energy(value_j=1e-3, low_j=1e-3, high_j=1e-3, label="modelled", method="made up")
         return [

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -8,8 +9,11 @@ from msgspec.structs import replace
 
 from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
+from diptych.core.values import Precision
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
+from diptych.inference.manifest import LONGEST_MODEL_NAME, LOOKS_AGAIN, PROGRAM_NAME
+from diptych.targets import Runtime
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import Replan, TrainingRecipe
@@ -117,6 +121,7 @@ def test_a_recipe_is_read_from_a_bundle_and_is_the_one_that_was_written(tmp_path
         ('"openvino"', '"tvm"', "$.programs[0].runtime", "choose one of"),
         ('"small_1"', '"teacher"', "models share a name: teacher, teacher", "compare"),
         ('"small_1"', '"../../small"', "$.students[0].name", "compare"),
+        ('"small_1"', f'"{"s" * 31}"', "sss' has 31 letters, of at most 30", "compare"),
         ("calibration_items = 64", "calibration_items = 3", "$.calibration_items", "compare"),
         ("seed = 7", "seed = ", "cannot be used", "compare"),
     ],
@@ -157,19 +162,46 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path, name: str) -> Non
     assert error.hint == "give a .toml file or the folder of a bundle"
 
 
-@pytest.mark.parametrize("name", ["teacher", "student-96", "a", "A_1", "x" * 64])
+@pytest.mark.parametrize("name", ["teacher", "student-96", "a", "A_1", "x" * LONGEST_MODEL_NAME])
 def test_a_name_that_makes_a_file_name_is_allowed(name: str) -> None:
     plan = replace(RECIPE.students[0], name=name)
     assert msgspec.convert(msgspec.to_builtins(plan), ModelPlan) == plan
 
 
-@pytest.mark.parametrize(
-    "name", ["", "-x", "a/b", "..", "a b", "a\n", "é", "x" * 65, "a\\b", "a:b"]
-)
+@pytest.mark.parametrize("name", ["", "-x", "a/b", "..", "a b", "a\n", "é", "a\\b", "a:b"])
 def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
     plan = msgspec.to_builtins(RECIPE.students[0]) | {"name": name}
     with pytest.raises(msgspec.ValidationError, match=r"\$\.name"):
         msgspec.convert(plan, ModelPlan)
+
+
+METHODS = ("guarded", "trained")
+"""Those that programs are called by."""
+
+
+def called(teacher: str, student: str) -> FitRecipe:
+    plan = RECIPE.students[0]
+    return FitRecipe(teacher=replace(plan, name=teacher), students=(replace(plan, name=student),))
+
+
+def test_no_name_that_is_allowed_makes_a_program_s_name_too_long() -> None:
+    small, other = "s" * LONGEST_MODEL_NAME, "t" * LONGEST_MODEL_NAME
+    large = other + LOOKS_AGAIN
+    assert called(large, small).teacher.name == large
+    made = {f"{large}-{run}-{kind}" for run in get_args(Runtime) for kind in get_args(Precision)}
+    made |= {f"{large}-{run}-int8-{how}" for run in get_args(Runtime) for how in METHODS}
+    made |= {f"{large}-litert-{kind}{LOOKS_AGAIN}" for kind in get_args(Precision)}
+    made |= {f"{large}-litert-int8-{how}{LOOKS_AGAIN}" for how in METHODS}
+    made |= {f"{small}-else-{large}", f"{large}-else-{small}"}
+    assert [name for name in made if not PROGRAM_NAME.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("name", ["x" * (LONGEST_MODEL_NAME + 1), f"x{LOOKS_AGAIN}" * 2 + "y" * 3])
+def test_a_name_of_which_a_program_s_may_be_too_long_is_refused_at_once(name: str) -> None:
+    told = f"{name!r} has {len(name)} letters, of at most {LONGEST_MODEL_NAME}"
+    for names in ((name, "student"), ("teacher", name)):
+        with pytest.raises(ConfigError, match=told):
+            called(*names)
 
 
 def test_a_program_is_chosen_by_runtime_and_precision() -> None:

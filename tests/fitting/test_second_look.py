@@ -130,6 +130,16 @@ def test_in_need_it_looks_as_often_as_it_must(
     assert told[0].note == f"student litert int8 looks again at {looks:.1%}"
 
 
+def test_the_only_student_looks_again_where_the_teacher_has_no_program(
+    dataset: Dataset, trial: Trial, make_candidate: MakeCandidate
+) -> None:
+    allowance, rows = allowing(dataset, trial, "accuracy>=75%"), [make_candidate(trial.name)]
+    teacher = replace(trial.model, plan=replace_value(PLAN, name="teacher"))
+    found = try_second_look([trial], rows, allowance, silent, teacher=teacher)
+    assert found is not None
+    assert found.model.name == "student-else-mirrored"
+
+
 def test_none_looks_again_in_vain(
     dataset: Dataset, trial: Trial, make_candidate: MakeCandidate
 ) -> None:

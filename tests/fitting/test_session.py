@@ -1,17 +1,20 @@
 import dataclasses
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from diptych.compression.prune import PruneRecipe
-from diptych.core.progress import StopRequest
+from diptych.core.errors import TrainingError
+from diptych.core.progress import Step, StopRequest, silent
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.evidence import LATE_RUNS
 from diptych.fitting.fit import run_job
+from diptych.fitting.fit_folder import FitFolder, FitRequest
 from diptych.fitting.job import Job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
@@ -69,6 +72,48 @@ def test_the_widest_students_that_can_keep_the_budget_are_trained(
     late = FitSession(dataclasses.replace(job, budget=budget), recipe, 0.0, Settings())
     late.choose_students()
     assert [plan.name for plan in late.recipe.students] == ["student-256", "student-128"]
+
+
+@pytest.mark.slow
+def test_a_student_whose_training_fails_is_left_out_and_the_fit_goes_on(
+    job: Job, recipe: FitRecipe
+) -> None:
+    training = replace(recipe.teacher.training, learning_rate=1e9)
+    wild = replace(recipe.teacher, name="wild", training=training)
+    recipe, told = replace(recipe, students=(wild, *recipe.students)), list[Step]()
+    with run_job(job, recipe, None, Settings(report=told.append)) as bundle:
+        models = {candidate.model for candidate in bundle.manifest.candidates}
+    assert models == {"teacher", "student"}
+    (why,) = [step.note for step in told if step.stage == "wild" and "left out" in step.note]
+    assert "loss" in why
+    alone = replace(recipe, teacher=replace(wild, name="teacher"), students=())
+    with pytest.raises(TrainingError, match="loss"):
+        run_job(job, alone, None, Settings())
+
+
+@pytest.mark.slow
+def test_a_fit_that_goes_on_keeps_the_students_that_it_chose(
+    job: Job, recipe: FitRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = replace(recipe.teacher, name="wide")
+    recipe = replace(recipe, students=(wide, *recipe.students), most_students=1)
+    request = FitRequest(data_sha256="0" * 64, budget="", seed=0, target="cpu", timed=False)
+    asked: list[str] = []
+
+    def interrupted(session: FitSession) -> None:
+        asked.append("teacher")
+        raise KeyboardInterrupt
+
+    for known in (None, recipe):
+        with closing(FitFolder(tmp_path / "a.fit", request, silent)) as folder:
+            assert folder.recipe == known
+            resumed = dataclasses.replace(job, fit=folder)
+            with monkeypatch.context() as patched:
+                patched.setattr(FitSession, "choose_students", lambda _: asked.append("students"))
+                patched.setattr(FitSession, "train_teacher", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    run_job(resumed, recipe, None, Settings())
+    assert asked == ["students", "teacher", "teacher"]
 
 
 def test_without_a_deadline_there_is_always_time(job: Job, recipe: FitRecipe) -> None:

@@ -77,6 +77,12 @@ def test_the_seed_is_the_one_asked_for_or_the_recipes_or_0() -> None:
     assert Settings().seed(None) == 0
 
 
+def test_a_text_is_the_path_of_a_teacher_alone_and_among_others() -> None:
+    assert Settings(teacher="large.dip").teachers() == (Path("large.dip"),)  # type: ignore[arg-type]
+    several = Settings(teacher=["a.dip", Path("b.dip"), len])  # type: ignore[list-item]
+    assert several.teachers() == (Path("a.dip"), Path("b.dip"), len)
+
+
 def test_another_teacher_or_another_of_its_outputs_is_another_request() -> None:
     given = Given(source="net.py:make", network=nn.Identity(), sha256="1" * 64)
     settings = [

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from msgspec.structs import replace
+from onnx import TensorProto, helper, numpy_helper
 
 import diptych
 from diptych.compression.function import name_of
@@ -17,11 +19,17 @@ from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.fit import fit
 from diptych.fitting.job import open_job
-from diptych.fitting.members import FunctionConfig
+from diptych.fitting.members import EnsembleConfig, FunctionConfig
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings, Teacher
-from diptych.fitting.teachers import check_acquainted, function_config, is_pretrained, names_of
+from diptych.fitting.teachers import (
+    check_acquainted,
+    function_config,
+    is_pretrained,
+    names_of,
+    taught,
+)
 from diptych.fitting.train import train
 from diptych.inference.bundle import Bundle
 from diptych.training.models import ResidualNetConfig
@@ -156,6 +164,35 @@ def test_a_teacher_that_prepares_its_inputs_otherwise_is_refused(
     train(larger, out=out, settings=Settings(recipe=recipe)).close()
     with pytest.raises(ConfigError, match=r"larger\.dip prepares its inputs otherwise than wide"):
         fitted(tmp_path / "a.dip", (bundles[0], out))
+
+
+def test_each_of_several_onnx_files_gives_the_output_that_was_chosen(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    pixels, targets = digits.train.inputs.reshape(-1, 64).astype(np.float32), digits.train.targets
+    means = np.stack([pixels[targets == k].mean(0) for k in range(10)], 1)
+    paths = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for path in paths:
+        graph = helper.make_graph(
+            [
+                helper.make_node("Flatten", ["x"], ["flat"]),
+                helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+                helper.make_node("Neg", ["logits"], ["other"]),
+            ],
+            "linear",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("N", 1, 8, 8))],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ("N", 10))
+                for name in ("other", "logits")
+            ],
+            [numpy_helper.from_array((means - means.mean(1, keepdims=True)) / 100, "weights")],
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    settings = Settings(teacher=paths, output="logits")
+    job = open_job(digits, Budget(), tmp_path / "a.dip", 0, settings)
+    network = taught(PLANNED, job, settings).teacher.network
+    assert isinstance(network, EnsembleConfig)
+    assert [getattr(each.network, "output", None) for each in network.members] == ["logits"] * 2
 
 
 @pytest.mark.slow

@@ -1,13 +1,17 @@
+import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from torch import nn
 
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset, Goal
+from diptych.data import read
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee, network_of, train_model
 from diptych.tasks.goals import GOALS
@@ -15,8 +19,10 @@ from diptych.training.control import RunControl
 from diptych.training.feed import Feed
 from diptych.training.flops import forward_flops
 from diptych.training.models import ResidualNetConfig
+from diptych.training.models.ngrams import NgramsConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.recorded import RecordedModel
+from diptych.training.team import Team
 from diptych.training.trees import TreesConfig
 from diptych.training.variation import PictureVariation
 
@@ -161,6 +167,30 @@ def test_every_setting_of_a_recipe_together_trains_and_is_done_again_bit_for_bit
     score = np.mean(runs[0].outputs(data, "validation").argmax(1) == data.validation.targets)
     assert runs[0].curve[-1].score == pytest.approx(score)
     assert score > 1 / 3
+
+
+class Elsewhere(Team):
+    """A team after which the weights are in another network, as where each has a share."""
+
+    def restored(self, network: nn.Module) -> nn.Module:
+        return copy.deepcopy(network)
+
+
+def test_what_a_team_gives_back_is_what_does_without_letters(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    rows = [f"reading and writing {n},{'yes' if n % 2 else 'no'}" for n in range(40)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]))
+    data = read(tmp_path / "texts.csv")
+    bag = ModelPlan(
+        name="bag",
+        network=NgramsConfig(orders=2, buckets=1_021, letters=5),
+        training=TrainingRecipe(batch_size=8, epochs=1.0),
+    )
+    alone, model = (
+        train_model(bag, data, RunControl(name="bag", team=team)) for team in (Team(), Elsewhere())
+    )
+    assert network_of(model).letters is None
+    np.testing.assert_array_equal(model.outputs(data, "test"), alone.outputs(data, "test"))
 
 
 def test_a_model_of_recorded_answers_has_no_network(make_dataset: MakeDataset) -> None:

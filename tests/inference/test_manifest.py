@@ -8,10 +8,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from diptych.core.errors import BundleError
+from diptych.core.errors import BundleError, ConfigError
 from diptych.core.manifest import FORMAT_VERSION
 from diptych.core.specs import ImageSpec, TensorSpec
-from diptych.inference.manifest import MAX_BYTES, encode, listed_files, parse, seal
+from diptych.inference.manifest import (
+    LONGEST_MODEL_NAME,
+    LOOKS_AGAIN,
+    MAX_BYTES,
+    check_model_name,
+    encode,
+    listed_files,
+    parse,
+    seal,
+)
 
 
 def edited(tiny, *path, value) -> bytes:
@@ -160,3 +169,12 @@ def test_damaged_text_under_a_right_hash_is_read_or_refused_and_never_breaks(tin
         text[data.draw(st.integers(0, len(text) - 3))] = data.draw(st.integers(0, 255))
     with suppress(BundleError):
         assert encode(parse(seal(bytes(text))))
+
+
+def test_a_model_may_have_a_long_name_or_look_again_once():
+    name = "x" * LONGEST_MODEL_NAME
+    for good in ("a", name, name + LOOKS_AGAIN):
+        check_model_name(good)
+    for long in (name + "x", name + 2 * LOOKS_AGAIN):
+        with pytest.raises(ConfigError, match=f"{long}' has {len(long)} letters, of at most 30"):
+            check_model_name(long)

@@ -97,6 +97,17 @@ def test_a_time_limit_is_kept_and_every_run_gets_its_share(call_ms: float) -> No
     assert bench.now_ns / 1e9 <= 10.0 + one_block_s
 
 
+def test_what_is_fast_has_all_its_samples_however_many_are_slow_beside_it() -> None:
+    bench = Bench()
+    runs = {f"slow {number}": bench.run("slow", lambda call: 10.0) for number in range(13)}
+    runs["fast"] = bench.run("fast", lambda call: 0.1)
+    timings = interleave(runs, samples=1000, time_limit_s=3.0, procedure=bench.procedure())
+    assert len(timings.pop("fast").latencies_ms) == 1000
+    counts = [len(timing.latencies_ms) for timing in timings.values()]
+    assert max(counts) <= min(counts) + 3
+    assert bench.now_ns / 1e9 <= 3.0 + 3.0 / 8 + 1.0
+
+
 def test_a_limit_shorter_than_a_call_still_times_each_run_once() -> None:
     bench = Bench()
     runs = {name: bench.run(name, lambda call: 5000.0) for name in "ab"}

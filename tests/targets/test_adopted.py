@@ -49,9 +49,12 @@ def test_it_answers_as_a_network_and_is_exported_as_it_is(config: ForeignConfig)
     assert not network.state_dict()
 
 
-def test_another_file_in_its_place_is_refused(config: ForeignConfig) -> None:
+@pytest.mark.parametrize("added", [b"\x1a\x00", b"not to be parsed"])
+def test_another_file_in_its_place_is_refused_and_not_parsed(
+    config: ForeignConfig, added: bytes
+) -> None:
     path = Path(config.path)
-    path.write_bytes(path.read_bytes() + b"\x1a\x00")
+    path.write_bytes(path.read_bytes() + added)
     with pytest.raises(TargetError, match="is not the file that it was"):
         open_adopted(config, SPEC)
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from diptych.core.errors import TrainingError
 from diptych.core.values import CurvePoint
@@ -62,6 +63,24 @@ def test_what_is_encoded_is_decoded_to_the_last_bit() -> None:
         assert read.tensors[name].dtype == tensor.dtype
         assert torch.equal(read.tensors[name], tensor)
     assert set(read.under("network")) == {"weight", "count", "empty"}
+
+
+def test_tied_weights_are_kept_and_come_back_tied() -> None:
+    def tied() -> nn.Sequential:
+        network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        network[1].weight = network[0].weight
+        return network
+
+    network, other = tied(), tied()
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors["network.row"] = network[0].weight[1]
+    read = decode(encode(Checkpoint(position=position(), tensors=tensors)), "it")
+    assert torch.equal(read.tensors["network.row"], network[0].weight[1])
+    kept = read.under("network")
+    del kept["row"]
+    other.load_state_dict(kept)
+    assert other[1].weight is other[0].weight
+    assert torch.equal(other[0].weight, network[0].weight)
 
 
 WHOLE = encode(checkpoint())

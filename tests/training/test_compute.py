@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 from diptych.training.compute import (
     autocast,
     compute_outputs,
@@ -58,6 +58,48 @@ def test_outputs_are_of_the_whole_split_in_batches_and_in_evaluation_mode() -> N
     outputs = compute_outputs(network, inputs, TrainingRecipe())
     weight, bias = (p.detach().numpy() for p in network[1].parameters())
     np.testing.assert_allclose(outputs, inputs @ weight.T + bias, atol=1e-5)
+
+
+class Hungry(nn.Module):
+    """A network that has memory for no more than some items at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.layer, self.most, self.seen = nn.Linear(3, 2), most, []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.seen.append(len(inputs))
+        if len(inputs) > self.most:
+            raise torch.cuda.OutOfMemoryError("no")
+        outputs: Tensor = self.layer(inputs)
+        return outputs
+
+
+def test_out_of_memory_halves_the_batch_and_the_outputs_stay() -> None:
+    inputs = np.random.default_rng(0).normal(size=(700, 3)).astype(np.float32)
+    hungry = Hungry(200)
+    outputs = compute_outputs(hungry, inputs, TrainingRecipe())
+    assert hungry.seen == [500, 250, 125, 125, 125, 125, 125, 75]
+    whole = hungry.layer(torch.from_numpy(inputs)).detach()
+    np.testing.assert_allclose(outputs, whole, atol=1e-6)
+
+
+def test_no_memory_for_a_single_item_is_said() -> None:
+    hungry = Hungry(0)
+    with pytest.raises(TrainingError, match="cpu has no memory for a single item"):
+        compute_outputs(hungry, np.ones((5, 3), np.float32), TrainingRecipe())
+    assert hungry.seen == [5, 2, 1]
+
+
+def test_a_process_with_a_share_of_the_weights_does_not_go_on_alone() -> None:
+    class Share(Tensor):
+        """Stand for a share of a weight."""
+
+    hungry = Hungry(2)
+    hungry.layer.weight = nn.Parameter(torch.ones(2, 3).as_subclass(Share))
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        compute_outputs(hungry, np.ones((5, 3), np.float32), TrainingRecipe())
+    assert hungry.seen == [5]
 
 
 def test_threads_are_set_for_a_while() -> None:

@@ -95,6 +95,10 @@ def test_a_machine_without_such_memory_has_none_to_reserve(tmp_path: Path) -> No
     assert reserve(2, tmp_path / "none") is None
 
 
+def test_where_nothing_can_be_written_there_is_none_either() -> None:
+    assert reserve(2, Path("/proc")) is None
+
+
 def test_more_than_there_is_cannot_be_reserved_and_leaves_nothing() -> None:
     before = set(MEMORY.glob("diptych-*")) if MEMORY.is_dir() else set()
     assert reserve(10**9) is None

@@ -1,5 +1,6 @@
 import dataclasses
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -282,3 +283,17 @@ def test_gradients_are_clipped_to_the_norm_that_is_asked_for() -> None:
         lengths[clip] = (after - before).norm().item()
     assert lengths[0.001] == pytest.approx(0.5 * 0.001, rel=1e-2)
     assert lengths[0.0] > 10 * lengths[0.001]
+
+
+def test_a_run_takes_its_own_device_for_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    at: list[torch.device] = []
+
+    def begin(*given: object) -> None:
+        raise KeyError(*at)
+
+    monkeypatch.setattr("torch.cuda.device", lambda device: nullcontext(at.append(device)))
+    monkeypatch.setattr("torch.random.fork_rng", lambda devices: nullcontext())
+    monkeypatch.setattr("diptych.training.loop.Run", begin)
+    control = RunControl(device=torch.device("cuda:1"))
+    with pytest.raises(KeyError, match="type='cuda', index=1"):
+        train_network(network(), dataset(), RECIPE, labels(), control)

@@ -135,6 +135,23 @@ def test_a_run_that_is_stopped_within_an_epoch_tells_the_loss_of_its_part(
     assert lines[-1]["loss"] == trained.curve[-1].loss
 
 
+def test_a_stop_after_the_last_step_leaves_a_finished_run(data: Dataset, tmp_path: Path) -> None:
+    """No step is left to take, so what is kept is the end and not an earlier state."""
+    stop = StopRequest()
+
+    def report(step: Step) -> None:
+        stop.requested |= step.done == step.total
+
+    with closing(RunFolder(tmp_path, print)) as folder:
+        first = train(data, report=report, stop=stop, folder=folder, checkpoint_s=1e6)
+        assert stop.requested
+        assert folder.checkpoints()
+        again = train(data, folder=folder)
+    assert (again.samples, len(again.curve)) == (first.samples, RECIPE.epochs)
+    for one, other in zip(first.network.parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_what_gpus_count_is_told_apart_from_what_the_processor_used(
     data: Dataset, tmp_path: Path, nvml: Any
 ) -> None:

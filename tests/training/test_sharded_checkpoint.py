@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
@@ -20,6 +21,7 @@ from diptych.training.checkpoint import Checkpoint, Position
 from diptych.training.meeting import Meeting
 from diptych.training.process_team import join
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.resume import latest
 from diptych.training.run_folder import RunFolder
 from diptych.training.sharded_checkpoint import outline, path_of, read, save
 from diptych.training.sharded_team import ShardedTeam
@@ -120,6 +122,30 @@ def test_what_is_not_whole_is_refused(
     changes[wrong]()
     with pytest.raises(TrainingError, match="is no whole checkpoint"):
         read(path, tensors)
+
+
+@pytest.mark.slow
+def test_a_team_goes_on_from_the_last_one_that_is_whole(
+    alone: ShardedTeam, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    folder = RunFolder(tmp_path, said.append)
+    try:
+        assert latest(folder, alone) is None
+        for step in (7, 9):
+            at = replace(POSITION, step=step)
+            save(tmp_path, Checkpoint(position=at, tensors=tensors), alone)
+        assert latest(folder, alone).position.step == 9
+        (path_of(tmp_path, 9) / "index.json").unlink()
+        assert not said
+        assert latest(folder, alone).position.step == 7
+        assert len(said) == 1
+        assert f"{path_of(tmp_path, 9)} is no whole checkpoint" in said[0]
+        (path_of(tmp_path, 7) / "index.json").unlink()
+        with pytest.raises(TrainingError, match=r"0000000009\.shards is no whole checkpoint"):
+            latest(folder, alone)
+    finally:
+        folder.close()
 
 
 @pytest.mark.slow

@@ -95,6 +95,21 @@ def test_out_of_memory_halves_the_parts_keeps_the_batch_and_says_so() -> None:
     np.testing.assert_allclose(weights(hungry), weights(whole), rtol=1e-5, atol=1e-6)
 
 
+def test_a_step_that_was_begun_is_not_taken_again_for_want_of_memory() -> None:
+    """The optimizer may have stepped some weights already."""
+    stepper, steps = Stepper(network(), RECIPE, OBJECTIVE), [0]
+
+    def step(*_: object) -> None:
+        steps[0] += 1
+        raise torch.cuda.OutOfMemoryError("no")
+
+    stepper.optimizer.step = step  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="cpu has no memory for what sgd keeps"):
+        stepper.take(batch(), 0.1, 0.9)
+    assert steps == [1]
+    assert stepper.cuts == []
+
+
 def test_steps_are_taken_in_the_parts_of_a_recorded_recipe() -> None:
     hungry = Hungry(8)
     stepper = Stepper(hungry, replace(RECIPE, cuts=(Cut(step=1, parts=2),)), OBJECTIVE)

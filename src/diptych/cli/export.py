@@ -1,6 +1,7 @@
 """``diptych export``: a finished bundle for another kind of hardware."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from diptych.cli.options import (
     task_of,
 )
 from diptych.cli.output import note, print_json, progress, table
-from diptych.core.progress import stop_on_interrupt
+from diptych.core.progress import StopRequest, stop_on_interrupt
 from diptych.core.text import size
 from diptych.fitting.beside import write_beside
 from diptych.fitting.export import Lowered, add_programs, measure_again
@@ -44,7 +45,9 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Lower a finished bundle for another kind of hardware; nothing is trained."""
-    with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
+    measures = data is not None and target not in BESIDE
+    stopping = stop_on_interrupt(lambda: note(STOPPING)) if measures else nullcontext(StopRequest())
+    with progress() as report, stopping as stop:
         settings = Settings(
             label=label,
             task=task_of(task)[1],
@@ -59,7 +62,7 @@ def command(
             path, lowered = add_programs(bundle, target, out, settings)
         else:
             made = measure_again(bundle, target, data, out, settings)
-    if data is not None and target not in BESIDE:
+    if measures:
         with made:
             if as_json:
                 print_json(document(made.path, made.manifest))

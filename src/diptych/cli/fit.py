@@ -1,5 +1,6 @@
 """``diptych fit``: data and a budget in, a measured bundle out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,7 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.choice import measured
 from diptych.fitting.compress import taught_by
 from diptych.fitting.fit import USUAL_BUDGET, fit
+from diptych.fitting.foreign import is_foreign
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.inference.bundle import Bundle
@@ -101,15 +103,29 @@ def command(
             started=context.obj,
         )
         if teacher:
-            settings = (
-                taught_by(teacher[0], settings)
-                if len(teacher) == 1
-                else replace(settings, teacher=tuple(Path(each) for each in teacher))
-            )
+            settings = _taught(teacher, settings)
         elif weights is not None or output is not None:
             raise ConfigError("--weights and --output are of a teacher", "give --teacher too")
         bundle = fit(data, budget, out=out, time_limit=time_limit, seed=seed, settings=settings)
     return conclude(bundle, stopped=bool(stop), as_json=as_json)
+
+
+def _taught(teachers: Sequence[str], settings: Settings) -> Settings:
+    """Have one model teach, or several together."""
+    if len(teachers) == 1:
+        return taught_by(teachers[0], settings)
+    paths = tuple(Path(each) for each in teachers)
+    if settings.weights is not None:
+        raise ConfigError(
+            f"{len(paths)} teachers come with their weights, and --weights is {settings.weights}",
+            "leave --weights out",
+        )
+    if settings.output is not None and not any(map(is_foreign, paths)):
+        raise ConfigError(
+            f"no teacher is an ONNX file, and --output is {settings.output!r}",
+            "leave --output out",
+        )
+    return replace(settings, teacher=paths)
 
 
 def conclude(bundle: Bundle, *, stopped: bool, as_json: bool) -> int:

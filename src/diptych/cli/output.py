@@ -17,6 +17,7 @@ from diptych.core.text import duration, quantity
 from diptych.core.values import Verdict
 
 PLAIN_LINE_EVERY_S = 5.0
+BAR_EVERY_S = 0.1
 ROOMY_COLUMNS = 100
 BAR_WIDTHS = {"roomy": 20, "narrow": 8}
 
@@ -93,7 +94,7 @@ def progress(
         yield silent
     elif sys.stderr.isatty():
         with _bars() as bars:
-            yield _bar_reporter(bars)
+            yield _bar_reporter(bars, clock)
     else:
         lines = _Lines(clock)
         with _reminded(lines):
@@ -121,13 +122,18 @@ def _bars() -> Progress:
         TextColumn("{task.fields[note]}", table_column=cut, markup=False),
         console=console,
         expand=True,
+        auto_refresh=False,
     )
 
 
-def _bar_reporter(bars: Progress) -> Reporter:
+def _bar_reporter(bars: Progress, clock: Callable[[], float]) -> Reporter:
+    """Draw when a step is told, and not by a thread, which would take its time of what is timed."""
     tasks: dict[str, TaskID] = {}
+    drawn = -BAR_EVERY_S
 
     def report(step: Step) -> None:
+        nonlocal drawn
+        turn = step.stage not in tasks or step.done >= step.total
         if step.stage not in tasks and step.note and step.done >= step.total:
             line = f"{step.stage}: {step.note}"
             bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -137,6 +143,9 @@ def _bar_reporter(bars: Progress) -> Reporter:
             )
         if step.stage in tasks:
             bars.update(tasks[step.stage], completed=step.done, total=step.total, note=step.note)
+        if turn or clock() - drawn >= BAR_EVERY_S:
+            bars.refresh()
+            drawn = clock()
 
     return report
 

@@ -1,6 +1,6 @@
 """`diptych predict`: files, folders, tables, texts or standard input in, answers out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from diptych.tasks.prediction import Prediction
 
 SHOWN_SKIPPED = 5
 QUIET_BELOW = 500
+HOP_S = 0.1
 INPUTS_HELP = "Files, folders, tables, texts, or - for stdin, as the bundle takes them."
 
 
@@ -36,7 +37,9 @@ def command(
         str | None, typer.Option(help="Raw 16-bit mono sound as it comes: a file, or - for stdin.")
     ] = None,
     rate: Annotated[int | None, typer.Option(help="Samples per second of --stream.")] = None,
-    hop: Annotated[float, typer.Option(help="Seconds between decisions of --stream.")] = 0.1,
+    hop: Annotated[
+        float | None, typer.Option(help=f"Seconds between decisions of --stream [{HOP_S}].")
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Tell only what --stream detects with this score.")
     ] = None,
@@ -44,10 +47,17 @@ def command(
     """Predict each input, or sound as it comes."""
     if (stream is None) == (not inputs):
         raise ConfigError("nothing to predict, or two things", "name inputs, or --stream -")
+    if stream is None:
+        listening = {"--rate": rate, "--hop": hop, "--threshold": threshold}
+        _refuse_given(listening, "for --stream, which is not given")
+    else:
+        reading = {"--out": out, "--column": column, "--skip-unreadable": skip_unreadable or None}
+        _refuse_given(reading, "not for --stream")
     encode = encoder(out)
     with load(bundle, runtime=runtime) as model:
         if stream is not None:
-            listen(model, stream, hop_s=hop, rate=rate, threshold=threshold, as_json=as_json)
+            hop_s = HOP_S if hop is None else hop
+            listen(model, stream, hop_s=hop_s, rate=rate, threshold=threshold, as_json=as_json)
             return
         sources = open_inputs(inputs or [], model.manifest.input, column)
         run = _Run(model, sources, skip_unreadable=skip_unreadable)
@@ -65,6 +75,14 @@ def command(
     if not run.done:
         note("nothing was predicted: the inputs hold no items")
     _tell_skipped(run.skipped, run.done)
+
+
+def _refuse_given(options: Mapping[str, object], why: str) -> None:
+    """Refuse options that would have no effect; None was not given."""
+    for name, value in options.items():
+        if value is not None:
+            seen = name if value is True else f"{name} {value}"
+            raise ConfigError(f"{seen} is {why}", f"leave {name} out")
 
 
 class _Run:

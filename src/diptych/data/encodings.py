@@ -85,11 +85,11 @@ def index_classes(
 
     Raises:
         DataError: If one is not a whole number that a class has.
-    """  # noqa: DOC501  _out_of_range makes it
-    for row, value in enumerate(column):
-        if not _is_class(value, classes):
-            raise _out_of_range(value, item_of(split, row, items), classes)
-    return np.array(column, dtype=np.int64)
+    """
+    numbers = [
+        _number(value, item_of(split, row, items), classes) for row, value in enumerate(column)
+    ]
+    return np.array(numbers, dtype=np.int64)
 
 
 def encode_classes(columns: Columns, order: tuple[str, ...] | None = None) -> Targets:
@@ -233,22 +233,18 @@ def _labels_of(
     each = value if isinstance(value, list | tuple) else [value]
     if classes is None or any(isinstance(one, str) for one in each):
         return [_word(one) for one in each]
-    for one in each:
-        if not _is_class(one, classes):
-            raise _out_of_range(one, item, classes)
-    return [classes[number] for number in each]
+    return [classes[_number(one, item, classes)] for one in each]
 
 
-def _is_class(value: object, classes: tuple[str, ...]) -> bool:
-    return isinstance(value, int) and 0 <= value < len(classes)
-
-
-def _out_of_range(value: object, item: str, classes: tuple[str, ...]) -> DataError:
-    return DataError(
-        f"label {value!r} of {item} is out of range: there are {len(classes)} classes, "
-        f"0 to {len(classes) - 1}",
-        "correct it; if this split has no labels, take its files away and one is made",
-    )
+def _number(value: object, item: str, classes: tuple[str, ...]) -> int:
+    """Take a label of an item as the number of a class."""
+    if not isinstance(value, int) or not 0 <= value < len(classes):
+        raise DataError(
+            f"label {value!r} of {item} is out of range: there are {len(classes)} classes, "
+            f"0 to {len(classes) - 1}",
+            "correct it; if this split has no labels, take its files away and one is made",
+        )
+    return value
 
 
 def _word(value: object) -> str:

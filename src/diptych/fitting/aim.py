@@ -107,7 +107,8 @@ def aim_of(
         return None
     epochs = reference.plan.training.epochs
     if reference.plan.training.replans:
-        epochs = reference.samples / items
+        batch_size = min(reference.plan.training.batch_size, items)
+        epochs = reference.samples / (items // batch_size * batch_size)
     plans = [replace(p, training=replace(p.training, epochs=epochs)) for p in recipe.cheaper]
     needed = scores[-1] - spare
     return Aim(reference=reference, scores=scores, needed=needed, plans=tuple(plans))

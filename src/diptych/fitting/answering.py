@@ -18,6 +18,8 @@ from diptych.fitting.damage import Answered
 from diptych.inference.bundle import Bundle
 
 BATCH = 64
+TAKEN_FOR_THE_SAME = "its test split is scored, of as many items, taken to be the same ones"
+MAYBE_LEARNED = "all items are scored, and some that it has learned may be among them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Reading:
 class Answers:
     """What a bundle gives for `split`, float32 (N, K); its targets are numbered as the bundle's.
 
-    `items` says which items these are; `own` whether the bundle's own data holds them back.
+    `items` says which items these are; `own` whether the data is just what the bundle was made of.
     """
 
     split: Split
@@ -45,19 +47,21 @@ class Answers:
 
 
 def answer(model: Bundle, reading: Reading) -> Answers:
-    """Let a bundle answer what it may be scored on: never what it was trained on.
+    """Let a bundle answer what it may be scored on: what it has not learned, as far as is known.
 
     Args:
         model: The bundle.
-        reading: The data. Where it is what the bundle was made of, its test split is used; else
-            its own test split, else every item.
+        reading: The data. Where it is what the bundle was made of, its test split is used, also
+            where only its name, its seed and the sizes of its splits say so; else its own test
+            split, else every item. Where only the name is the same, items that the bundle has
+            learned may be among them. The report is told of both doubts.
 
     Returns:
         The items and the answers.
     """
     data = reading.data
     dataset = data if isinstance(data, Dataset) else _read(model, data, reading)
-    split, items = _items(model, dataset)
+    split, items = _items(model, dataset, reading.report)
     targets = split.targets
     if model.manifest.goal != "regression":
         targets = _translate(targets, dataset.labels, model.labels)
@@ -137,11 +141,18 @@ def _read(model: Bundle, data: str | Path, reading: Reading) -> Dataset:
     return read(data, options, reading.report)
 
 
-def _items(model: Bundle, dataset: Dataset) -> tuple[Split, str]:
-    """Choose what may be scored: never what the bundle was trained on."""
-    same = dataset.record.sha256 == model.manifest.provenance.data.sha256
-    if same or "test" in dataset.record.given_splits:
+def _items(model: Bundle, dataset: Dataset, report: Reporter) -> tuple[Split, str]:
+    """Choose what may be scored: what the bundle was not trained on, as far as is known."""
+    learned, given = model.manifest.provenance.data, dataset.record
+    if learned.sha256 == given.sha256 or "test" in given.given_splits:
         return dataset.test, "test split"
+    if learned.name == given.name:
+        held_back = (learned.seed, learned.counts) == (given.seed, given.counts)
+        note = f"{given.name} is not just what {model.path.name} was made of: "
+        note += TAKEN_FOR_THE_SAME if held_back else MAYBE_LEARNED
+        report(Step(stage="warning", done=1, total=1, note=note))
+        if held_back:
+            return dataset.test, "test split"
     parts = (dataset.train, dataset.validation, dataset.test)
     joined = Split(
         inputs=np.concatenate([part.inputs for part in parts]),

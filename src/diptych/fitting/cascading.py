@@ -16,6 +16,7 @@ from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Candidate
 from diptych.fitting.allowance import Allowance, excess
+from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import Trial, open_lowered, run_all
 from diptych.targets.cascade import cascade
 from diptych.targets.lower import LoweredProgram
@@ -30,14 +31,16 @@ def try_cascade(
     candidates: Sequence[Candidate],
     allowance: Allowance,
     report: Reporter,
+    teacher: Trainee | None = None,
 ) -> Trial | None:
     """Make the cascade of the cheapest student and the cheapest program that is good enough.
 
     Args:
-        trials: The programs so far, the teacher's first.
+        trials: The programs so far.
         candidates: The same, measured.
         allowance: The limits, and the validation split.
         report: Told what is tried.
+        teacher: Whose programs are not a student's; by default whoever the first program is of.
 
     Returns:
         The cascade; None where no program is good enough, where half of the items or more would be
@@ -46,7 +49,8 @@ def try_cascade(
     costs = {c.name: c.cost_usd_per_million for c in candidates}
     able = [t for t in trials if t.program.runtime == RUNTIME and t.program.passed_on is None]
     good = [t for t in able if excess(allowance, t.outputs, surely=True) <= 0]
-    students = [t for t in able if t.model is not trials[0].model and t not in good]
+    teacher = teacher or trials[0].model
+    students = [t for t in able if t.model is not teacher and t not in good]
     if allowance.dataset.goal != "classification" or not good or not students:
         return None
     large = min(good, key=lambda trial: costs[trial.name])

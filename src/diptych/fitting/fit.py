@@ -169,7 +169,8 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
         raise KeyboardInterrupt
     session = FitSession(job, recipe, deadline, settings)
     with closing(session.ahead):
-        session.choose_students()
+        if job.fit is None or job.fit.recipe is None:
+            session.choose_students()
         if job.fit:
             job.fit.keep(session.recipe)
         session.train_teacher()

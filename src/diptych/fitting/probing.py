@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from torch import nn
 
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset, Energy, Estimate, Precision
@@ -50,8 +51,8 @@ class ProgramCost:
 class Probe(Protocol):
     """Says what the programs of a planned network cost."""
 
-    def __call__(self, plan: ModelPlan) -> Sequence[ProgramCost]:
-        """Lower and time the network with its first weights."""
+    def __call__(self, plan: ModelPlan, network: nn.Module | None = None) -> Sequence[ProgramCost]:
+        """Lower and time the network with its first weights, or this one of its shape."""
         ...
 
 
@@ -167,9 +168,9 @@ def prober(
     assets_bytes = sum(map(len, dataset.assets.values()))
     one = np.ascontiguousarray(dataset.train.inputs[:1])
 
-    def probe(plan: ModelPlan) -> Sequence[ProgramCost]:
+    def probe(plan: ModelPlan, network: nn.Module | None = None) -> Sequence[ProgramCost]:
         report(Step(stage=STAGE, done=0, total=1, note=plan.name))
-        network = build(plan, dataset, seed).eval()
+        network = (build(plan, dataset, seed) if network is None else network).eval()
         choices = [program.choice for program in programs]
         lowered = lower_all(
             network, dataset.spec.tensor(), choices, calibration=calibration, name=plan.name

@@ -20,6 +20,7 @@ from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.training.compute import compute_threads
 from diptych.training.control import RunControl
+from diptych.training.models.pruned import cut
 
 PROBE_S = 8.0
 PROBING_SHARE = 0.1
@@ -52,8 +53,7 @@ def can_pay(
     source = next((model for model in models if model.name == name), None)
     if source is None or not terms or _is_wanted(plan, recipe) or not _has_time(control):
         return True
-    shape = _shape(plan, source, job.dataset)
-    costs = [] if shape is None else probe(shape)
+    costs = _costs(plan, source, job.dataset, probe)
     if not costs or any(can_keep(cost, job.budget) for cost in costs):
         return True
     names = ", ".join(term.name for term in terms)
@@ -66,14 +66,18 @@ def _is_wanted(plan: ModelPlan, recipe: FitRecipe) -> bool:
     return plan.name in made_of or plan == recipe.students[-1]
 
 
-def _shape(plan: ModelPlan, source: Trainee, dataset: Dataset) -> ModelPlan | None:
-    """Plan a network as it will be once it is pruned; None where nothing can be removed."""
+def _costs(
+    plan: ModelPlan, source: Trainee, dataset: Dataset, probe: Probe
+) -> Sequence[ProgramCost]:
+    """Probe a network as it will be once it is pruned; nothing where nothing can be removed."""
     if plan.prune is None:
-        return None
-    whole = copy.deepcopy(network_of(source)).cpu()
+        return []
+    network = copy.deepcopy(network_of(source)).cpu()
     with compute_threads(plan.training.threads):
-        widths = widths_after(whole, dataset, plan.prune)
-    return replace(plan, network=pruned_config(source, widths)) if widths else None
+        widths = widths_after(network, dataset, plan.prune)
+    if not widths:
+        return []
+    return probe(replace(plan, network=pruned_config(source, widths)), cut(network, widths))
 
 
 def _has_time(control: RunControl) -> bool:

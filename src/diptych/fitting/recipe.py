@@ -17,6 +17,7 @@ from diptych.core.specs import Value
 from diptych.fitting import recipe_errors
 from diptych.fitting.members import EnsembleConfig, FunctionConfig, Member
 from diptych.fitting.program_plan import ProgramPlan
+from diptych.inference.manifest import check_model_name
 from diptych.targets.adopted import ForeignConfig
 from diptych.training.encoder import EncoderConfig
 from diptych.training.models import (
@@ -32,7 +33,7 @@ from diptych.training.start import StartPlan
 from diptych.training.trees import TreesConfig
 from diptych.training.variation import BATCHES
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", max_length=64)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z")]
 ONLY_TEACH = (TreesConfig, EncoderConfig, FunctionConfig, EnsembleConfig)
 UNTRAINED = (*ONLY_TEACH, ForeignConfig)
 
@@ -119,9 +120,11 @@ class FitRecipe(Value):
         """Check what concerns more than one model.
 
         Raises:
-            ConfigError: If two have one name, or there is nothing that can be lowered.
+            ConfigError: If a name is too long or two are the same, or nothing can be lowered.
         """
         names = [plan.name for plan in (self.teacher, *self.students, *self.cheaper)]
+        for name in names:
+            check_model_name(name)
         if len(set(names)) < len(names):
             raise ConfigError(f"models share a name: {', '.join(names)}")
         pupils = (*self.students, *self.cheaper)
@@ -150,6 +153,18 @@ class FitRecipe(Value):
         """
         named = {each.name: each for each in (self.teacher, *self.students)}
         return named[plan.source or self.teacher.name]
+
+    def followed(self, plans: Sequence[ModelPlan]) -> "FitRecipe":
+        """Write down what was really done.
+
+        Args:
+            plans: The teacher's, then the students', as they were trained; of one name the last.
+
+        Returns:
+            The recipe with these, and nobody else to try.
+        """
+        teacher, *students = {plan.name: plan for plan in plans}.values()
+        return structs.replace(self, teacher=teacher, students=tuple(students), cheaper=())
 
     def left_with(self, chosen: Sequence[ModelPlan], most: int = 0) -> "FitRecipe":
         """Leave only some of the students that are trained from their first weights.

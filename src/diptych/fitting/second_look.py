@@ -20,6 +20,7 @@ from diptych.fitting.cascading import sureness, threshold
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import Trial, open_lowered, run_all
+from diptych.inference.manifest import LOOKS_AGAIN
 from diptych.targets.second_look import second_look
 from diptych.training.variation import PictureVariation
 
@@ -91,14 +92,16 @@ def try_second_look(
     candidates: Sequence[Candidate],
     allowance: Allowance,
     report: Reporter,
+    teacher: Trainee | None = None,
 ) -> Trial | None:
     """Let the cheapest student that can look again, as often as it must to keep the budget.
 
     Args:
-        trials: The programs so far, the teacher's first.
+        trials: The programs so far.
         candidates: The same, measured.
         allowance: The limits, and the validation split.
         report: Told what is tried.
+        teacher: Whose programs do not look again; by default whoever the first program is of.
 
     Returns:
         The program; None where there is none that looks again at half of the pictures or less and
@@ -111,7 +114,7 @@ def try_second_look(
         for trial in trials
         if trial.program.runtime == RUNTIME
         and trial.program.second_looks is None
-        and trial.model is not trials[0].model
+        and trial.model is not (teacher or trials[0].model)
         and can_look_again(trial.model, dataset)
     ]
     for trial in sorted(able, key=lambda trial: costs[trial.name]):
@@ -134,7 +137,7 @@ def _means(trial: Trial, dataset: Dataset) -> np.ndarray:
 def _tried(trial: Trial, limit: float, dataset: Dataset) -> Trial:
     """Build the program, open it and run it on the validation split."""
     looks = float((sureness(trial.outputs) < limit).mean())
-    name, plan = f"{trial.program.name}-else-mirrored", trial.model.plan
+    name, plan = f"{trial.program.name}{LOOKS_AGAIN}", trial.model.plan
     ((file, content),) = trial.program.contents.items()
     program = replace(
         trial.program,
@@ -145,7 +148,7 @@ def _tried(trial: Trial, limit: float, dataset: Dataset) -> Trial:
     session = open_lowered(program)
     model = replace(
         trial.model,
-        plan=replace_value(plan, name=f"{plan.name}-else-mirrored"),
+        plan=replace_value(plan, name=f"{plan.name}{LOOKS_AGAIN}"),
         flops=round(trial.model.flops * (1 + looks)),
     )
     outputs = run_all(session, dataset.validation.inputs)

@@ -1,9 +1,9 @@
 """One fit while it runs: models trained so far, programs tried, time left."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import numpy as np
-from msgspec.structs import replace as replace_value
 
 from diptych.core.values import Candidate
 from diptych.fitting.ahead import Ahead, in_search
@@ -19,6 +19,7 @@ from diptych.fitting.evidence import gather_evidence, with_starts
 from diptych.fitting.job import Job
 from diptych.fitting.lowering import lower_and_try
 from diptych.fitting.noise import noise_floor
+from diptych.fitting.optional import optional
 from diptych.fitting.probing import Probe, choose_students, prober
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.pruned_cost import can_pay
@@ -89,8 +90,10 @@ class FitSession:
         """Of students that may cost the same leave only the one that learns best."""
         plans = [plan for plan in self.recipe.students if plan.prune is None]
         if self.recipe.most_students == 1 < len(plans):
-            given = (plans, self._train_to, self.has_time, self.settings.report)
-            self.recipe = settled(self.recipe, self.contest.hold(*given), self.measure)
+            given, best = (plans, self._train_to, self.has_time, self.settings.report), plans[0]
+            with self._optional("contest"):
+                best = self.contest.hold(*given)
+            self.recipe = settled(self.recipe, best, self.measure)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
@@ -114,10 +117,10 @@ class FitSession:
         left = max(1, 1 + len(self.recipe.students) - len(self.trainer.trainees))
         self.ahead.come_to(plan, self.recipe.students, self.time, left)
         seconds = self.time.student_s(left)
-        if plan.prune is None:
-            student: Trainee | None = self.trainer.train(plan, seconds)
-        else:
-            student = self._prune(plan, seconds)
+        student: Trainee | None = None
+        with self._optional(plan.name):
+            train = self.trainer.train if plan.prune is None else self._prune
+            student = train(plan, seconds)
         if student is not None:
             self._try(student)
             self._refine(student, self.trainer.teacher)
@@ -125,8 +128,8 @@ class FitSession:
     def find_cheaper(self) -> None:
         """Where the choice is a student that keeps the budget, try those that cost less."""
         dataset, students = self.job.dataset, self.trainer.trainees[1:]
-        items = dataset.num_learned
-        aim = aim_of(self.candidates, students, self.recipe, self.job.budget, items)
+        given = students, self.recipe, self.job.budget, dataset.num_learned
+        aim = aim_of(self.candidates, *given)
         if aim is None:
             return
         self.search = Search(
@@ -137,11 +140,12 @@ class FitSession:
             next(iter(self.candidates[0].scores)),
             self.settings.report,
         )
-        for plan in self.search.found(self.time.training_s(1)):
-            if self.has_time():
-                self.train_student(plan)
-            if any(c.meets_budget for c in self.candidates if c.model == plan.name):
-                break
+        with self._optional("search"):
+            for plan in self.search.found(self.time.training_s(1)):
+                if self.has_time():
+                    self.train_student(plan)
+                if any(c.meets_budget for c in self.candidates if c.model == plan.name):
+                    break
         self.ahead.halt()
         for plan in self.ahead.begun_of(self.search.turns):
             self.search.leave(plan.name, self.trainer.left(plan))
@@ -151,13 +155,13 @@ class FitSession:
         best, teacher = choose(self.candidates, self.job.budget), self.trainer.trainees[0]
         if self.settings.stop or (best.meets_budget and best.model != teacher.name):
             return
-        given = (self.trials, self.candidates, self._allowance(), self.settings.report)
+        given = (self.trials, self.candidates, self._allowance(), self.settings.report, teacher)
         found = [each for each in (try_cascade(*given), try_second_look(*given)) if each]
         if not self.time.is_late:
             found += try_on_all_cores(self.trials, self.candidates, self.job, self.settings)
         if found:
             self.trials += found
-            write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+            self._write_so_far()
 
     def has_time(self) -> bool:
         """Say whether another model can be trained, lowered and tried.
@@ -224,7 +228,7 @@ class FitSession:
         self.trials += lower_and_try(model, plans, *given, alone=not self.recipe.students)
         if not self.trials:
             return
-        write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+        self._write_so_far()
         self.time.lowering_s = self.settings.clock() - started
 
     def _refine(self, model: Trainee, teacher: Trainee | None) -> None:
@@ -241,11 +245,20 @@ class FitSession:
             control=replace(control, tune=False),
         )
         trials = [trial for trial in self.trials if trial.model is model]
-        refined = refine(model, teacher, trials, refining)
-        if refined.trials:
+        with self._optional(control.name):
+            refined = refine(model, teacher, trials, refining)
             self.refined += refined.trainees
             self.trials += refined.trials
-            write_bundle(self.job, self._outcome(TIMING_S, FEW_CALLS))
+            if refined.trials:
+                self._write_so_far()
+
+    def _optional(self, name: str) -> AbstractContextManager[None]:
+        return optional(name, bool(self.trials), self.settings.report)
+
+    def _write_so_far(self) -> None:
+        """Write the best bundle so far; without a time limit slow programs are timed for longer."""
+        times = 1 if self.time.deadline is not None else len(self.trials)
+        write_bundle(self.job, self._outcome(times * TIMING_S, FEW_CALLS))
 
     def _allowance(self) -> Allowance:
         """Say what may be lost, by the validation split."""
@@ -260,37 +273,28 @@ class FitSession:
 
     def _outcome(self, seconds: float, calls: int) -> Outcome:
         """Time all programs side by side, choose one, and measure it on the test split."""
-        dataset = self.job.dataset
-        seed, report = self.recipe.seed, self.settings.report
-        timings = time_trials(
-            self.trials, dataset.validation.inputs, seed=seed, time_limit_s=seconds, report=report
-        )
-        teacher = self.teacher_outputs["validation"]
-        rows = [as_candidate(t, timings.get(t.name), dataset, teacher) for t in self.trials]
+        dataset, teacher = self.job.dataset, self.teacher_outputs
+        inputs, seed, report = dataset.validation.inputs, self.recipe.seed, self.settings.report
+        timings = time_trials(self.trials, inputs, seed=seed, time_limit_s=seconds, report=report)
+        given = dataset, teacher["validation"]
+        rows = [as_candidate(each, timings.get(each.name), *given) for each in self.trials]
         candidates = self.candidates = mark_passing(rows, self.job.budget)
         chosen = choose(candidates, self.job.budget, self.noise or 0.0)
         trial = next(t for t in self.trials if t.name == chosen.name)
-        tested = self.teacher_outputs["test"]
         trained = self.trainer.trainees
-        beaten = self.contest.left(trained, len(dataset.validation))
+        beaten = self.contest.left(trained, len(inputs))
         given_up = self.search.left({model.name for model in trained}) if self.search else {}
         left = {**beaten, **given_up}.values()
         return Outcome(
-            recipe=self._recipe_so_far(),
-            trainees=(*self.trainer.trainees, *self.refined, *(model for model, _ in left)),
+            recipe=self.recipe.followed([each.plan for each in (*trained, *self.refined)]),
+            trainees=(*trained, *self.refined, *(model for model, _ in left)),
             given_up=tuple(u for _, u in left if u and u.epochs < u.planned_epochs),
             untrained=self.untrained,
             noise_floor=self.noise,
             trials=tuple(self.trials),
             candidates=candidates,
             chosen=chosen,
-            evidence=gather_evidence(trial, dataset, tested, calls=calls, seconds=seconds),
+            evidence=gather_evidence(trial, dataset, teacher["test"], calls=calls, seconds=seconds),
             interrupted=bool(self.settings.stop),
             calibration_sha256=hash_items(self.calibration),
         )
-
-    def _recipe_so_far(self) -> FitRecipe:
-        """The recipe with each run as it really was."""
-        plans = {trainee.name: trainee.plan for trainee in (*self.trainer.trainees, *self.refined)}
-        teacher, *students = plans.values()
-        return replace_value(self.recipe, teacher=teacher, students=tuple(students), cheaper=())

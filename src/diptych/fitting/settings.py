@@ -96,6 +96,7 @@ class Settings:
             given = getattr(self, name)
             check_text_or_path(name, given)
             object.__setattr__(self, name, None if given is None else Path(given))
+        object.__setattr__(self, "teacher", _without_texts(self.teacher))
         for name in ("devices", "jobs", "image_size", "validation_items"):
             check_whole(name, getattr(self, name), least=1)
         if self.checkpoint_s != 0:  # at every step
@@ -199,6 +200,17 @@ class Settings:
             What was asked for, else the recipe's seed, else 0.
         """
         return given if given is not None else self.recipe.seed if self.recipe else 0
+
+
+def _without_texts(
+    teacher: Teacher | Sequence[Teacher] | None,
+) -> Teacher | tuple[Teacher, ...] | None:
+    """Take texts for paths."""
+    if isinstance(teacher, str):
+        return Path(teacher)
+    if isinstance(teacher, Sequence):
+        return tuple(Path(each) if isinstance(each, str) else each for each in teacher)
+    return teacher
 
 
 SETTINGS = Settings()

@@ -157,7 +157,8 @@ def _member(teacher: Teacher, job: Job, settings: Settings) -> Member:
     if not isinstance(teacher, Path):
         return Member(network=function_config(teacher, job.dataset))
     if is_foreign(teacher):
-        return Member(network=find_config(teacher, job.dataset, settings.report))
+        config = find_config(teacher, job.dataset, settings.report, settings.output)
+        return Member(network=config)
     if not is_bundle(teacher):
         raise ConfigError(
             f"{teacher} is neither a bundle nor an ONNX file",

@@ -186,11 +186,11 @@ def train_model(
         learner.control,
     )
     whole = trained.network.network if isinstance(trained.network, Showing) else trained.network
-    network.cpu()
+    whole.cpu()
     if teacher:
         teacher.rest()
-    fold_spelling(network)
-    learned = flops // (network.passes if isinstance(network, PixelNet) else 1)
+    fold_spelling(whole)
+    learned = flops // (whole.passes if isinstance(whole, PixelNet) else 1)
     training_flops = PASSES_PER_STEP * learned * trained.samples
     if teacher:
         count, outputs = len(lesson_of(dataset).train.inputs), len(dataset.labels)
@@ -205,7 +205,7 @@ def train_model(
         gpu_energy=trained.gpu_energy,
         samples=trained.samples,
         curve=trained.curve,
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=sum(p.numel() for p in whole.parameters()),
         flops=flops,
         training_flops=training_flops,
     )

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from diptych.core.errors import BundleError
+from diptych.core.errors import BundleError, ConfigError
 from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import FORMAT_VERSION, Manifest
 from diptych.core.specs import TensorSpec
@@ -33,6 +33,11 @@ LEAST_LABELS: dict[Goal, int] = {
 }
 MAX_THREADS = 1024
 PROGRAM_NAME = re.compile(r"(?!inputs$)[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+LOOKS_AGAIN = "-else-mirrored"
+"""What the names of a model and a program that look at the mirror image too end with."""
+LONGEST_MODEL_NAME = 30
+"""Names of programs are made of it: of a runtime and a precision, or of two models, a second look
+after either; `A-else-B-else-mirrored` has all of the 80 letters."""
 DAMAGED = "the bundle is damaged or was not made by Diptych; make it again"
 
 Kind = TypeVar("Kind")
@@ -140,6 +145,22 @@ def listed_files(manifest: Manifest) -> dict[str, FileRecord]:
         if records.setdefault(record.path, record) != record:
             raise BundleError(f"{FILE_NAME} lists {record.path!r} twice, differently", DAMAGED)
     return records
+
+
+def check_model_name(name: str) -> None:
+    """Check that the names of a model's programs will not be too long.
+
+    Args:
+        name: The model's.
+
+    Raises:
+        ConfigError: If they may be.
+    """
+    if len(name.removesuffix(LOOKS_AGAIN)) > LONGEST_MODEL_NAME:
+        raise ConfigError(
+            f"the model's name {name!r} has {len(name)} letters, of at most {LONGEST_MODEL_NAME}",
+            "choose a shorter one: the names of its programs begin with it",
+        )
 
 
 def _unseal(data: bytes) -> bytes:

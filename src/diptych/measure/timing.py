@@ -66,6 +66,7 @@ class _Lane:
     run: Callable[[], object]
     latencies_ns: list[int] = field(default_factory=list)
     cpu_ns: int = 0
+    spent_ns: int = 0
 
     def timing(self) -> Timing:
         return Timing(
@@ -89,7 +90,8 @@ def interleave(
         runs: What to call, by name.
         samples: Timed calls per run, at least 1.
         time_limit_s: When to stop early; every run still gets at least one timed call, and no
-            block of calls may take more than an eighth of the time of one run.
+            block of calls may take more than an eighth of the time of one run. The time is shared
+            alike, so that what is fast has its samples however slow the others are.
         seed: Seed of the order of the runs within a round.
         report: Called after each block.
         procedure: Warm-up, block length and clocks.
@@ -105,13 +107,16 @@ def interleave(
         raise ConfigError(f"cannot time {seen}", "give a run, a sample and some time")
     lanes = {name: _Lane(run) for name, run in runs.items()}
     limit_ns = None if time_limit_s is None else int(time_limit_s * NS_PER_S)
-    slice_ns = None if limit_ns is None else limit_ns // (SLICES * len(lanes))
+    share_ns = None if limit_ns is None else limit_ns // len(lanes)
+    slice_ns = None if share_ns is None else share_ns // SLICES
     order = generator(seed, "timing", "order")
     with garbage_collector_paused():
         begin_ns = procedure.clock()
         for lane in lanes.values():
+            lane.spent_ns = -procedure.clock()
             _untimed(lane.run, procedure.warmup, slice_ns, procedure.clock)
-        for name in _turns(lanes, samples, order):
+            lane.spent_ns += procedure.clock()
+        for name in _turns(lanes, samples, share_ns, order):
             spent_ns = procedure.clock() - begin_ns
             late = limit_ns is not None and spent_ns >= limit_ns
             if late and all(lane.latencies_ns for lane in lanes.values()):
@@ -140,12 +145,22 @@ def garbage_collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _turns(lanes: Mapping[str, _Lane], samples: int, order: np.random.Generator) -> Iterator[str]:
-    """Give the names of the runs that lack samples, round after round, each in a new order."""
-    names = list(lanes)
-    while lacking := [name for name in names if len(lanes[name].latencies_ns) < samples]:
-        for index in order.permutation(len(lacking)):
-            yield lacking[index]
+def _turns(
+    lanes: Mapping[str, _Lane], samples: int, share_ns: int | None, order: np.random.Generator
+) -> Iterator[str]:
+    """Give the names of the runs that lack samples, round after round, each in a new order.
+
+    With a share of the time for each, slow runs sit rounds out: none has used more of its share
+    than the run that is furthest has of its samples, unless all have.
+    """
+    while lacking := {n: lane for n, lane in lanes.items() if len(lane.latencies_ns) < samples}:
+        names = list(lacking)
+        if share_ns is not None:
+            used = {name: lane.spent_ns / share_ns for name, lane in lacking.items()}
+            furthest = max(len(lane.latencies_ns) for lane in lacking.values()) / samples
+            names = [name for name in used if used[name] <= max(furthest, min(used.values()))]
+        for index in order.permutation(len(names)):
+            yield names[index]
 
 
 def _untimed(
@@ -172,6 +187,7 @@ def _time_block(lane: _Lane, count: int, slice_ns: int | None, procedure: Proced
         if slice_ns is not None and end_ns - first_ns >= slice_ns:
             break
     lane.cpu_ns += procedure.cpu_clock() - cpu_begin_ns
+    lane.spent_ns += clock() - first_ns
 
 
 def _progress(

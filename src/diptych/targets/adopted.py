@@ -77,9 +77,9 @@ def open_adopted(config: ForeignConfig, spec: InputSpec, threads: int = 1) -> Ad
     if not isinstance(spec, ImageSpec):
         raise TargetError(f"{config.path} takes pictures, and the data is something else")
     path = Path(config.path)
-    foreign = read_foreign(path, config.output)
-    if sha256_of_file(path) != config.sha256:
+    if path.is_file() and sha256_of_file(path) != config.sha256:
         raise TargetError(f"{path} is not the file that it was", "fit anew with --teacher")
+    foreign = read_foreign(path, config.output)
     network = AdoptedNetwork(adopt(foreign, spec, config.scaling), threads)
     network.eval()
     return network

@@ -81,7 +81,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
     Returns:
         A safetensors file.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
+    tensors = _apart({k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()})
     header = {
         "position": msgspec.json.encode(checkpoint.position).decode(),
         "sha256": _sha256(tensors),
@@ -186,6 +186,17 @@ def check_fits(checkpoint: Checkpoint, network: Mapping[str, Tensor], name: str)
                 f"{_shape(shapes[1])} here",
                 "go on with the recipe that it was made with",
             )
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share memory with one before, such as tied weights."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return apart
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

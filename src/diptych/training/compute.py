@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from diptych.core.arrays import release
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 from diptych.core.seeds import derive
 from diptych.training.recipe import Arithmetic, TrainingRecipe
 
@@ -110,26 +110,58 @@ def initialize(build: Callable[[], Network], seed: int, *names: str) -> Network:
         return build()
 
 
-def compute_outputs(network: nn.Module, inputs: np.ndarray, recipe: TrainingRecipe) -> np.ndarray:
+def compute_outputs(
+    network: nn.Module,
+    inputs: np.ndarray,
+    recipe: TrainingRecipe,
+    tell: Callable[[], None] = lambda: None,
+) -> np.ndarray:
     """Compute outputs in float32, whatever the run's own precision.
+
+    Where the memory does not hold a batch, smaller ones are computed from then on.
 
     Args:
         network: A network; used in evaluation mode, where it is.
         inputs: Raw inputs (N, ...).
         recipe: Gives the number of threads.
+        tell: Called after each batch.
 
     Returns:
         float32 (N, K).
+
+    Raises:
+        TrainingError: If the memory does not hold a single item.
+        OutOfMemoryError: If it does not hold a batch of a network that is spread over a team.
     """
     network.eval()
-    device = device_of(network)
-    parts = []
+    device, parts = device_of(network), []
+    start, size = 0, min(EVALUATION_BATCH, len(inputs))
     with compute_threads(recipe.threads), torch.inference_mode():
-        for start in range(0, len(inputs), EVALUATION_BATCH):
-            batch = tensor_of(inputs[start : start + EVALUATION_BATCH]).to(device)
-            parts.append(network(batch).float().cpu().numpy())
-            release(inputs)
+        while start < len(inputs):
+            try:
+                batch = tensor_of(inputs[start : start + size]).to(device)
+                parts.append(network(batch).float().cpu().numpy())
+            except torch.cuda.OutOfMemoryError as error:
+                _check_divisible(network, size, error)
+            else:
+                start += size
+                release(inputs)
+                tell()
+                continue
+            size //= 2  # out here the error is gone, which held tensors
+            torch.cuda.empty_cache()
     return np.concatenate(parts)
+
+
+def _check_divisible(network: nn.Module, count: int, error: Exception) -> None:
+    """Check that this process can compute fewer items at once, alone."""
+    if not all(type(weight.data) is Tensor for weight in network.parameters()):
+        raise error  # of a network in shares, all processes compute the same batches
+    if count == 1:
+        raise TrainingError(
+            f"{device_of(network)} has no memory for a single item of this network",
+            "use a smaller network",
+        ) from error
 
 
 @contextmanager

@@ -37,11 +37,15 @@ def reserve(size: int, memory: Path = MEMORY) -> Path | None:
         memory: A folder whose files are memory.
 
     Returns:
-        The file that stands for it; None where there is no such memory, or none is left.
+        The file that stands for it; None where there is no such memory to write to, or none is
+        left.
     """
     if platform.machine() not in ORDERED or not memory.is_dir():
         return None
-    descriptor, name = tempfile.mkstemp(prefix="diptych-", dir=memory)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="diptych-", dir=memory)
+    except OSError:
+        return None
     try:
         os.posix_fallocate(descriptor, 0, _total(size))
     except OSError:

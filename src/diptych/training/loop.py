@@ -1,5 +1,7 @@
 """The training loop: a run is started, or gone on with, and driven to its end."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import nn
 
@@ -38,6 +40,7 @@ def train_network(
     """
     devices = [control.device] if control.device.type == "cuda" else []
     with (
+        _current(control.device),
         kept_memory(),
         compute_threads(control.team.threads(recipe.threads)),
         torch.random.fork_rng(devices=devices),
@@ -60,3 +63,8 @@ def train_network(
         waited_seconds=run.waited_seconds,
         gpu_energy=run.gpus.energy(),
     )
+
+
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """Mean this device where none is named, as by what seeds the draws of a step."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -1,6 +1,7 @@
 """The learning rate of a run, looked for where the recipe has none."""
 
 import copy
+from collections.abc import Callable
 from itertools import count
 
 import torch
@@ -15,7 +16,11 @@ from diptych.training.stepper import Stepper
 
 
 def with_rate(
-    network: nn.Module, recipe: TrainingRecipe, objective: Objective, feed: Feed
+    network: nn.Module,
+    recipe: TrainingRecipe,
+    objective: Objective,
+    feed: Feed,
+    tell: Callable[[], None] = lambda: None,
 ) -> TrainingRecipe:
     """Fill in the learning rate, by some steps of a copy of the network.
 
@@ -24,6 +29,7 @@ def with_rate(
         recipe: Without a rate, or with one, which is then kept.
         objective: The loss.
         feed: The run's batches.
+        tell: Called after each step.
 
     Returns:
         The recipe with a rate.
@@ -38,6 +44,7 @@ def with_rate(
 
     def step(rate: float) -> float:
         loss = stepper.take(feed.batch(next(numbers)), rate, recipe.momentum).item()
+        tell()
         return feed.team.summed([loss])[0] / feed.team.size
 
     rate = find_rate(step, low, high, STEPS)

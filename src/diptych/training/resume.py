@@ -9,7 +9,7 @@ from msgspec import structs
 
 from diptych.core.errors import TrainingError
 from diptych.core.extras import require
-from diptych.training.checkpoint import Checkpoint, Position, check_fits, decode, encode
+from diptych.training.checkpoint import HINT, Checkpoint, Position, check_fits, decode, encode
 from diptych.training.memory import Cut, joined
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
@@ -136,15 +136,28 @@ def save(run: "Run") -> None:
 
 
 def _latest_outline(folder: RunFolder | None, team: Team) -> Checkpoint | None:
-    """Find the last checkpoint of a team that shares the weights; its tensors are read later."""
+    """Find the last checkpoint that is whole for a team; its tensors are read later."""
     found = folder.checkpoints() if folder else []
     if found and not found[0].is_dir():
         raise TrainingError(
             f"{found[0]} is of a run whose processes had all weights", "go on without --shard"
         )
-    path = team.shared(str(found[0].resolve()).encode() if found else b"").decode()
-    outlined: Checkpoint | None = _shares().outline(Path(path)) if path else None
-    return outlined
+    own = [str(each.resolve()) for each in found if each.is_dir()]
+    paths = msgspec.json.decode(team.shared(msgspec.json.encode(own)), type=list[str])
+    failed: TrainingError | None = None
+    for path in paths:
+        outlined: Checkpoint | None = None
+        try:
+            outlined = _shares().outline(Path(path))
+        except TrainingError as error:
+            failed = failed or error
+            if folder:
+                folder.warn(error.message)
+        if not any(team.summed([outlined is None])):
+            return outlined
+    if paths:
+        raise failed or TrainingError(f"{paths[0]} is not whole for all processes", HINT)
+    return None
 
 
 def _folder_of(run: "Run") -> Path | None:

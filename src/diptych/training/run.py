@@ -1,6 +1,7 @@
 """One run while it goes: its plan, its looks at the time and the loss, its checkpoints."""
 
 import time
+from functools import partial
 
 import torch
 from msgspec.structs import replace
@@ -10,8 +11,6 @@ from diptych.core.progress import Step
 from diptych.core.seeds import StepSeeds, derive
 from diptych.core.values import CurvePoint, Dataset
 from diptych.measure.energy import modelled
-from diptych.tasks.goals import kind_of
-from diptych.training.compute import compute_outputs
 from diptych.training.control import RunControl
 from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
@@ -25,6 +24,7 @@ from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
 from diptych.training.resume import capture, go_on, latest, save, with_cuts
 from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
+from diptych.training.scoring import validation_score
 from diptych.training.stepper import Stepper
 from diptych.training.tuning import Tuning
 
@@ -59,7 +59,7 @@ class Run:
         recipe = with_cuts(kept.position.recipe if kept else recipe, kept, self.team)
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
-        self.progress = Progress(steps)
+        self.progress, self.paused, self.looked_at = Progress(steps), False, control.clock()
         self.recipe = recipe if kept else self._found(recipe, objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
@@ -77,7 +77,7 @@ class Run:
         self.plateau = Plateau(recipe.patience, recipe.target_score)
         if kept:
             go_on(self, kept)
-        self.saved_at = self.kept_at = self.recorded_at = self.looked_at = control.clock()
+        self.saved_at = self.kept_at = self.recorded_at = control.clock()
         self.feeder = Feeder(self.feed, self.progress.step)
 
     @property
@@ -116,7 +116,7 @@ class Run:
             self._end_epoch()
         if self.team.is_sharded:
             self._save_together(last=True)
-        elif not self._pauses():
+        elif not self.paused:
             self.save()
         self.stepper.average.keep()
 
@@ -134,9 +134,8 @@ class Run:
 
     def _found(self, recipe: TrainingRecipe, objective: Objective, steps: int) -> TrainingRecipe:
         """Return the recipe with the rate and the way of computing that it leaves open."""
-        if recipe.learning_rate is None:
-            self._say("looking for a learning rate")
-        recipe = with_rate(self.network, recipe, objective, self.feed)
+        tell = partial(self._go_on, "looking for a learning rate")
+        recipe = with_rate(self.network, recipe, objective, self.feed, tell)
         if not self.control.tune or self.team.size > 1:
             return recipe
         self._say("trying how this machine computes fastest")
@@ -145,8 +144,8 @@ class Run:
     def _save_together(self, *, last: bool = False) -> None:
         """Keep a checkpoint of weights that are spread over the team, when the first one says."""
         late = self.control.clock() - self.kept_at >= self.control.checkpoint_s
-        stop = bool(self.control.stop)
-        if self.team.agreed(int(not stop if last else stop or late)):
+        wanted = not self.paused if last else self.control.stop or late
+        if self.team.agreed(int(bool(wanted))):
             self._gather()
             save(self)
             self.kept_at = self.control.clock()
@@ -185,6 +184,7 @@ class Run:
         step, remaining = self.progress.step, self.progress.remaining
         if self._pauses():
             self.save()
+            self.paused = True
             return 0
         if self.control.deadline is not None:
             now = self.control.clock()
@@ -231,8 +231,9 @@ class Run:
     def _end_epoch(self) -> None:
         """Score the network, and see whether that is enough."""
         self._gather()
+        given = self.network, self.dataset, self.recipe, self.team
         with self.stepper.average.applied():
-            score = self._score()
+            score = validation_score(*given, partial(self._go_on, "scoring"))
         self.curve.append(self._point(score))
         self.loss_sum, self.loss_count = 0.0, 0
         self._write(self._report(len(self.curve), score))
@@ -251,19 +252,6 @@ class Run:
             loss=loss_sum / loss_count,
             score=score,
         )
-
-    def _score(self) -> float | None:
-        split, team = self.dataset.validation, self.team
-        if not len(split):
-            return None
-        each = -(-len(split) // team.size)  # as many for all, some of which another one counts
-        first = team.rank * each
-        start = min(first, len(split) - each)
-        recipe = replace(self.recipe, threads=team.threads(self.recipe.threads))
-        outputs = compute_outputs(self.network, split.inputs[start : start + each], recipe)
-        targets = split.targets[start : start + each]
-        scores = kind_of(self.dataset).item_scores(outputs, targets)[first - start :]
-        return team.summed([float(scores.sum())])[0] / len(split)
 
     def _report(self, epoch: int, score: float | None = None) -> Record:
         """Tell people how the run stands."""
@@ -292,6 +280,12 @@ class Run:
             self.folder.records.write(record)
         self.recorded_at = self.control.clock()
         self.recent.clear()
+
+    def _go_on(self, text: str) -> None:
+        """Say what is done beside steps, where it takes a while."""
+        if self.control.clock() - self.looked_at >= LOOK_EVERY_S:
+            self.looked_at = self.control.clock()
+            self._say(text)
 
     def _say(self, text: str) -> None:
         step, remaining = self.progress.step, self.progress.remaining

@@ -79,7 +79,8 @@ class Stepper:
         self.parts = parts_at(step, self.recipe.accumulation, self.cuts)
         while True:
             try:
-                return self._take(batch, rate, momentum)
+                loss = self._gradients(batch)
+                break
             except torch.cuda.OutOfMemoryError as error:
                 self._check_divisible(len(batch.chosen), step, error)
             except RuntimeError as error:
@@ -89,6 +90,8 @@ class Stepper:
             self.cuts.append(Cut(step=step, parts=self.parts))
             self.say(f"out of memory: each batch is computed in {self.parts} parts now")
             torch.cuda.empty_cache()
+        self._step(rate, momentum)
+        return loss
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give all that changes from step to step.
@@ -137,18 +140,27 @@ class Stepper:
                 Cut(step=step, parts=parts),
             ) from error
 
-    def _take(self, batch: Batch, rate: float, momentum: float) -> Tensor:
+    def _gradients(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         total = self._learn(batch) if self.parts == 1 else self._learn_in_parts(batch)
         self.team.share_gradients(self.network.parameters())
+        return total
+
+    def _step(self, rate: float, momentum: float) -> None:
+        """Go down the gradients; what was begun cannot be taken again in more parts."""
         set_rate(self.optimizer, rate, momentum)
         if self.recipe.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.scaler.step(self.optimizer)
+        try:
+            self.scaler.step(self.optimizer)
+        except torch.cuda.OutOfMemoryError as error:
+            raise TrainingError(
+                f"{self.device} has no memory for what {self.recipe.optimizer} keeps",
+                'use a smaller network, or optimizer = "sgd", which keeps least',
+            ) from error
         self.scaler.update()
         self.average.update()
-        return total
 
     def _learn(self, batch: Batch, share: float = 1.0) -> Tensor:
         """Add the gradients of a batch, of which this is such a share; return the loss."""

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,19 @@ def test_bfloat16_around_it_does_not_change_it() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         inside = features(sounds)
     torch.testing.assert_close(inside, features(sounds), rtol=0, atol=0)
+
+
+def test_bfloat16_is_turned_off_where_the_sounds_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device ``meta`` stands for a graphics processor; torch computes in one type on it."""
+    turned: list[tuple[str, bool]] = []
+
+    def autocast(device: str, *, enabled: bool) -> nullcontext[None]:
+        turned.append((device, enabled))
+        return nullcontext()
+
+    monkeypatch.setattr("torch.autocast", autocast)
+    LogMel(LogMelConfig(), SPEC).to("meta")(torch.zeros(1, 8064, dtype=torch.int16, device="meta"))
+    assert turned == [("meta", False)]
 
 
 def test_constants_take_little_space_and_are_no_weights() -> None:

@@ -128,3 +128,32 @@ def test_an_average_that_was_kept_goes_on_bit_for_bit_also_in_another_layout() -
         average.keep()
     assert torch.equal(first.weight, second.weight)
     assert averages[1].steps == 2
+
+
+def test_a_tied_weight_is_applied_once_and_taken_back() -> None:
+    class Tied(nn.Sequential):
+        """Two layers of one weight; a buffer of its memory, and two tensors of none."""
+
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(2, 2), nn.Linear(2, 2))
+            self[1].weight = self[0].weight
+            self.register_buffer("seen", self[0].weight.data)
+            self.register_buffer("none", torch.zeros(0))
+            self.register_buffer("nothing", torch.zeros(0))
+
+    net = Tied()
+    first = net[0].weight.detach().clone()
+    average = WeightAverage(net, 0.5)
+    with torch.no_grad():
+        net[0].weight.add_(1)
+        net[1].bias.add_(1)
+    trained = deepcopy(net.state_dict())
+    average.update()
+    kept = min(0.5, 2 / 11)
+    expected = kept * first + (1 - kept) * trained["0.weight"]
+    with average.applied():
+        torch.testing.assert_close(net[0].weight.detach(), expected)
+    assert all(torch.equal(trained[name], value) for name, value in net.state_dict().items())
+    average.keep()
+    torch.testing.assert_close(net[1].weight.detach(), expected)
+    assert set(average.names) == {"seen", "0.bias", "1.bias", "none", "nothing"}

@@ -97,7 +97,7 @@ class LogMel(nn.Module):
         Returns:
             float32 (N, M, F).
         """
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
             features = torch.log(self.powers(samples) + self.floor)
             return (features - self.mean) / self.deviation
 

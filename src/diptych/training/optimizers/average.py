@@ -1,6 +1,6 @@
 """The running average of weights over the steps of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        kept = network.state_dict() if decay else {}
+        kept = _each_once(network.state_dict(keep_vars=True)) if decay else {}
         kept = {name: tensor for name, tensor in kept.items() if tensor.is_floating_point()}
         self.names, self.weights = list(kept), list(kept.values())
         self.average = [tensor.clone() for tensor in self.weights]
@@ -108,3 +108,11 @@ class WeightAverage:
             held = weight.clone()
             weight.copy_(average)
             average.copy_(held)
+
+
+def _each_once(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take tensors that are tied under one name; those in shares are told apart by identity."""
+    names: dict[int, str] = {}
+    for name, tensor in tensors.items():
+        names.setdefault(tensor.data_ptr() or id(tensor), name)
+    return {name: tensors[name].detach() for name in names.values()}
