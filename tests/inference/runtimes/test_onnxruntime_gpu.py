@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import numpy as np
 import onnxruntime
@@ -43,6 +44,23 @@ def test_a_runtime_without_the_provider_is_refused_before_anything_is_opened(ope
     with pytest.raises(BundleError, match=r"has no .*ExecutionProvider") as told:
         opener([tmp_path / "absent.onnx"], 1)
     assert "doctor" in told.value.hint
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "0"), ("1", "1")])
+def test_tensorrt_computes_in_float32_unless_a_person_wants_it_otherwise(
+    before, after, monkeypatch, tmp_path
+):
+    name = "NVIDIA_TF32_OVERRIDE"
+    monkeypatch.setenv(name, before or "")
+    if before is None:
+        monkeypatch.delenv(name)
+    seen = []
+    monkeypatch.setattr(
+        "diptych.inference.runtimes.onnxruntime_gpu.open_on",
+        lambda *given: seen.append(os.environ[name]),
+    )
+    open_tensorrt([tmp_path / "a.onnx"], 1)
+    assert seen == [after]
 
 
 def test_a_session_that_fell_back_is_refused(model, monkeypatch):
