@@ -4,12 +4,21 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from msgspec import structs
+
+from diptych.core.specs import ImageSpec
+from diptych.fitting.budget import TERMS
+from diptych.fitting.recipe import read_recipe
+from diptych.training.models import NETWORKS
+from diptych.training.recipe import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+LEARNED_ELSEWHERE = {"module", "hugging-face", "own", "pruned", "timm"}
 
 
 QUICK = """
@@ -122,6 +131,45 @@ def test_the_python_of_the_page_on_training_reads_the_records_of_a_run(tmp_path:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("75.0% after epoch 1, 2.2 s\n", "")
+
+
+def test_the_page_on_budgets_has_every_term_and_every_unit() -> None:
+    page = (ROOT / "docs" / "budget.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    for name, kind in TERMS.items():
+        (row,) = [row for row in rows if f"`{name}`" in row]
+        units = [unit for unit in kind.written if unit.isascii() and unit.isalpha()]
+        assert all(f"`{word}`" in row for word in (kind.relation, *units))
+
+
+def test_the_page_on_recipes_has_every_setting_with_its_default() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    told: dict[str, object] = {}
+    table = page.split("## Settings of")[1].split("##")[0]
+    for name, value in re.findall(r"`(\w+)(?: = ([^`{]+))?`", table):
+        told.setdefault(name, tomllib.loads(f"x = {value}")["x"] if value else None)
+    for field in structs.fields(TrainingRecipe):
+        known = field.default if isinstance(field.default, str | float | int | bool) else None
+        asked = None if field.name == "learning_rate" else known
+        assert told[field.name] == asked, field.name
+    for kind in NETWORKS:
+        names = {field.name for field in structs.fields(kind)}
+        name = kind.__struct_config__.tag
+        if name in LEARNED_ELSEWHERE:
+            continue
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        assert names <= set(re.findall(r"`(\w+)`", row)), name
+
+
+def test_the_recipe_on_its_page_can_be_followed(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "a.toml").write_text(block)
+    recipe = read_recipe(tmp_path / "a.toml")
+    assert recipe.teacher.training.learning_rate == 0.007
+    assert recipe.students[0].training.learning_rate is None
+    for plan in (recipe.teacher, *recipe.students):
+        NETWORKS[type(plan.network)](plan.network, ImageSpec(height=28, width=28, channels=1), 10)
 
 
 def test_the_first_screen_comes_to_the_point() -> None:

@@ -115,3 +115,29 @@ def test_a_network_whose_course_depends_on_its_inputs_is_refused() -> None:
 
     with pytest.raises(TargetError, match="cannot follow"):
         capture(Branching().eval(), SPEC)
+
+
+def test_a_layer_whose_padding_is_a_word_takes_its_norm() -> None:
+    network = trained(
+        nn.Sequential(
+            nn.Conv2d(2, 3, 3, padding="same"),
+            nn.BatchNorm2d(3),
+            nn.Flatten(2),
+            nn.Conv1d(3, 4, 3, padding="same"),
+            nn.BatchNorm1d(4),
+        )
+    )
+    captured = capture(network, SPEC)
+    x = torch.randn(3, 2, 8, 8)
+    assert aten.batch_norm.default not in kinds(captured)
+    assert torch.allclose(captured(x), network(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [16, 5])
+def test_a_norm_along_another_axis_than_a_linear_layers_outputs_stays(outputs: int) -> None:
+    network = nn.Sequential(nn.Flatten(1, 2), nn.Linear(8, outputs), nn.BatchNorm1d(16))
+    nn.init.uniform_(network[2].weight, 0.5, 1.5)
+    network = trained(network)
+    captured = capture(network, SPEC)
+    x = torch.randn(3, 2, 8, 8)
+    assert torch.allclose(captured(x), network(x), atol=1e-5)

@@ -105,3 +105,15 @@ def test_scoring_leaves_the_network_alone(cases: Cases) -> None:
     taylor(network, find_groups(network, case.inputs), lesson(case))
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_large_inputs_are_judged_fewer_at_once() -> None:
+    seen = list[int]()
+
+    def count(inputs: Tensor, outputs: Tensor, _: Tensor) -> Tensor:
+        seen.append(len(inputs))
+        return outputs.sum()
+
+    large = Lesson(inputs=torch.zeros(10, 1 << 18), chosen=torch.arange(10), objective=count)
+    taylor(torch.nn.Linear(1 << 18, 2), [], large)
+    assert seen == [4, 4, 2]

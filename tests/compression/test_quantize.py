@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from diptych.compression.grids import ActivationGrid, SameGrid, WeightGrid
 from diptych.compression.quantize import QuantizedNetwork, moved, quantization_aware
@@ -180,3 +183,32 @@ def test_what_a_graph_makes_on_the_way_is_made_where_the_network_is() -> None:
     elsewhere = moved(network, torch.device("meta"))
     assert devices(elsewhere) == {torch.device("meta")}
     assert {p.device for p in elsewhere.parameters()} == {torch.device("meta")}
+
+
+@pytest.mark.parametrize("clamp", [nn.ReLU6(), nn.Hardtanh(0, 6, inplace=True), functional.relu6])
+def test_what_is_clamped_has_one_grid_that_clamps_in_its_place(
+    clamp: Callable[[Tensor], Tensor],
+) -> None:
+    class Clamped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 4, 3, padding="same")
+            self.second, self.head = nn.Conv2d(4, 4, 3, padding="same"), nn.Linear(4, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            x = clamp(self.first(inputs.permute(0, 3, 1, 2).float() / 10))
+            return self.head(clamp(self.second(x)).mean((2, 3)))
+
+    torch.manual_seed(0)
+    network = Clamped().eval()
+    quantized = quantization_aware(network, SPEC, pixels(64))
+    assert count(quantized, WeightGrid) == 3
+    grids = [module for module in quantized.modules() if isinstance(module, ActivationGrid)]
+    assert len(grids) == 4  # the scaled pixels, both results, their mean
+    assert (grids[1].low.item(), grids[1].high.item()) == (0.0, 6.0)
+    names = [str(node.target) for node in quantized.graph.graph.nodes]
+    assert not any(name.startswith(("aten.relu6", "aten.hardtanh")) for name in names)
+    items = torch.from_numpy(pixels(40, 9))
+    with torch.no_grad():
+        difference = (quantized(items) - network(items)).abs().max()
+        assert 0 < difference < 0.1 * np.ptp(network(items).numpy())

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from diptych.core.specs import (
     OwnSpec,
     TableSpec,
 )
+from diptych.core.values import Goal
 from diptych.data.assemble import assemble
 from diptych.data.raw import RawData, RawSplit
 from diptych.data.reading import Options
@@ -115,6 +117,31 @@ def test_items_of_another_kind_than_the_model_takes_are_refused(
     raw = raw_of([picture(n) for n in range(6)], ["a", "b"] * 3)
     with pytest.raises(DataError, match=r"holds pictures, and (sounds|rows|other items) are what"):
         assemble(raw, Options(spec=spec), silent)
+
+
+@pytest.mark.parametrize(
+    ("goal", "labels"),
+    [
+        ("classification", ["a", "b", "b", "c", "c", "c"]),
+        ("classification", ["a"]),
+        ("regression", [1.5]),
+        ("regression", [1.5, 2.5, 4.0]),
+        ("regression", [2.0] * 12),
+        ("multi-label", ["a|b", "a"]),
+    ],
+)
+def test_items_to_be_scored_may_be_few_and_alike(
+    picture: Picture, goal: Goal, labels: list[object]
+) -> None:
+    raw = raw_of([picture(n) for n in range(len(labels))], labels)
+    options = Options(goal=goal, spec=ImageSpec(height=8, width=8, channels=3), to_score=True)
+    dataset, _ = assemble(raw, options, silent)
+    parts = (dataset.train, dataset.validation, dataset.test)
+    kept = [item for part in parts for item in part.items]
+    assert sorted(kept) == sorted(raw.splits["train"].items)
+    assert all(len(part.inputs) == len(part.targets) == len(part) for part in parts)
+    with pytest.raises(DataError):
+        assemble(raw, dataclasses.replace(options, to_score=False), silent)
 
 
 @pytest.mark.parametrize("image_size", [0, -8, 3, 1025])

@@ -88,6 +88,16 @@ def test_labels_that_tell_nothing_are_refused(
         check_targets("multi-label", labels, {"train": given})
 
 
+def test_items_to_be_scored_must_be_some_and_have_a_label() -> None:
+    check_targets("multi-label", NAMES, {"train": np.ones((2, 3))}, to_score=True)
+    with pytest.raises(DataError, match="the test split holds no items"):
+        check_targets(
+            "regression", ("price",), {"train": NUMBERS, "test": NUMBERS[:0]}, to_score=True
+        )
+    with pytest.raises(DataError, match="no item has a label"):
+        check_targets("multi-label", (), {"train": np.ones((2, 0))}, to_score=True)
+
+
 def test_labels_that_some_items_have_pass() -> None:
     check_targets("multi-label", NAMES, {"train": np.eye(20)[:, :3]})
 

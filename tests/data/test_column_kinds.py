@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, time, timedelta
 
 import pyarrow as pa
 import pytest
@@ -73,11 +73,19 @@ def test_dates_that_could_be_read_in_two_ways_are_told() -> None:
         ([date(2020, 1, 1)] * 2, "all cells are the same; it is not used"),
         ([[1], [2]], "list<item: int64> cells tell nothing; it is not used"),
         ([b"a", b"b"], "binary cells tell nothing; it is not used"),
+        ([time(10), time(11)], "time64[us] cells tell nothing; it is not used"),
+        ([timedelta(1), timedelta(2)], "duration[us] cells tell nothing; it is not used"),
         ([None, None], "null cells tell nothing; it is not used"),
     ],
 )
 def test_columns_that_tell_nothing_are_left_out_and_told(cells: list[object], warning: str) -> None:
     assert find(cells) == Found(column=None, warning=warning)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(1), pa.large_binary()])
+def test_bytes_of_any_form_are_left_out(kind: pa.DataType) -> None:
+    warning = f"{kind} cells tell nothing; it is not used"
+    assert find([b"a", b"b"], kind) == Found(column=None, warning=warning)
 
 
 def test_a_value_beside_missing_cells_is_not_constant() -> None:

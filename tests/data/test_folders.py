@@ -41,6 +41,21 @@ def test_splits_may_lie_above_the_classes(tree: Tree, validation: str) -> None:
     assert found["test"] == [("Test/b/000.png", "b")]
 
 
+def test_two_folders_of_one_split_are_refused(tree: Tree) -> None:
+    root = tree({"train/a": 1, "dev/a": 1, "val/a": 1})
+    with pytest.raises(DataError, match=r"'dev' and 'val' of .* are both the validation split"):
+        read_folders(root)
+
+
+def test_folders_beside_the_splits_are_told(tree: Tree) -> None:
+    data = read_folders(tree({"train/a": 1, "extra/a": 1, "test": 1}))
+    assert set(data.splits) == {"train"}
+    assert data.warnings == (
+        "folder 'extra' is no split of class folders: passed over",
+        "folder 'test' is no split of class folders: passed over",
+    )
+
+
 def test_a_class_may_be_called_train(tree: Tree) -> None:
     root = tree({"train": 1, "bus": 1})
     assert [label for _, label in contents(root)["train"]] == ["bus", "train"]
@@ -63,6 +78,11 @@ def test_other_files_and_empty_folders_are_told(tree: Tree) -> None:
 def test_hidden_folders_are_no_classes(tree: Tree) -> None:
     root = tree({"a": 1, ".git": 1, "__MACOSX": 1})
     assert [folder.name for folder in subfolders(root)] == ["a"]
+
+
+def test_hidden_folders_in_a_class_are_passed_over(tree: Tree) -> None:
+    root = tree({"a": 1, "a/.ipynb_checkpoints": 1, "a/deep/__MACOSX": 1, "b": 1})
+    assert [item for item, _ in contents(root)["train"]] == ["a/000.png", "b/000.png"]
 
 
 def test_folders_without_pictures_are_refused_with_what_is_expected(tree: Tree) -> None:

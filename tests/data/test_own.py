@@ -38,6 +38,12 @@ def test_class_folders_of_any_files_are_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(split.inputs[:, 1] == 2, split.targets == 1)
 
 
+def test_hidden_folders_in_a_class_are_passed_over(tmp_path: Path) -> None:
+    counts = {"up": 20, "down": 20, "up/.ipynb_checkpoints": 1, "up/__MACOSX": 1}
+    data = read(write(tmp_path / "pairs", counts), Options(task=TASK))
+    assert sum(data.record.counts.values()) == 40
+
+
 def test_given_splits_are_kept(tmp_path: Path) -> None:
     counts = {"train/up": 9, "train/down": 9, "test/up": 4, "test/down": 4}
     data = read(write(tmp_path / "pairs", counts), Options(task=TASK))
@@ -68,6 +74,39 @@ def test_a_reader_of_the_task_lists_items_and_labels(tmp_path: Path) -> None:
     )
     data = read(tmp_path, Options(task=task, goal="regression"))
     np.testing.assert_allclose(data.test.targets, data.test.inputs[:, 0] / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train", "val", "holdout"), "gives a split 'holdout'"),
+        (("train", "val", "dev"), r"'val' and 'dev' of .* are both the validation split"),
+    ],
+)
+def test_splits_that_a_reader_names_are_known_by_their_usual_names_or_refused(
+    tmp_path: Path, names: tuple[str, ...], message: str
+) -> None:
+    pairs = [((number, 1.0), "ab"[number % 2]) for number in range(20)]
+
+    def task_of(*names: str) -> Task:
+        return Task(
+            name="rows",
+            shape=(2,),
+            decode=lambda item: np.array(item, dtype=np.float32),
+            network=lambda spec, outputs, width: None,
+            read=lambda source: dict.fromkeys(names, pairs),
+        )
+
+    data = read(tmp_path, Options(task=task_of(*names[:2])))
+    assert set(data.record.given_splits) == {"train", "validation"}
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, Options(task=task_of(*names)))
+
+
+def test_folders_beside_the_splits_are_told(tmp_path: Path) -> None:
+    counts = {"train/up": 9, "train/down": 9, "extra/up": 4}
+    data = read(write(tmp_path / "pairs", counts), Options(task=TASK))
+    assert "folder 'extra' is no split of class folders: passed over" in data.record.warnings
 
 
 def test_a_source_without_training_items_is_an_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from diptych.data.pictures import Survey, choose_spec, decode, learn, survey
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Options
 from diptych.tasks.image import decode as decode_one
+from diptych.tasks.image import prepare
 
 SMALL = ImageSpec(height=4, width=4, channels=3)
 
@@ -112,6 +113,13 @@ def test_an_array_of_another_size_is_resized(spec: ImageSpec) -> None:
     assert inputs.shape == (5, spec.height, spec.width, spec.channels)
     assert (inputs == 7).all()
     assert len(rows) == 5
+
+
+def test_an_array_of_other_sides_and_as_many_pixels_is_resized_not_refilled() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 16, 4), dtype=np.uint8)
+    spec = ImageSpec(height=8, width=8, channels=1)
+    inputs, _, _ = decode("train", split_of(pictures), spec, {}, silent)
+    np.testing.assert_array_equal(inputs, np.stack([prepare(each, spec) for each in pictures]))
 
 
 def test_progress_grows_to_the_whole(picture: Callable[..., bytes]) -> None:

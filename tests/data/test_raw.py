@@ -1,6 +1,10 @@
-import numpy as np
+from pathlib import Path
 
-from diptych.data.raw import SPLIT_NAMES, SPLITS, RawSplit
+import numpy as np
+import pytest
+
+from diptych.core.errors import DataError
+from diptych.data.raw import SPLIT_NAMES, SPLITS, RawSplit, named_splits
 
 
 def test_an_array_goes_through_in_order() -> None:
@@ -22,3 +26,13 @@ def test_every_name_of_a_split_means_one_of_the_three() -> None:
 def test_texts_have_no_batches_of_files() -> None:
     split = RawSplit(items=("a", "b"), labels=(0, 1), contents=("one text", "another"))
     assert list(split.batches()) == []
+
+
+def test_names_of_splits_are_known_in_any_letters_and_others_refused() -> None:
+    source = Path("place")
+    names = ["Train", "dev", "t10k"]
+    assert named_splits(source, names) == dict(zip(SPLITS, names, strict=True))
+    with pytest.raises(DataError, match="place gives a split 'holdout'"):
+        named_splits(source, ["train", "holdout"])
+    with pytest.raises(DataError, match="'dev' and 'val' of place are both the validation split"):
+        named_splits(source, ["dev", "val"])

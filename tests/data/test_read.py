@@ -85,3 +85,15 @@ def test_cifar10_is_read_whole(shared_data: Path) -> None:
     assert dataset.record.counts == {"train": 45_000, "validation": 5_000, "test": 10_000}
     assert dataset.labels[:2] == ("airplane", "automobile")
     assert dataset.record.skipped == ()
+
+
+def test_texts_for_a_model_of_texts_may_be_short_and_few(tmp_path: Path) -> None:
+    texts = [f"this is the film number {number}, seen twice" for number in range(30)]
+    rows = [f'"{text}",{"ab"[number % 2]}' for number, text in enumerate(texts)]
+    (tmp_path / "long.csv").write_text("\n".join(["text,label", *rows]))
+    (tmp_path / "short.csv").write_text("text,label,more\n" + "film,a,0\nseen,b,1\nfilm,b,1\n")
+    learned = read(tmp_path / "long.csv")
+    options = Options(spec=learned.spec, assets=learned.assets, to_score=True)
+    found = read(tmp_path / "short.csv", options)
+    assert found.spec == learned.spec
+    assert sum(found.record.counts.values()) == 3

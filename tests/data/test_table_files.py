@@ -98,6 +98,11 @@ def test_parquet_goes_before_other_files_and_the_folder_before_data(tmp_path: Pa
     assert [file.name for file in table_files(tmp_path)] == ["c.parquet"]
 
 
+def test_parquet_in_data_goes_before_notes_in_json_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, {"data/train-0.parquet": "", "dataset_infos.json": "{}"})
+    assert table_files(tmp_path) == [tmp_path / "data" / "train-0.parquet"]
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.xlsx is not a table that can be read"):
         load_table(tmp_path / "a.xlsx")

@@ -5,7 +5,13 @@ import pytest
 from pyarrow import parquet
 
 from diptych.core.errors import DataError
-from diptych.data.tables import choose_target, label_cells, read_tables, text_column
+from diptych.data.tables import (
+    choose_target,
+    label_cells,
+    name_of_text,
+    read_tables,
+    text_column,
+)
 
 FILE = Path("a.csv")
 SENTENCES = [f"this is the film number {number}, seen twice" for number in range(20)]
@@ -59,6 +65,45 @@ def test_one_column_is_too_few() -> None:
 )
 def test_free_text_alone_is_text(columns: dict[str, list[object]], text: str | None) -> None:
     assert text_column(pa.table(columns)) == text
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"text": ["good", "bad"] * 3},
+        {"words": ["good", "bad"] * 3},
+        {"id": [1, 1, 2, 2, 3, 3], "Sentence": SENTENCES[:6]},
+    ],
+)
+def test_texts_that_are_wanted_are_found_also_where_they_do_not_look_like_texts(
+    tmp_path: Path, columns: dict[str, list[object]]
+) -> None:
+    path = write(tmp_path, columns | {"label": ["p", "q"] * 3})
+    assert read_tables(path).kind == "table"
+    raw = read_tables(path, texts_wanted=True)
+    assert (raw.kind, raw.splits["train"].contents) == ("text", [*columns.values()][-1])
+
+
+def test_texts_that_are_wanted_and_could_be_in_two_columns_are_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path, {"a": ["x", "y"], "b": ["p", "q"], "label": [0, 1]})
+    with pytest.raises(DataError, match=r"which column is the text .* of a, b\?") as caught:
+        read_tables(path, texts_wanted=True)
+    assert caught.value.hint == "call it text, or leave only it beside the label"
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "found"),
+    [
+        (["id", "Text"], ["id", "Text"], "Text"),
+        (["text", "review"], ["review"], "review"),
+        (["label", "a"], ["label", "a"], "a"),
+        (["a", "b"], ["a", "b"], None),
+    ],
+)
+def test_the_column_of_texts_is_known_by_its_name_or_as_the_only_one(
+    names: list[str], words: list[str], found: str | None
+) -> None:
+    assert name_of_text(names, words) == found
 
 
 def test_text_is_a_list_of_strings(tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ def test_other_data_is_scored_whole_even_with_fewer_labels(
 
 
 @pytest.mark.slow
+def test_a_few_items_of_one_class_can_be_scored(digits_bundle: Path, tmp_path: Path) -> None:
+    """Training would need more of them, and another class; a score does not."""
+    write_pictures(tmp_path, ("3",), count=2)
+    result = evaluate(digits_bundle, tmp_path)
+    assert (result.n, result.items) == (2, "all items")
+    assert result.per_class[3].recall is not None
+
+
+@pytest.mark.slow
 def test_a_label_the_bundle_does_not_know_is_named(digits_bundle: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path, ("3", "7"))
     (tmp_path / "7").rename(tmp_path / "seven")

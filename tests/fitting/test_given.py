@@ -1,8 +1,10 @@
 import re
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 
 from diptych.core.errors import ConfigError
@@ -119,3 +121,27 @@ def data():
     digits = read("digits", Options(seed=0))
     assert isinstance(digits.spec, ImageSpec)
     return digits
+
+
+def test_a_module_that_cannot_be_copied_is_told() -> None:
+    module = nn.Linear(4, 3)
+    torch.nn.utils.prune.identity(module, "weight")
+    module(torch.zeros(1, 4))
+    with pytest.raises(ConfigError, match=r"^Linear cannot be copied: Only Tensors") as told:
+        take(module, "Linear", silent)
+    assert "remove hooks" in told.value.hint
+    module.lock = threading.Lock()
+    with pytest.raises(ConfigError, match=r"^Linear cannot be copied: \S"):
+        take(module, "Linear", silent)
+
+
+@pytest.mark.slow
+def test_an_exported_program_stays_as_it_is() -> None:
+    module = nn.Linear(4, 3).requires_grad_(False)
+    program = torch.export.export(module, (torch.zeros(2, 4),))
+    given = take(program, "ExportedProgram", silent)
+    assert all(parameter.requires_grad for parameter in given.network.parameters())
+    assert not any(parameter.requires_grad for parameter in program.parameters())
+    with torch.no_grad():
+        next(given.network.parameters()).zero_()
+    assert module.weight.any()

@@ -14,8 +14,8 @@ from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.given import make_given, take
-from diptych.fitting.given_use import find_given
-from diptych.training.models.given import Given, GivenNetwork
+from diptych.fitting.given_use import _answers, find_given
+from diptych.training.models.given import Given, GivenConfig, GivenNetwork
 
 MakeDataset = Callable[..., Dataset]
 
@@ -158,3 +158,36 @@ def test_sound_may_be_wanted_from_minus_1_to_1(make_dataset: MakeDataset) -> Non
     config = find_given(take(Loud(), "loud", silent), data, silent)
     assert config.scaling is not None
     assert config.scaling.name == "from -1 to 1"
+
+
+class Watched(Bright):
+    """Notes how many items come at once, and how many of its layers are watched then."""
+
+    def __init__(self, noise: float = 0.0) -> None:
+        super().__init__(0.0, 1.0, 1)
+        self.noise, self.inner, self.seen = noise, nn.Identity(), set[tuple[int, int]]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.add((len(x), len(self.inner._forward_hooks)))
+        scores = self.inner(super().forward(x))
+        return scores + self.noise * torch.rand_like(scores)
+
+
+def test_layers_are_watched_only_where_answers_differ_and_on_few_items(
+    make_dataset: MakeDataset,
+) -> None:
+    data = make_dataset(items=60)
+    data = dataclasses.replace(data, validation=data.train)
+    same, other = (take(Watched(noise), "watched", silent) for noise in (0.0, 1.0))
+    find_given(same, data, silent)
+    assert {hooks for _, hooks in same.network.seen} == {0}
+    with pytest.raises(ConfigError, match="first in its own forward"):
+        find_given(other, data, silent)
+    assert {items for items, hooks in other.network.seen if hooks} == {3}
+
+
+def test_large_inputs_come_fewer_at_once() -> None:
+    watched = take(Watched(), "watched", silent)
+    config = GivenConfig(source="watched", sha256=watched.sha256)
+    assert _answers(watched, config, np.zeros((20, 1, 1 << 20), np.float32)).shape == (20, 2)
+    assert sorted(watched.network.seen) == [(4, 0), (8, 0)]

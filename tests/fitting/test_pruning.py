@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from msgspec.structs import replace
+from torch import Tensor, nn
 
 from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
@@ -24,6 +26,7 @@ from diptych.targets import Choice
 from diptych.targets.lower import lower_all
 from diptych.training.control import RunControl
 from diptych.training.models import PrunedConfig, ResidualNetConfig
+from diptych.training.models.given import GivenConfig, GivenNetwork
 from diptych.training.recipe import TrainingRecipe
 
 MakeDataset = Callable[..., Dataset]
@@ -173,3 +176,37 @@ def test_a_fit_prunes_as_its_recipe_says_and_its_bundle_can_be_trained_on(
     (note,) = {step.note for step in started if step.stage == "start"}
     taken, of = (int(word) for word in note.split()[:3:2])
     assert taken == of
+
+
+class Aided(nn.Module):
+    """Has a second head that is there in training alone: of what came in, or of what is pruned."""
+
+    def __init__(self, *, late: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3)
+        self.head, self.late = nn.Linear(16, 2), late
+        self.beside = nn.Linear(16 if late else 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        inner = torch.relu(self.first(x.permute(0, 3, 1, 2).float() / 255))
+        scores = self.head(torch.relu(self.second(inner)).mean((2, 3)))
+        if not self.training:
+            return scores
+        return scores, self.beside(inner.mean((2, 3)) if self.late else x.float().mean((1, 2)))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_module_with_a_head_for_training_is_pruned_or_that_is_left_out(
+    make_dataset: MakeDataset, late: bool
+) -> None:
+    data, told = make_dataset(), list[Step]()
+    config = GivenConfig(source="net.py:make", sha256="0" * 64)
+    network = GivenNetwork(Aided(late=late), config).eval()
+    trained = teacher_of(data)
+    given = dataclasses.replace(
+        trained, plan=replace(trained.plan, network=config), network=network
+    )
+    run = control(report=told.append)
+    pruned = train_pruned(replace(plan(prune=PRUNE), network=config), data, run, given, given)
+    assert (pruned is None) == late
+    assert any("is not pruned: net.py:make raises RuntimeError" in s.note for s in told) == late

@@ -18,8 +18,9 @@ def test_inputs_are_named_for_people(tmp_path):
 
 
 def test_pictures_are_found_sorted_and_without_hidden_ones(tmp_path):
-    for name in ("b.PNG", "a.jpg", "deep/c.webp", "notes.txt", ".hidden.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    hidden = (".hidden.png", ".ipynb_checkpoints/d.png", "deep/__MACOSX/e.png")
+    for name in ("b.PNG", "a.jpg", "deep/c.webp", "notes.txt", *hidden):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
     found = [

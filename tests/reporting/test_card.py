@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from diptych.core.specs import OwnSpec
+from diptych.core.unlabelled import UnlabelledRecord
 from diptych.reporting.card import render_card, usage
 from diptych.reporting.inputs import describe
 
@@ -46,6 +47,19 @@ def test_hostile_labels_and_names_are_no_markup(manifest) -> None:
     data = replace(manifest.provenance.data, name=EVIL, warnings=(EVIL,))
     hostile = replace(
         manifest, name=EVIL, labels=(EVIL, "b"), provenance=replace(manifest.provenance, data=data)
+    )
+    body = render_card(hostile).split("---\n", 2)[2]
+    assert "<script" not in body
+    assert not re.search(r"(?<!\\)\](?=\()", body)
+    assert body.count("```") == 2
+
+
+def test_hostile_programs_and_hashes_are_no_markup(manifest) -> None:
+    program = replace(manifest.programs[0], name=EVIL, unverified="no such chip")
+    unlabelled = UnlabelledRecord(name="more", sha256=EVIL, count=1)
+    data = replace(manifest.provenance.data, unlabelled=unlabelled)
+    hostile = replace(
+        manifest, programs=(program,), provenance=replace(manifest.provenance, data=data)
     )
     body = render_card(hostile).split("---\n", 2)[2]
     assert "<script" not in body

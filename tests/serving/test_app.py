@@ -1,11 +1,14 @@
 """Every path, every kind of failure: always JSON, never a traceback."""
 
 import asyncio
+import io
 import itertools
 import logging
 
 import pytest
+from PIL import Image
 
+from diptych.core.errors import BundleError, ConfigError, MissingExtraError, StorageError
 from diptych.serving.app import Application
 from diptych.serving.body import Limits
 
@@ -13,16 +16,23 @@ SCOPE = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
 
 
 class BrokenBundle:
-    """A bundle that has a defect."""
+    """A bundle that has a defect, or lacks what it needs."""
 
     def assets(self) -> dict[str, bytes]:
         return {}
 
-    def __init__(self, bundle) -> None:
+    def __init__(self, bundle, error: Exception) -> None:
         self.manifest, self.program, self.labels = bundle.manifest, bundle.program, bundle.labels
+        self.error = error
 
     def predict(self, x: bytes) -> None:
-        raise ZeroDivisionError("secret detail")
+        raise self.error
+
+
+def encoded_pixel() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(file, "PNG")
+    return file.getvalue()
 
 
 async def run(app: Application, receive, scope: dict | None = None) -> list[dict]:
@@ -75,15 +85,24 @@ def test_a_wrong_tensor_is_400(app, ask):
     assert "0 inputs" in reply.json["error"]
 
 
-def test_a_defect_is_500_told_to_the_log_and_not_to_the_client(bundle, ask, caplog):
-    app = Application({"broken": BrokenBundle(bundle)}, Limits())
+@pytest.mark.parametrize("kind", [ZeroDivisionError, BundleError, ConfigError, StorageError])
+def test_a_defect_is_500_told_to_the_log_and_not_to_the_client(bundle, ask, caplog, kind):
+    app = Application({"broken": BrokenBundle(bundle, kind("secret detail"))}, Limits())
     with caplog.at_level(logging.ERROR):
-        reply = ask(app, "POST", "/predict", b"x")
+        reply = ask(app, "POST", "/predict", encoded_pixel())
     assert reply.status == 500
     assert reply.json["error"] == "a defect of the server"
     assert "secret" not in reply.body.decode()
-    assert "ZeroDivisionError" in caplog.text
+    assert f"{kind.__name__}: secret detail" in caplog.text
     assert ask(app, "GET", "/v2/health/live").status == 200
+
+
+def test_what_the_server_has_no_library_for_is_415_and_says_so(bundle, ask, caplog):
+    missing = MissingExtraError("FLAC needs soundfile", "pip install 'diptych[audio]'")
+    app = Application({"deaf": BrokenBundle(bundle, missing)}, Limits())
+    reply = ask(app, "POST", "/predict", encoded_pixel())
+    assert (reply.status, reply.json["error"]) == (415, "FLAC needs soundfile")
+    assert not caplog.text
 
 
 def test_a_client_that_leaves_gets_nothing(app):

@@ -8,12 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.special import expit, softmax
 
 from diptych.core.errors import DataError
+from diptych.core.specs import ImageSpec
 from diptych.inference.bundle import load
 from diptych.serving.app import Application
-from diptych.serving.bodies import BODIES, is_batch, parse_rows, parse_sounds, parse_texts
+from diptych.serving.bodies import (
+    BODIES,
+    check_items,
+    check_picture,
+    is_batch,
+    parse_pictures,
+    parse_rows,
+    parse_sounds,
+    parse_texts,
+)
 from diptych.serving.body import Limits
 from diptych.tasks import PREPARERS
 
@@ -153,6 +164,35 @@ def test_a_wrong_body_is_one_line_and_a_hint(apps, ask, kind, media, body, expec
     assert words in reply.json["error"] + reply.json["hint"]
     assert "\n" not in reply.json["error"]
     assert reply.json["hint"]
+
+
+def test_a_small_file_of_a_large_picture_is_refused_before_it_is_decoded(app, ask):
+    spec = ImageSpec(height=4, width=6, channels=3)
+    large, files = Image.new("1", (4001, 4000)), {}
+    for form in ("PNG", "JPEG"):
+        file = io.BytesIO()
+        large.save(file, form)
+        files[form] = file.getvalue()
+    check_picture(files["JPEG"], spec)
+    assert len(files["PNG"]) < 100_000
+    reply = ask(app, "POST", "/predict", files["PNG"], content_type="image/png")
+    assert reply.status == 422
+    assert reply.json["error"] == "the picture has 16,004,000 pixels, more than 16,000,000"
+
+
+@pytest.mark.parametrize(
+    ("parse", "item"), [(parse_sounds, b"[0.5]"), (parse_pictures, b"[[[7,7,7]]]")]
+)
+def test_items_are_counted_before_arrays_are_made_of_them(parse, item):
+    assert len(parse(b"[" + b",".join([item] * 1024) + b"]")[0]) == 1024
+    with pytest.raises(DataError, match="1025 items"):
+        parse(b"[" + b",".join([item] * 1025) + b"]")
+
+
+def test_a_batch_has_a_largest_length():
+    check_items(1024)
+    with pytest.raises(DataError, match="1025 items"):
+        check_items(1025)
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
-"""Heads that are too large, or never end, over a real connection."""
+"""Heads, bodies and answers that never end, over a real connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -14,6 +16,10 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 class Impatient(BoundedConnection):
     head_timeout_s = 0.02
+
+
+class Unread(BoundedConnection):
+    answer_timeout_s = 0.02
 
 
 async def hello(scope, receive, send) -> None:
@@ -91,3 +97,65 @@ def test_a_large_body_is_not_a_large_head():
         return status
 
     assert b" 200 " in talk(BoundedConnection, post)
+
+
+@pytest.mark.parametrize(
+    ("header", "part"),
+    [
+        (b"content-length: 1000000\r\n", b"x"),
+        (b"transfer-encoding: chunked\r\n", b"1\r\nx\r\n"),
+        (b"", b"\n"),
+    ],
+)
+def test_what_follows_an_answer_without_being_a_request_ends_the_connection(header, part):
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(GET[:-2] + header + b"\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        return answer
+
+    assert b" 200 " in talk(Impatient, trickle)
+
+
+def test_a_request_after_the_rest_of_an_unread_body_is_answered():
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        size = 2 * MAX_HEAD_BYTES
+        writer.write(GET[:-2] + b"content-length: %d\r\n\r\n" % size)
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"z" * size + GET)
+        return await reader.readuntil(b"\r\n\r\n")
+
+    assert b" 200 " in talk(BoundedConnection, late)
+
+
+@pytest.mark.parametrize("extra", [b"", b"connection: close\r\n"])
+def test_an_answer_that_nobody_reads_is_given_up(extra):
+    size = 16_000_000
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        head = b"POST / HTTP/1.1\r\nhost: x\r\n" + extra
+        writer.write(head + b"content-length: %d\r\n\r\n" % size)
+        writer.write(b"z" * size)
+        await writer.drain()
+        await asyncio.sleep(0.4)
+        with suppress(ConnectionError):
+            return await reader.read()
+        return b""
+
+    assert len(talk(Unread, deaf)) < size
+
+
+def test_a_long_answer_that_is_read_in_time_arrives_whole():
+    size = 8_000_000
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size)
+        writer.write(b"z" * size)
+        await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(size)
+
+    assert talk(Impatient, slow) == b"z" * size

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from diptych.core.errors import BundleError, DataError
+from diptych.core.errors import DataError
 from diptych.serving import messages
 
 
@@ -11,7 +11,6 @@ from diptych.serving import messages
     ("error", "status"),
     [
         (DataError("a", "b"), 400),
-        (BundleError("a", "b"), 400),
         (messages.NotFoundError("a", "b"), 404),
         (messages.TooLargeError("a", "b"), 413),
         (messages.ContentError("a", "b"), 422),

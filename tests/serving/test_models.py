@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from diptych.core.errors import BundleError, ConfigError, DiptychError
+from diptych.core.specs import OwnSpec
+from diptych.inference import golden, store
 from diptych.serving.models import open_models, split_name, warm_up
 
 
@@ -38,6 +41,23 @@ def test_a_folder_that_is_no_bundle_is_one_line(tmp_path):
         with pytest.raises(DiptychError) as caught, open_models([source]):
             pass
         assert isinstance(caught.value, BundleError | OSError)
+
+
+def test_a_bundle_whose_own_task_is_not_installed_is_refused(tiny, tmp_path):
+    manifest, path = store.read(tiny)
+    spec = OwnSpec(task="absent", dtype="uint8", shape=(4, 6, 3))
+    model = (path / "model.onnx").read_bytes().replace(b"pixels", b"values")
+    files = (store.record("model.onnx", model),)
+    program = replace(manifest.programs[0], input=spec.tensor(), files=files)
+    examples = (path / golden.FILE_NAME).read_bytes()
+    folder = tmp_path / "own.dip"
+    store.write(
+        folder,
+        replace(manifest, input=spec, programs=(program,)),
+        {"model.onnx": model, golden.FILE_NAME: examples},
+    )
+    with pytest.raises(ConfigError, match="no task 'absent' installed"), open_models([str(folder)]):
+        pass
 
 
 def test_an_existing_folder_with_an_equals_sign_is_a_folder(tmp_path, monkeypatch):

@@ -8,9 +8,6 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from diptych.core.errors import DataError
-from diptych.serving.predict import check_items
-
 EMPTY = np.zeros((4, 6, 3), np.uint8)
 
 
@@ -106,9 +103,3 @@ def test_a_wrong_body_is_one_line_and_a_hint(app, ask, media, body, status):
     assert "\n" not in reply.json["error"]
     assert "Traceback" not in reply.json["error"]
     assert reply.json["hint"]
-
-
-def test_a_batch_has_a_largest_length():
-    check_items(1024)
-    with pytest.raises(DataError, match="1025 items"):
-        check_items(1025)

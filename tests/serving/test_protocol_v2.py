@@ -161,6 +161,18 @@ def test_outputs_choose_their_form_and_the_request_has_a_default():
     )
 
 
+def test_null_parameters_are_as_none():
+    document = envelope(ONE, data=[0] * 6, parameters=None) | {"parameters": None}
+    document["outputs"] = [{"name": "logits", "parameters": None}]
+    assert read(document).outputs == (OutputChoice(name="logits", binary=False),)
+
+
+def test_an_input_without_values_is_told_so():
+    for parameters in ({}, None):
+        with pytest.raises(DataError, match="neither data nor binary_data_size"):
+            read(envelope(ONE, parameters=parameters))
+
+
 def test_an_unknown_output_is_refused_with_the_nearest_name():
     document = envelope(ONE, data=[0] * 6)
     document["outputs"] = [{"name": "score"}]

@@ -216,3 +216,76 @@ def test_what_is_no_onnx_file_is_one_clear_error(tmp_path: Path, data: bytes) ->
     assert "bundle" not in told.value.hint
     with pytest.raises(TargetError, match="there is no file"):
         read_foreign(tmp_path / "none.onnx")
+
+
+def ending(path: Path, *nodes: onnx.NodeProto, batch: object = "N") -> Path:
+    """Have a linear classifier end with other steps, from `inner` to `scores`."""
+    model = onnx.load(linear(path, sides=(batch, SPEC.height, SPEC.width, 1)))
+    graph = model.graph
+    graph.node[-1].output[0] = "inner"
+    graph.node.extend(nodes)
+    onnx.save(model, path)
+    return path
+
+
+def shape_of(name: str, *sides: int) -> onnx.NodeProto:
+    value = numpy_helper.from_array(np.array(sides, np.int64))
+    return helper.make_node("Constant", [], [name], value=value)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [helper.make_node("Identity", ["shares"], ["scores"])],
+        [
+            helper.make_node("Cast", ["shares"], ["cast"], to=TensorProto.FLOAT),
+            shape_of("shape", -1, 4),
+            helper.make_node("Reshape", ["cast", "shape"], ["scores"]),
+        ],
+    ],
+)
+def test_a_softmax_is_taken_off_before_steps_that_only_shape(
+    tmp_path: Path, after: list[onnx.NodeProto]
+) -> None:
+    spec, batch = ImageSpec(height=12, width=10, channels=1), pixels(3, 1)
+    wanted = run(adopt(read_foreign(linear(tmp_path / "a.onnx")), spec, GREY), batch, tmp_path)
+    softmax = helper.make_node("Softmax", ["inner"], ["shares"], axis=1)
+    foreign = read_foreign(ending(tmp_path / "b.onnx", softmax, *after))
+    np.testing.assert_allclose(run(adopt(foreign, spec, GREY), batch, tmp_path), wanted, rtol=1e-5)
+
+
+def test_a_batch_of_1_is_freed_whose_shapes_are_written_as_steps(tmp_path: Path) -> None:
+    spec, batch = ImageSpec(height=12, width=10, channels=1), pixels(3, 1)
+    wanted = run(adopt(read_foreign(linear(tmp_path / "a.onnx")), spec, GREY), batch, tmp_path)
+    steps = [shape_of("shape", 1, 4), helper.make_node("Reshape", ["inner", "shape"], ["scores"])]
+    foreign = read_foreign(ending(tmp_path / "b.onnx", *steps, batch=1))
+    np.testing.assert_allclose(run(adopt(foreign, spec, GREY), batch, tmp_path), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+def test_the_shape_of_what_has_no_batch_stays(tmp_path: Path, batch: object) -> None:
+    """A scale (4,) is brought to (1, 4): by a step from a constant, or where the batch is free."""
+    spec, items = ImageSpec(height=12, width=10, channels=1), pixels(3, 1)
+    wanted = run(adopt(read_foreign(linear(tmp_path / "a.onnx")), spec, GREY), items, tmp_path)
+    scale = numpy_helper.from_array(np.float32([1, 2, 3, 4]))
+    steps = [helper.make_node("Constant", [], ["scale"], value=scale)]
+    if batch == "N":
+        steps.append(helper.make_node("Identity", ["scale"], ["same"]))
+    steps += [
+        shape_of("shape", 1, 4),
+        helper.make_node("Reshape", [steps[-1].output[0], "shape"], ["row"]),
+        helper.make_node("Mul", ["inner", "row"], ["scores"]),
+    ]
+    foreign = read_foreign(ending(tmp_path / "b.onnx", *steps, batch=batch))
+    np.testing.assert_allclose(
+        run(adopt(foreign, spec, GREY), items, tmp_path), wanted * [1, 2, 3, 4], rtol=1e-5
+    )
+
+
+def test_a_reshape_of_the_first_onnx_is_left_as_it_is(tmp_path: Path) -> None:
+    model = onnx.load(linear(tmp_path / "a.onnx", sides=(1, SPEC.height, SPEC.width, 1)))
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("Reshape", ["x"], ["scores"], shape=[1, 4]))
+    model.opset_import[0].version = 1
+    onnx.save(model, tmp_path / "b.onnx")
+    adopt(read_foreign(tmp_path / "b.onnx"), ImageSpec(height=12, width=10, channels=1), GREY)

@@ -77,3 +77,14 @@ def test_a_graph_that_notes_a_precision_is_read_with_it_and_computes_the_same(op
         for xml in (small, with_hint(small))
     ]
     np.testing.assert_array_equal(answers[1], answers[0])
+
+
+def test_the_numbers_inside_of_a_loop_are_its_own():
+    constant = '<layer id="{}" type="Const"><data offset="0" size="4"/></layer>'
+    inner = '<body><layers/><edges><edge from-layer="2" to-layer="3"/></edges></body>'
+    layers = constant.format(1) + constant.format(2) + f'<layer id="4" type="Loop">{inner}</layer>'
+    edges = '<edge from-layer="1" to-layer="4"/><edge from-layer="2" to-layer="4"/>'
+    graph = f"<net><layers>{layers}</layers><edges>{edges}</edges></net>"
+    small = ET.fromstring(compact_ir(graph.encode()))
+    assert [edge.get("from-layer") for edge in small.iterfind("edges/edge")] == ["1", "1"]
+    assert [edge.get("from-layer") for edge in small.iter("edge")].count("2") == 1

@@ -14,7 +14,15 @@ from PIL import Image, ImageOps
 from diptych.core.errors import DataError
 from diptych.core.specs import ImageSpec
 from diptych.tasks import preparer as tasks_preparer
-from diptych.tasks.image import MAX_FILE_BYTES, MAX_PIXELS, decode, prepare, preparer, probe
+from diptych.tasks.image import (
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    decode,
+    decoded_pixels,
+    prepare,
+    preparer,
+    probe,
+)
 
 GREY = ImageSpec(height=6, width=8, channels=1)
 RGB = ImageSpec(height=6, width=8, channels=3)
@@ -192,6 +200,14 @@ def test_a_decompression_bomb_is_refused_on_its_header(width: int, height: int) 
 def test_the_largest_picture_that_is_allowed_passes_the_header() -> None:
     height = MAX_PIXELS // 8000
     assert probe(png_header(8000, height)) == (height, 8000, 3)
+
+
+def test_the_pixels_to_decode_are_told_before_and_a_jpeg_has_fewer() -> None:
+    large = Image.new("RGB", (640, 480))
+    assert decoded_pixels(written(large), RGB) == 640 * 480
+    assert decoded_pixels(written(large, "JPEG"), RGB) == 640 * 480 // 64
+    with pytest.raises(DataError, match="pixels"):
+        decoded_pixels(png_header(10_000, 10_000), RGB)
 
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:

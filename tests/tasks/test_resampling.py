@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from diptych.tasks.resampling import resample
+from diptych.tasks.resampling import _phases, resample
 
 RATES = [1000, 8000, 11_025, 16_000, 22_050, 44_100, 48_000]
 
@@ -39,3 +39,11 @@ def test_a_tone_above_the_new_band_is_silenced() -> None:
     tone = np.sin(2 * np.pi * 7000 * np.arange(16_000) / 16_000)
     middle = resample(tone, 16_000, 8000)[200:-200]
     assert np.abs(middle).max() < 0.01
+
+
+def test_the_filter_of_a_pair_of_rates_is_made_once() -> None:
+    samples = np.random.default_rng(0).standard_normal(100)
+    first = resample(samples, 21_999, 16_000)
+    made = _phases.cache_info().misses
+    np.testing.assert_array_equal(resample(samples, 21_999, 16_000), first)
+    assert _phases.cache_info().misses == made

@@ -14,6 +14,7 @@ from diptych.training.compute import (
     device_of,
     find_device,
     initialize,
+    items_at_once,
     tensor_of,
 )
 from diptych.training.recipe import TrainingRecipe
@@ -120,3 +121,19 @@ def test_first_weights_follow_the_seed_and_the_names_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert first(1, "a") != one
     assert first(0, "b") != one
+
+
+def test_inputs_of_many_numbers_are_computed_fewer_at_once() -> None:
+    for shape in ((9, 28, 28, 1), (9, 32, 32, 3), (9, 64, 64, 3), (9, 16000), (9,)):
+        assert [items_at_once(shape, most) for most in (500, 64)] == [500, 64]
+    assert [items_at_once((9, 224, 224, 3), most) for most in (500, 64)] == [54, 6]
+    assert items_at_once((9, 1 << 30), 500) == 1
+    seen = list[int]()
+
+    class Mean(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            seen.append(len(inputs))
+            return inputs[:, :3]
+
+    compute_outputs(Mean(), np.zeros((20, 1 << 20), np.uint8), TrainingRecipe())
+    assert seen == [7, 7, 6]

@@ -11,7 +11,7 @@ from diptych.cli.output import note
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.specs import InputSpec, NumberColumn, TableSpec, TextSpec
 from diptych.core.text import nearest
-from diptych.data.tables import TARGETS, TEXTS
+from diptych.data.tables import name_of_text
 from diptych.inference.inputs import Named, files_in
 from diptych.inference.records import (
     MAX_LINE_BYTES,
@@ -127,11 +127,9 @@ def _text_cells(path: Path, column: str | None) -> Iterator[Named]:
 def _text_column(path: Path, row: Record, column: str | None) -> str:
     if column is not None and column not in row:
         raise DataError(f"{path} has no column {column!r}", nearest(column, row))
-    known = [name for name in row if name.lower() in TEXTS]
-    words = [name for name in row if isinstance(row[name], str) and name.lower() not in TARGETS]
-    for names in ([column] if column else [], known, words):
-        if len(names) == 1:
-            return names[0]
+    words = [name for name in row if isinstance(row[name], str)]
+    if found := column or name_of_text(list(row), words):
+        return found
     shown = ", ".join(list(row)[:SHOWN_COLUMNS])
     raise DataError(f"{path}: which column is the text?", f"name it by --column, one of {shown}")
 

@@ -21,8 +21,19 @@ from diptych.core.errors import TargetError
 from diptych.core.specs import TensorSpec
 
 aten = torch.ops.aten
-LAYERS = frozenset({aten.conv1d.default, aten.conv2d.default, aten.linear.default})
+LINEAR = aten.linear.default
+LAYERS = frozenset(
+    {
+        aten.conv1d.default,
+        aten.conv2d.default,
+        aten.conv1d.padding,  # where it is given by a word, as in padding="same"
+        aten.conv2d.padding,
+        LINEAR,
+    }
+)
 RELU = frozenset({aten.relu.default, aten.relu_.default})
+RELU6 = frozenset({aten.relu6.default, aten.relu6_.default})
+HARDTANH = frozenset({aten.hardtanh.default, aten.hardtanh_.default})
 MAX_POOL = frozenset({aten.max_pool1d.default, aten.max_pool2d.default})
 NORM = aten.batch_norm.default
 EXAMPLES = 2
@@ -104,6 +115,18 @@ def only_user(node: Node) -> Node | None:
     return users[0] if len(users) == 1 else None
 
 
+def is_clamp(node: Node) -> bool:
+    """Say whether an operation is a ReLU with an upper end, such as ReLU6.
+
+    Args:
+        node: Of a captured network.
+
+    Returns:
+        Whether it is.
+    """
+    return node.target in RELU6 or (node.target in HARDTANH and node.args[1:2] == (0,))
+
+
 def _simplify(network: GraphModule) -> None:
     graph = network.graph
     for node in list(graph.nodes):
@@ -126,6 +149,8 @@ def _fold(network: GraphModule, norm: Node) -> None:
     layer = pool.args[0] if pool else before
     if not isinstance(layer, Node) or layer.target not in LAYERS:
         return
+    if layer.target is LINEAR and (pool or layer.meta["val"].dim() != 2):
+        return  # the norm's channels are not the layer's outputs
     lonely = only_user(layer) is not None and only_user(pool or layer) is norm
     weights = constant(network, layer.args[1])
     scale, shift = _affine(network, norm)

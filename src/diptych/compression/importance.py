@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from diptych.compression.channels import Group, Use, trainable
+from diptych.training.compute import items_at_once
 from diptych.training.objectives import Objective
 
 ImportanceName = Literal["taylor", "scale"]
@@ -27,6 +28,7 @@ class Lesson:
     """Items to judge channels by: raw inputs (N, ...) and their numbers `chosen`, int64 (N,).
 
     `objective` must be about labels: how far a network is from its own answers has no slope.
+    `batch_size` is for inputs of the usual size; of larger ones fewer are taken at once.
     """
 
     inputs: Tensor
@@ -52,7 +54,8 @@ def taylor(network: nn.Module, groups: Sequence[Group], lesson: Lesson) -> list[
     """
     probe = trainable(network)
     scores = [torch.zeros(group.size) for group in groups]
-    batches = (torch.split(each, lesson.batch_size) for each in (lesson.inputs, lesson.chosen))
+    size = items_at_once(lesson.inputs.shape, lesson.batch_size)
+    batches = (torch.split(each, size) for each in (lesson.inputs, lesson.chosen))
     for inputs, chosen in zip(*batches, strict=True):
         probe.zero_grad()
         torch.autograd.backward(lesson.objective(inputs, probe(inputs).float(), chosen))

@@ -1,10 +1,10 @@
 """Quantization-aware networks: what an 8-bit program will round is rounded while it is trained.
 
 Rounded are the weights of layers (convolutions and linear layers), what goes into a layer, what
-comes out of it with its ReLU, both sides and the result of a sum or product with such values, what
-a maximum is taken of, and tables of which rows are looked up; not what comes before all of these,
-as the scaling of pixels, nor the outputs of the last layer. Everything else is computed in float
-between rounded values.
+comes out of it with its ReLU or ReLU6, both sides and the result of a sum or product with such
+values, what a maximum is taken of, and tables of which rows are looked up; not what comes before
+all of these, as the scaling of pixels, nor the outputs of the last layer. Everything else is
+computed in float between rounded values.
 
 Products and maxima are among them because OpenVINO 2026.4 otherwise computes something else: it
 takes a mask that a rounded value is multiplied with for a scale, and moves a layer norm's scale
@@ -19,11 +19,19 @@ import torch
 from torch import nn
 from torch.fx import GraphModule, Node
 
-from diptych.compression.graph import LAYERS, MAX_POOL, RELU, capture, constant, only_user
+from diptych.compression.graph import (
+    LAYERS,
+    MAX_POOL,
+    RELU,
+    capture,
+    constant,
+    is_clamp,
+    only_user,
+)
 from diptych.compression.grids import EXACT_LEVELS, ActivationGrid, SameGrid, WeightGrid
 from diptych.core.errors import TargetError
 from diptych.core.specs import TensorSpec
-from diptych.training.compute import EVALUATION_BATCH, tensor_of
+from diptych.training.compute import EVALUATION_BATCH, items_at_once, tensor_of
 
 aten = torch.ops.aten
 TABLE = aten.embedding.default
@@ -101,8 +109,10 @@ def quantization_aware(
     captured.recompile()
     quantized = QuantizedNetwork(captured).eval()
     with _watching(quantized), torch.inference_mode():
-        for start in range(0, len(calibration), EVALUATION_BATCH):
-            quantized(tensor_of(calibration[start : start + EVALUATION_BATCH]))
+        size = items_at_once(calibration.shape, EVALUATION_BATCH)
+        for start in range(0, len(calibration), size):
+            quantized(tensor_of(calibration[start : start + size]))
+    _drop_clamps(captured)
     return quantized
 
 
@@ -180,13 +190,28 @@ def _round_weights(network: GraphModule, layer: Node, levels: int) -> None:
 
 def _round_result(network: GraphModule, grids: Grids, node: Node) -> None:
     user = only_user(node)
-    _round_value(network, grids, user if user is not None and user.target in RELU else node)
+    ends = user is not None and (user.target in RELU or is_clamp(user))
+    _round_value(network, grids, user if ends else node)
 
 
 def _round_value(network: GraphModule, grids: Grids, value: object) -> None:
     if isinstance(value, Node) and value not in grids and value.meta["val"].is_floating_point():
         grid = ActivationGrid()
         grids[_insert(network, value, grid)] = grid
+
+
+def _drop_clamps(network: GraphModule) -> None:
+    """Leave clamping to the grids that follow: their ranges begin as narrow.
+
+    ONNX Runtime 1.32 computes a convolution in float whose clamp is narrower than its grid, as it
+    may be once the range was learned.
+    """
+    for node in list(network.graph.nodes):
+        user = only_user(node)
+        if is_clamp(node) and user is not None and user.op == "call_module":
+            node.replace_all_uses_with(node.args[0])
+            network.graph.erase_node(node)
+    network.recompile()
 
 
 def _insert(network: GraphModule, value: Node, grid: nn.Module) -> Node:

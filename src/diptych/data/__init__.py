@@ -6,6 +6,7 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, silent
+from diptych.core.specs import TextSpec
 from diptych.core.values import Dataset
 from diptych.data.assemble import assemble
 from diptych.data.builtin import read_builtin
@@ -76,7 +77,7 @@ def read_with_facts(
         kind, path = recognize(source)
 
         def make() -> tuple[Dataset, tuple[str, ...]]:
-            return assemble(READERS[kind](path, options.target), options, report)
+            return assemble(_read(kind, path, options), options, report)
 
         folder = cache_folder(os.environ) if options.cache and kind != "builtin" else None
         if folder is None:
@@ -86,3 +87,9 @@ def read_with_facts(
         place = error.filename or source
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"cannot read {place}: {reason}", "check who may read it") from error
+
+
+def _read(kind: str, path: Path, options: Options) -> RawData:
+    if kind == "table" and isinstance(options.spec, TextSpec):
+        return read_tables(path, options.target, texts_wanted=True)
+    return READERS[kind](path, options.target)

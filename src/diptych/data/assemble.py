@@ -35,7 +35,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     items = {name: split.items for name, split in raw.splits.items()}
     told = encode(columns, raw.classes, options.goal, options.order, raw.target or "label", items)
     goal, labels = told.goal, told.labels
-    check_targets(goal, labels, told.targets)
+    check_targets(goal, labels, told.targets, to_score=options.to_score)
     kind = MODALITIES[raw.kind] if options.task is None else modality(options.task)
     learned = _learn(kind, raw, options, report)
     given, skipped = _decode(kind, raw, told.targets, learned, report)
@@ -45,7 +45,8 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     if skipped:
         _check_left(raw, given, skipped)
         left_out = (f"{len(skipped)} of {num_items} {noun} cannot be read and were left out",)
-        check_targets(goal, labels, {name: split.targets for name, split in given.items()})
+        found = {name: split.targets for name, split in given.items()}
+        check_targets(goal, labels, found, to_score=options.to_score)
     splits, method = complete(given, options.seed, goal, options.validation_items)
     record = DataRecord(
         name=raw.name,

@@ -15,23 +15,36 @@ FEW_ITEMS = 10
 LARGE_IMBALANCE = 20
 LEAST_NUMBERS = 10
 FAR_OUT = 20.0
+NOTHING = "there is nothing to tell: some items must have a label, some not"
 
 
-def check_targets(goal: Goal, labels: Sequence[str], targets: Mapping[str, np.ndarray]) -> None:
+def check_targets(
+    goal: Goal,
+    labels: Sequence[str],
+    targets: Mapping[str, np.ndarray],
+    *,
+    to_score: bool = False,
+) -> None:
     """Check that there is something to tell, and enough of it to split.
 
     Args:
         goal: What is told.
         labels: The names.
         targets: Those of each split that the source has.
+        to_score: Whether nothing is learned of them.
 
     Raises:
-        DataError: If a split is empty, all targets of one are equal (a number) or all are of one
-            class, or there are fewer items, of any class, than splits to be made of them.
+        DataError: If a split is empty or no item has a label; unless they are scored only, also if
+            all targets of one are equal (a number) or all are of one class, or there are fewer
+            items, of any class, than splits to be made of them.
     """
     for split, each in targets.items():
         if not len(each):
             raise DataError(f"the {split} split holds no items", "add some, or remove the split")
+    if goal == "multi-label" and not labels:
+        raise DataError("no item has a label", NOTHING)
+    if to_score:
+        return
     parts = 1 + sum(split not in targets for split in SPLITS)
     if goal == "regression":
         _check_numbers(labels[0], targets)
@@ -66,8 +79,7 @@ def _check_labels(labels: Sequence[str], targets: np.ndarray) -> None:
         )
     counts = np.count_nonzero(targets, axis=0)
     if not ((counts > 0) & (counts < len(targets))).any():
-        seen = f"every item has the labels {', '.join(labels)}" if labels else "no item has a label"
-        raise DataError(seen, "there is nothing to tell: some items must have a label, some not")
+        raise DataError(f"every item has the labels {', '.join(labels)}", NOTHING)
 
 
 def _check_numbers(name: str, targets: Mapping[str, np.ndarray]) -> None:

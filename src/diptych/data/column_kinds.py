@@ -48,10 +48,10 @@ def find_kind(name: str, cells: Any) -> Found:  # noqa: ANN401  a pyarrow.Chunke
         each word is another, rows are counted, or the type is of no use.
     """
     types = require("pyarrow", "train").types
-    if types.is_nested(cells.type) or types.is_binary(cells.type) or types.is_null(cells.type):
-        return Found(column=None, warning=f"{cells.type} cells tell nothing; it is not used")
     if types.is_date(cells.type) or types.is_timestamp(cells.type):
         return _varied(DateColumn(name=name, format=ISO), cells)
+    if not (is_numeric(cells) or _holds_words(cells.type)):
+        return Found(column=None, warning=f"{cells.type} cells tell nothing; it is not used")
     if is_numeric(cells) or is_text(cells):
         numbers = numbers_in(cells)
         present = int((~numbers.missing).sum())
@@ -60,6 +60,12 @@ def find_kind(name: str, cells: Any) -> Found:  # noqa: ANN401  a pyarrow.Chunke
         if is_text(cells) and (found := _dates(name, cells)):
             return found
     return _words(name, cells)
+
+
+def _holds_words(kind: Any) -> bool:  # noqa: ANN401  a pyarrow.DataType
+    types = require("pyarrow", "train").types
+    strings = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(fits(kind) for fits in (*strings, types.is_boolean))
 
 
 def _numbers(name: str, numbers: Numbers) -> Found:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.data.kinds import fail_unknown
-from diptych.data.raw import SPLIT_NAMES, Kind, RawData, RawSplit
+from diptych.data.raw import SPLIT_NAMES, Kind, RawData, RawSplit, named_splits
 from diptych.tasks import audio, image
 
 BATCH_ITEMS = 256
@@ -28,17 +28,36 @@ def read_folders(root: Path, target: str | None = None) -> RawData:
         Its splits, pictures or sounds sorted by path.
 
     Raises:
-        DataError: If it holds no pictures or sounds in class folders, or both.
+        DataError: If it holds no pictures or sounds in class folders, or both, or two folders are
+            one split.
     """
-    folders = subfolders(root)
-    splits = {SPLIT_NAMES[each.name.lower()]: each for each in folders if _is_split(each)}
-    if "train" not in splits:
-        splits = {"train": root}
+    splits, strays = split_folders(root)
     trees = {split: _tree(folder) for split, folder in splits.items()}
     kind = _kind(root, trees)
     raw = {split: _raw_split(root, splits[split], tree, kind) for split, tree in trees.items()}
-    warnings = tuple(warning for tree in trees.values() for warning in _doubts(tree, kind))
+    doubts = [warning for tree in trees.values() for warning in _doubts(tree, kind)]
+    warnings = (*strays, *doubts)
     return RawData(name=root.resolve().name, kind=kind, splits=raw, warnings=warnings)
+
+
+def split_folders(root: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Find the splits of a tree of class folders.
+
+    Args:
+        root: An existing folder.
+
+    Returns:
+        The folder of each split, which is `root` where none is that of ``train``; and a warning of
+        each folder beside them.
+    """
+    folders = {each.name: each for each in subfolders(root)}
+    names = [name for name, folder in folders.items() if _is_split(folder)]
+    if not any(SPLIT_NAMES[name.lower()] == "train" for name in names):
+        return {"train": root}, ()
+    splits = named_splits(root, names)
+    strays = [name for name in folders if name not in names]
+    told = tuple(f"folder {name!r} is no split of class folders: passed over" for name in strays)
+    return {split: folders[name] for split, name in splits.items()}, told
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -116,9 +135,10 @@ def walk(folder: Path) -> Iterator[Path]:
         folder: An existing folder.
 
     Yields:
-        Their paths, in no order, without hidden ones.
+        Their paths, in no order, without hidden ones and those in hidden folders.
     """
-    for place, _, names in os.walk(folder, onerror=_fail):
+    for place, folders, names in os.walk(folder, onerror=_fail):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
         yield from (Path(place, name) for name in names if not _is_hidden(name))
 
 

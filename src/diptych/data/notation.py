@@ -6,7 +6,7 @@ from diptych.core.extras import require
 from diptych.data.cells import numbers_in, words_in
 
 GROUPED = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?$"
-GROUPED_BY_POINTS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?$"
+GROUPED_BY_POINTS = r"^[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)(?:,[0-9]+)?$"
 WITH_COMMA = r"^[+-]?[0-9]+,[0-9]+$"
 
 
@@ -28,13 +28,24 @@ def plain_numbers(column: Any, *, decimal_comma: bool) -> tuple[Any, str]:  # no
     arrow = require("pyarrow", "train")
     words = words_in(column).filter(arrow.array(numbers.wrong))
     for pattern, removed, comma in _notations(decimal_comma):
-        if compute.all(compute.match_substring_regex(words, pattern)).as_py():
+        if _fits(words, pattern) and (not removed or _fits(_with(column, removed), pattern)):
             plain = compute.replace_substring(column, removed, "") if removed else column
             plain = compute.replace_substring(plain, ",", ".") if comma else plain
             shown = words[0].as_py()
             read = shown.replace(removed, "") if removed else shown
             return plain, f"{shown!r} is read as {read.replace(',', '.')}"
     return column, ""
+
+
+def _fits(words: Any, pattern: str) -> bool:  # noqa: ANN401
+    compute = require("pyarrow.compute", "train")
+    return bool(compute.all(compute.match_substring_regex(words, pattern), min_count=0).as_py())
+
+
+def _with(column: Any, sign: str) -> Any:  # noqa: ANN401
+    """Take the cells that hold a sign, also those that are numbers as they stand."""
+    words = words_in(column)
+    return words.filter(require("pyarrow.compute", "train").match_substring(words, sign))
 
 
 def _notations(decimal_comma: bool) -> list[tuple[str, str, bool]]:

@@ -1,6 +1,6 @@
 """Data of a user's own task: class folders of any files, or what the task's reader lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, Step
 from diptych.core.specs import InputSpec
 from diptych.core.values import Assets, Skipped
-from diptych.data.folders import subfolders
-from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
+from diptych.data.folders import split_folders, subfolders, walk
+from diptych.data.raw import RawData, RawSplit, named_splits
 from diptych.data.reading import Decoded, Learned, Modality, Options
 from diptych.tasks.own import OwnPreparer, Task
 
 REPORT_EVERY = 200
+Pairs = Mapping[str, Iterable[tuple[Any, object]]]
 
 
 def read_own(source: Path, task: Task) -> RawData:
@@ -31,13 +32,13 @@ def read_own(source: Path, task: Task) -> RawData:
         Its splits.
 
     Raises:
-        DataError: If there is no training split, or nothing in it.
+        DataError: If there is no training split, or nothing in it, or a split is not known.
     """
-    listed = _class_files(source) if task.read is None else task.read(source)
+    listed, warnings = _listed(source, task)
     splits = {name: _raw_split(name, list(pairs)) for name, pairs in listed.items()}
     if "train" not in splits or not splits["train"].items:
         raise DataError(f"{source} gives no training items", f"as read for task {task.name!r}")
-    return RawData(name=source.resolve().name, kind="own", splits=splits)
+    return RawData(name=source.resolve().name, kind="own", splits=splits, warnings=warnings)
 
 
 def modality(task: Task) -> Modality:
@@ -80,20 +81,24 @@ def _decode(
     return (inputs if whole else arrays.take(inputs, rows)), rows, skipped
 
 
-def _class_files(root: Path) -> dict[str, list[tuple[Path, str]]]:
-    if not root.is_dir():
-        raise DataError(f"{str(root)!r} is not a folder", "a folder of class folders is needed")
-    folders = {SPLIT_NAMES.get(each.name.lower(), ""): each for each in subfolders(root)}
-    splits = folders if "train" in folders else {"train": root}
-    return {name: _labelled(folder) for name, folder in splits.items() if name}
+def _listed(source: Path, task: Task) -> tuple[Pairs, tuple[str, ...]]:
+    """List the items and labels of each split, and warnings."""
+    if task.read is not None:
+        listed = task.read(source)
+        names = named_splits(source, listed)
+        return {split: listed[name] for split, name in names.items()}, ()
+    if not source.is_dir():
+        raise DataError(f"{str(source)!r} is not a folder", "a folder of class folders is needed")
+    splits, warnings = split_folders(source)
+    return {name: _labelled(folder) for name, folder in splits.items()}, warnings
 
 
 def _labelled(folder: Path) -> list[tuple[Path, str]]:
     return [
         (file, each.name)
         for each in subfolders(folder)
-        for file in sorted(each.rglob("*"))
-        if file.is_file() and not file.name.startswith(".")
+        for file in sorted(walk(each))
+        if file.is_file()
     ]
 
 

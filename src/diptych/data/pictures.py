@@ -125,7 +125,7 @@ def decode(
     if not isinstance(spec, ImageSpec):
         raise DataError(f"{split.items[0]} is a picture, and something else is wanted")
     shape = (len(split.items), spec.height, spec.width, spec.channels)
-    if isinstance(split.contents, np.ndarray) and split.contents.size == np.prod(shape):
+    if isinstance(split.contents, np.ndarray) and _is_prepared(split.contents, shape):
         return split.contents.reshape(shape), np.arange(len(split.items)), []
     known: ImageSpec = spec
     return decode_each(
@@ -135,6 +135,10 @@ def decode(
         f"decode {name}",
         report,
     )
+
+
+def _is_prepared(pictures: np.ndarray, shape: tuple[int, ...]) -> bool:
+    return pictures.shape[:3] == shape[:3] and pictures.size == np.prod(shape)
 
 
 def _probe(picture: Content, item: str) -> tuple[int, int, int]:

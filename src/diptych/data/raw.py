@@ -1,11 +1,13 @@
 """What a reader hands over: labels as written, and items not yet prepared."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from diptych.core.errors import DataError
 
 Kind = Literal["image", "audio", "text", "table", "own"]
 SPLITS = ("train", "validation", "test")
@@ -67,3 +69,30 @@ class RawData:
     classes: tuple[str, ...] | None = None
     target: str | None = None
     warnings: tuple[str, ...] = ()
+
+
+def named_splits(source: Path, names: Iterable[str]) -> dict[str, str]:
+    """Tell which split each name is, such as ``val`` or ``Dev``.
+
+    Args:
+        source: Where they are, for errors.
+        names: As the source has them.
+
+    Returns:
+        The name of each of ``SPLITS`` that there is.
+
+    Raises:
+        DataError: If a name is that of no split, or two are of one.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        split = SPLIT_NAMES.get(name.lower())
+        if split is None:
+            raise DataError(f"{source} gives a split {name!r}", f"known: {', '.join(SPLITS)}")
+        if split in found:
+            raise DataError(
+                f"{found[split]!r} and {name!r} of {source} are both the {split} split",
+                "put them together, or rename one",
+            )
+        found[split] = name
+    return found

@@ -26,7 +26,8 @@ class Options:
     length of texts for a tokenizer that is given, or the size of pictures. A `task` of the user
     reads and prepares its own items. `cache` says whether what is prepared may be kept for the next
     time, and taken from there. `validation_items` are held back of the training data where the
-    source has no validation split: by default a tenth, at most 5,000.
+    source has no validation split: by default a tenth, at most 5,000. `to_score` says that a bundle
+    shall answer the items and nothing is learned of them, so that any number of them will do.
     """
 
     seed: int = 0
@@ -41,6 +42,7 @@ class Options:
     skip_unreadable: bool = False
     task: Task | None = None
     cache: bool = True
+    to_score: bool = False
 
     def __post_init__(self) -> None:
         """Check the range of the size.

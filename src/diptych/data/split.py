@@ -34,8 +34,8 @@ def complete(
     """Make the splits that are missing; test first, then validation from what is left.
 
     Args:
-        given: ``train``, and ``validation`` and ``test`` where the source has them; where one is
-            missing, no class of ``train`` has fewer items than there are splits to be made of it.
+        given: ``train``, and ``validation`` and ``test`` where the source has them. A class of
+            fewer items than there are splits to be made of it is absent from some.
         seed: The root seed.
         goal: What the targets are.
         validation_items: How many items validation takes, at most half of those that there are; by
@@ -71,7 +71,7 @@ def strata(targets: np.ndarray, goal: Goal) -> np.ndarray:
     """Say which items are alike, so that each split gets its share of them.
 
     Args:
-        targets: Of the goal: int64 (N,), float32 (N,) or float32 (N, K); N >= 2.
+        targets: Of the goal: int64 (N,), float32 (N,) or float32 (N, K); N >= 1.
         goal: What they are.
 
     Returns:
@@ -99,7 +99,7 @@ def stratified(
     """Divide items in two so that every stratum is in both parts, in proportion.
 
     Args:
-        targets: (N,) stratum numbers; each that occurs has two items or more.
+        targets: (N,) stratum numbers; an item that is alone in its stratum is not taken.
         share: The share to take, from 0 to 1.
         random: Decides which items are taken.
         most: Take no more than this, if that leaves one of every stratum.
@@ -124,11 +124,12 @@ def allot(sizes: np.ndarray, wanted: int) -> np.ndarray:
     """Divide a number over classes: one for each, the rest in proportion, by largest remainders.
 
     Args:
-        sizes: (K,) items in each class, each 2 or more.
+        sizes: (K,) items in each class, each 1 or more.
         wanted: How many in all.
 
     Returns:
-        (K,) counts, each from 1 to the class's size less 1; their sum is at most `wanted` or K.
+        (K,) counts, each from 1 to the class's size less 1, and 0 for a class of one item; their
+        sum is at most `wanted` or K.
     """
     beyond_one = np.maximum(wanted * sizes / sizes.sum() - 1, 0)
     rest = max(wanted - len(sizes), 0)

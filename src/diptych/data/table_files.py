@@ -65,15 +65,15 @@ def table_files(folder: Path) -> list[Path]:
         folder: An existing folder.
 
     Returns:
-        Those in it, else those of its folder ``data``; Parquet, if there is any, and else others.
+        Parquet, if there is any in it, else in its folder ``data``; else other tables in it, else
+        in ``data``.
     """
-    for place in (folder, folder / "data"):
-        found = sorted(place.iterdir()) if place.is_dir() else []
-        files = [file for file in found if file.suffix.lower() in LOADERS and file.is_file()]
-        if parquet := [file for file in files if file.suffix.lower() == ".parquet"]:
-            return parquet
-        if files:
-            return files
+    places = [each for each in (folder, folder / "data") if each.is_dir()]
+    found = [sorted(file for file in place.iterdir() if file.is_file()) for place in places]
+    for suffixes in ((".parquet",), tuple(LOADERS)):
+        for files in found:
+            if tables := [file for file in files if file.suffix.lower() in suffixes]:
+                return tables
     return []
 
 

@@ -1,5 +1,6 @@
 """Tables as a source: which column is the label, and whether the rest is text or a table."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,25 +27,30 @@ NO_LABEL = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 LEADING_ZERO = r"^[+-]?0[0-9]"
 
 
-def read_tables(path: Path, target: str | None = None) -> RawData:
+def read_tables(path: Path, target: str | None = None, *, texts_wanted: bool = False) -> RawData:
     """Read tables.
 
     Args:
         path: A file, or a folder of ``train.csv``, ``test.csv`` and the like.
         target: The label's column; by default ``label``, ``labels``, ``target``, ``class`` or
             ``y`` (in capitals, if need be), else the second of two.
+        texts_wanted: Whether the rows are for a model of texts.
 
     Returns:
-        Text, if one column beside the label is free text and nothing else tells anything; else a
-        table of all columns but the label's.
+        Text, if it is wanted, or one column beside the label is free text and nothing else tells
+        anything; else a table of all columns but the label's.
 
     Raises:
-        DataError: If a file cannot be read, columns differ, or the label's column is not known.
+        DataError: If a file cannot be read, columns differ, or the column of the label, or of the
+            texts that are wanted, is not known.
     """
     splits, warnings = read_splits(path, partial(choose_target, target=target))
     train = splits["train"]
     label = choose_target(train.file, train.table.column_names, target=target)
-    text = text_column(train.table.drop_columns([label]))
+    rest = train.table.drop_columns([label])
+    text = text_column(rest)
+    if text is None and texts_wanted:
+        text = _only_text(train.file, rest)
     kind: Kind = "table" if text is None else "text"
     return RawData(
         name=path.resolve().stem if path.is_file() else path.resolve().name,
@@ -84,12 +90,16 @@ def choose_target(file: Path, columns: list[str], *, target: str | None) -> str:
 
 
 def _fail_unnamed(file: Path, columns: list[str]) -> NoReturn:
-    names = ", ".join(columns[:SHOWN_COLUMNS])
-    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
+    there = _listed(columns)
     raise DataError(
         f"none of the {len(columns)} columns of {file} is called {', '.join(TARGETS[:-1])} or y",
-        f"say which one is the label, such as --label {columns[-1]!r}; there are {names}{more}",
+        f"say which one is the label, such as --label {columns[-1]!r}; there are {there}",
     )
+
+
+def _listed(columns: list[str]) -> str:
+    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
+    return ", ".join(columns[:SHOWN_COLUMNS]) + more
 
 
 def text_column(table: Any) -> str | None:  # noqa: ANN401  a pyarrow.Table
@@ -110,6 +120,33 @@ def text_column(table: Any) -> str | None:  # noqa: ANN401  a pyarrow.Table
     rest = [table.column(name) for name in names if name != free[0]]
     numbering = all(compute.count_distinct(column).as_py() == table.num_rows for column in rest)
     return free[0] if numbering else None
+
+
+def name_of_text(names: Sequence[str], words: Sequence[str]) -> str | None:
+    """Tell which column holds the text, where it is known that one does.
+
+    Args:
+        names: All columns.
+        words: Those that hold strings.
+
+    Returns:
+        The one called ``text``, ``sentence``, ``question`` or ``review``, else the only one of
+        strings that has no label's name; None where that is not one column.
+    """
+    known = [name for name in names if name.lower() in TEXTS]
+    others = [name for name in words if name.lower() not in TARGETS]
+    return next((found[0] for found in (known, others) if len(found) == 1), None)
+
+
+def _only_text(file: Path, table: Any) -> str:  # noqa: ANN401  a pyarrow.Table
+    names = table.column_names
+    found = name_of_text(names, [name for name in names if is_text(table.column(name))])
+    if found is None or not is_text(table.column(found)):
+        raise DataError(
+            f"{file}: which column is the text that the model takes, of {_listed(names)}?",
+            f"call it {TEXTS[0]}, or leave only it beside the label",
+        )
+    return found
 
 
 def _is_free_text(column: Any) -> bool:  # noqa: ANN401  a pyarrow.ChunkedArray

@@ -135,6 +135,7 @@ def _read(model: Bundle, data: str | Path, reading: Reading) -> Dataset:
         spec=manifest.input,
         assets=model.assets(),
         skip_unreadable=reading.skip_unreadable,
+        to_score=True,
         task=model.task,
         cache=reading.cache,
     )

@@ -13,9 +13,17 @@ from diptych.core.files import sha256_of_file
 from diptych.core.progress import Reporter, Step
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset
-from diptych.fitting.scalings import check_knows, check_labels, knowledge, scalings, some_items
+from diptych.fitting.scalings import (
+    TRIED_ITEMS,
+    check_knows,
+    check_labels,
+    knowledge,
+    scalings,
+    some_items,
+)
 from diptych.targets.adopted import AdoptedNetwork, ForeignConfig
 from diptych.targets.foreign import Foreign, adopt, read_foreign
+from diptych.training.compute import items_at_once
 from diptych.training.models.given import Scaling
 
 SUFFIX = ".onnx"
@@ -80,5 +88,7 @@ def find_config(
 def _answers(foreign: Foreign, spec: ImageSpec, scaling: Scaling, inputs: np.ndarray) -> np.ndarray:
     """Return its logits, float32 (N, K)."""
     network = AdoptedNetwork(adopt(foreign, spec, scaling))
-    answers: np.ndarray = network(torch.from_numpy(inputs)).numpy()
-    return answers
+    size = items_at_once(inputs.shape, TRIED_ITEMS)
+    return np.concatenate(
+        [network(part).numpy() for part in torch.split(torch.from_numpy(inputs), size)]
+    )

@@ -1,6 +1,7 @@
 """A user's own module: made by the function that was named, and made ready to be used."""
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def take(
         The module.
 
     Raises:
-        ConfigError: If it is no module, or has no weights.
+        ConfigError: If it is no module, cannot be copied, or has no weights.
     """
     network = _copied(made, source)
     if given_weights is not None:
@@ -114,12 +115,22 @@ def open_elsewhere(
 def _copied(made: object, source: str) -> nn.Module:
     if isinstance(made, ExportedProgram):
         followed = made.module(check_guards=False)
-        return GraphModule(followed, followed.graph)  # which has a training mode
+        made = GraphModule(followed, followed.graph)  # which has a training mode
     if not isinstance(made, nn.Module):
         raise ConfigError(
             f"{source} gives a {type(made).__name__}, no torch.nn.Module", "return the module"
         )
-    return copy.deepcopy(made)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, of exported programs
+            return copy.deepcopy(made)
+    except Exception as error:  # a user's module may hold anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"{source} cannot be copied: {reason}",
+            "remove hooks, handles and locks first, such as by torch.nn.utils.remove_weight_norm "
+            "or prune.remove",
+        ) from error
 
 
 def _load(network: nn.Module, source: str, path: Path) -> None:

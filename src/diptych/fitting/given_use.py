@@ -14,7 +14,15 @@ from diptych.core.progress import Reporter, Step
 from diptych.core.specs import AudioSpec, ImageSpec, TextSpec
 from diptych.core.values import Dataset
 from diptych.fitting.given import STAGE
-from diptych.fitting.scalings import check_knows, check_labels, knowledge, scalings, some_items
+from diptych.fitting.scalings import (
+    TRIED_ITEMS,
+    check_knows,
+    check_labels,
+    knowledge,
+    scalings,
+    some_items,
+)
+from diptych.training.compute import items_at_once
 from diptych.training.models.given import Given, GivenConfig, GivenNetwork, Scaling
 
 FEW_ITEMS = 64
@@ -80,7 +88,7 @@ def _working(given: Given, dataset: Dataset, inputs: np.ndarray) -> list[GivenCo
     for way in _ways(given, dataset):
         try:
             for count in BATCHES:
-                _check_scores(given, _answers(given, way, inputs[:count]), count, dataset)
+                _check_scores(given, _scores(given, way, inputs[:count]), count, dataset)
         except Exception as error:  # noqa: BLE001  a user's code may raise anything
             errors.setdefault(way.channels_first, error)
         else:
@@ -98,10 +106,18 @@ def _working(given: Given, dataset: Dataset, inputs: np.ndarray) -> list[GivenCo
 
 
 def _answers(given: Given, way: GivenConfig, inputs: np.ndarray) -> np.ndarray:
-    """Return its scores, float32 (N, K)."""
+    """Return its scores for any number of items, float32 (N, K)."""
+    size = items_at_once(inputs.shape, TRIED_ITEMS)
+    starts = range(0, len(inputs), size)
+    return np.concatenate([_scores(given, way, inputs[at : at + size]) for at in starts])
+
+
+def _scores(given: Given, way: GivenConfig, inputs: np.ndarray) -> np.ndarray:
+    """Return what it gives for one batch: scores, float32 (N, K), if it is of use."""
+    network = GivenNetwork(given.network, way).eval()
     with torch.no_grad():
-        answers: np.ndarray = GivenNetwork(given.network, way)(torch.tensor(inputs)).numpy()
-    return answers
+        scores: np.ndarray = network(torch.tensor(inputs)).numpy()
+    return scores
 
 
 def _check_scores(given: Given, answers: np.ndarray, count: int, dataset: Dataset) -> None:
@@ -117,10 +133,10 @@ def _check_scores(given: Given, answers: np.ndarray, count: int, dataset: Datase
 
 def _check_same(given: Given, way: GivenConfig, inputs: np.ndarray) -> None:
     """Check that a module answers the same twice."""
-    first, layers = _watched(given, way, inputs)
-    again, repeated = _watched(given, way, inputs)
+    first, again = (_answers(given, way, inputs) for _ in range(2))
     if np.allclose(first, again, CLOSE, CLOSE * float(np.abs(first).max())):
         return
+    layers, repeated = (_watched(given, way, inputs[: max(BATCHES)]) for _ in range(2))
     other = (name for name in layers if not torch.equal(layers[name], repeated[name]))
     raise ConfigError(
         f"{given.source} answers the same items differently each time, first in "
@@ -129,10 +145,8 @@ def _check_same(given: Given, way: GivenConfig, inputs: np.ndarray) -> None:
     )
 
 
-def _watched(
-    given: Given, way: GivenConfig, inputs: np.ndarray
-) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-    """Return the scores, and what each layer gave, in the order in which they are done."""
+def _watched(given: Given, way: GivenConfig, inputs: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return what each layer gave, all of it at once, in the order in which they are done."""
     seen: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> object:
@@ -147,10 +161,10 @@ def _watched(
         for name, layer in given.network.named_modules()
         if name and not isinstance(given.network, torch.fx.GraphModule)
     ]
-    answers = _answers(given, way, inputs)
+    _scores(given, way, inputs)
     for hook in hooks:
         hook.remove()
-    return answers, seen
+    return seen
 
 
 def _are_probabilities(answers: np.ndarray) -> bool:

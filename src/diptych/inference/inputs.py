@@ -25,7 +25,7 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
         suffixes: How their names end, in lower case.
 
     Yields:
-        Their paths, sorted; hidden ones are left out.
+        Their paths, sorted; hidden ones are left out, and what archives leave behind.
 
     Raises:
         DataError: If there is none.
@@ -33,11 +33,18 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes
+        and not _is_hidden(path.relative_to(folder))
+        and path.is_file()
     )
     if not found:
         raise DataError(f"{folder} holds no {', '.join(suffixes)} files", "check the path")
     yield from found
+
+
+def _is_hidden(path: Path) -> bool:
+    folders = path.parts[:-1]
+    return path.name.startswith(".") or any(name.startswith((".", "__")) for name in folders)
 
 
 def name_of(item: object, index: int | None = None) -> str:

@@ -134,9 +134,10 @@ def _limits(manifest: Manifest) -> list[str]:
 def _unverified(manifest: Manifest) -> list[str]:
     """Say of each program that could not run where it was made what is not known of it."""
     return [
-        f"Unverified: {p.name} could not run where it was made ({markdown.escape(p.unverified)}). "
-        "Its files were checked and gave these answers on the processor; loading it on its own "
-        "hardware compares it with the golden examples, `diptych bench` times it."
+        f"Unverified: {markdown.escape(p.name)} could not run where it was made "
+        f"({markdown.escape(p.unverified)}). Its files were checked and gave these answers on the "
+        "processor; loading it on its own hardware compares it with the golden examples, "
+        "`diptych bench` times it."
         for p in manifest.programs
         if p.unverified
     ]
@@ -157,8 +158,8 @@ def _making(manifest: Manifest) -> list[str]:
     if more := made.data.unlabelled:
         lines.append(
             f"Students learned from {plural(more.count, 'item')} without labels too: "
-            f"{markdown.escape(more.name)}, SHA-256 {more.sha256}; left out were {more.held_out:,} "
-            "that are held out."
+            f"{markdown.escape(more.name)}, SHA-256 {markdown.escape(more.sha256)}; "
+            f"left out were {more.held_out:,} that are held out."
         )
     if made.data.skipped:
         lines.append(f"Left out: {plural(len(made.data.skipped), 'item')}.")

@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
-from diptych.core.errors import DiptychError
+from diptych.core.errors import DataError, MissingExtraError
 from diptych.inference.bundle import Bundle
 from diptych.serving.body import CLOSE, Limits, read_body
 from diptych.serving.messages import (
     DisconnectedError,
+    MediaTypeError,
     Receive,
     Request,
     Response,
@@ -65,8 +66,10 @@ class Application:
             response = await self._answer(route, scope, receive)
         except DisconnectedError:
             return
-        except DiptychError as error:
+        except DataError as error:
             response = failure(error)
+        except MissingExtraError as error:
+            response = failure(MediaTypeError(error.message, error.hint))
         except asyncio.CancelledError:
             response = STOPPING
         except Exception:

@@ -16,10 +16,12 @@ from diptych.core.errors import DataError
 from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec, TextSpec
 from diptych.serving.arrays import PICTURES, SOUNDS, nesting, parse_array, parse_lists
 from diptych.serving.messages import BINARY, JSON, RequestError
-from diptych.tasks import audio
+from diptych.tasks import audio, image
 
 CHANNELS = (1, 2, 3, 4)
+MAX_ITEMS = 1024
 MAX_SOUND_VALUES = 10_000_000
+MAX_PICTURE_PIXELS = 16_000_000
 Parsed = tuple[list[Any], bool]
 """Items, and whether they came as a list, so that a list is the answer."""
 Kind = TypeVar("Kind")
@@ -31,13 +33,13 @@ class Bodies:
 
     `media` are the content-types (or how they begin) of a body that is one item; the first is
     taken where none is said. `parse` reads JSON; without it, JSON is an item as it is. `check`
-    refuses an item that would take too long, from its header.
+    refuses an item that would take too long, from its header; it is told the model's spec.
     """
 
     media: tuple[bytes, ...]
     parse: Callable[[bytes], Parsed] | None
     expected: str
-    check: Callable[[bytes], None] | None = None
+    check: Callable[[bytes, Any], None] | None = None
 
     @property
     def default(self) -> bytes:
@@ -57,6 +59,22 @@ def is_batch(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 or (len(shape) == 3 and shape[-1] not in CHANNELS)
 
 
+def check_items(num_items: int) -> None:
+    """Check that a batch is not too long for one request.
+
+    Args:
+        num_items: The number of items.
+
+    Raises:
+        DataError: If there are more than 1,024.
+    """
+    if num_items > MAX_ITEMS:
+        raise DataError(
+            f"{num_items} items in one request, at most {MAX_ITEMS} are allowed",
+            "send several requests",
+        )
+
+
 def parse_pictures(body: bytes) -> Parsed:
     """Read pixels.
 
@@ -69,7 +87,28 @@ def parse_pictures(body: bytes) -> Parsed:
     pixels = parse_array(body, PICTURES)
     if pixels.dtype.kind == "i":
         pixels = pixels.astype(np.uint8)
-    return (list(pixels), True) if is_batch(pixels.shape) else ([pixels], False)
+    if not is_batch(pixels.shape):
+        return [pixels], False
+    check_items(len(pixels))
+    return list(pixels), True
+
+
+def check_picture(body: bytes, spec: ImageSpec) -> None:
+    """Refuse a picture that is small when compressed, but would keep the server busy.
+
+    Args:
+        body: The content of a picture file.
+        spec: What the model takes; it decides how much of a large JPEG is decoded.
+
+    Raises:
+        DataError: If more than 16 million pixels would be decoded.
+    """
+    num_pixels = image.decoded_pixels(body, spec)
+    if num_pixels > MAX_PICTURE_PIXELS:
+        raise DataError(
+            f"the picture has {num_pixels:,} pixels, more than {MAX_PICTURE_PIXELS:,}",
+            "make it smaller, or send a JPEG, which may be larger",
+        )
 
 
 def parse_sounds(body: bytes) -> Parsed:
@@ -84,14 +123,16 @@ def parse_sounds(body: bytes) -> Parsed:
     lists = parse_lists(body, SOUNDS)
     if nesting(body) == 1:
         return [np.array(lists)], False
+    check_items(len(lists))
     return [np.array(samples) for samples in lists], True
 
 
-def check_sound(body: bytes) -> None:
+def check_sound(body: bytes, _spec: AudioSpec) -> None:
     """Refuse a sound that is small when compressed, but would keep the server busy.
 
     Args:
         body: The content of a sound file; WAV is as large as it says.
+        _spec: Not used.
 
     Raises:
         DataError: If it would be longer than 10 million samples.
@@ -165,6 +206,7 @@ BODIES: Mapping[type, Bodies] = {
         expected="send a picture with its content-type, such as image/png, or pixels as "
         "application/json: an array (H, W), (H, W, C) or (N, H, W, C) of integers 0 to 255 or "
         "floats 0 to 1",
+        check=check_picture,
     ),
     AudioSpec: Bodies(
         media=(BINARY, b"audio/"),

@@ -1,7 +1,8 @@
-"""A connection that gives up on requests whose head is too large, or takes too long to arrive.
+"""A connection that gives up on clients that never end a head, a body, or the reading of an answer.
 
-uvicorn bounds neither with its fast parser: without this, one client could fill the memory with
-headers, or hold a connection for ever with half a line.
+uvicorn bounds none of these with its fast parser: without this, one client could fill the memory
+with headers, or hold connections for ever with half a line, or with the rest of a body that was
+refused.
 """
 
 import asyncio
@@ -11,15 +12,23 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
 HEAD_TIMEOUT_S = 15.0
+ANSWER_TIMEOUT_S = 60.0
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection, with a bound on the size and on the time of a request's head."""
+    """uvicorn's connection, with a bound on a request's head and on the time between two requests.
+
+    `head_timeout_s` bounds a head; after an answer, also what comes before the next head, such as
+    the rest of a body that nobody reads. `answer_timeout_s` bounds how long an answer that has
+    filled the buffers may wait to be read.
+    """
 
     head_timeout_s: ClassVar[float] = HEAD_TIMEOUT_S
+    answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
     _head_bytes = 0
     _head_open = True
     _head_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first head.
@@ -31,12 +40,13 @@ class BoundedConnection(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock.
+        """Stop the clocks.
 
         Args:
             exc: Why the connection ended.
         """
-        self._head_arrived()
+        self._stop_head_timer()
+        self._stop_answer_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,15 +69,45 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """End a head: a body is bounded elsewhere."""
-        self._head_arrived()
+        self._head_open = False
+        self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Start the clock until the next head: uvicorn's own stops at any byte that comes."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self._head_open:
+            self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        """Start the clock of a client that does not read."""
+        super().pause_writing()
+        self._answer_timer = self.loop.call_later(self.answer_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop the clock: the client has read."""
+        self._stop_answer_timer()
+        super().resume_writing()
 
     def _await_head(self) -> None:
         self._head_open, self._head_bytes = True, 0
-        self._head_timer = self.loop.call_later(self.head_timeout_s, self.transport.close)
+        self._start_head_timer()
 
-    def _head_arrived(self) -> None:
-        self._head_open = False
+    def _start_head_timer(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(self.head_timeout_s, self._close_or_abort)
+
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_answer_timer(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+    def _close_or_abort(self) -> None:
+        """Close; where answers still wait to be read, for a bounded time only."""
+        self.transport.close()
+        self._head_timer = self.loop.call_later(self.answer_timeout_s, self.transport.abort)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from diptych.core.errors import DataError, DiptychError
+from diptych.core.errors import DataError
 
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
@@ -106,11 +106,11 @@ def json_response(document: object, status: int = 200) -> Response:
     return Response(body=msgspec.json.encode(document), status=status)
 
 
-def failure(error: DiptychError) -> Response:
+def failure(error: DataError) -> Response:
     """Answer with an error, as ``{"error": ..., "hint": ...}``.
 
     Args:
-        error: What went wrong; its kind decides the status.
+        error: What the client did wrong; its kind decides the status.
 
     Returns:
         The response; 400 where the kind has no status of its own.

@@ -26,7 +26,8 @@ def open_models(sources: Sequence[str]) -> Iterator[dict[str, Bundle]]:
         The bundles by name, warm.
 
     Raises:
-        ConfigError: If two have the same name, or a name does not fit in an address.
+        ConfigError: If two have the same name, a name does not fit in an address, or the user's own
+            task of one is not installed.
     """
     with ExitStack() as stack:
         models: dict[str, Bundle] = {}
@@ -40,6 +41,7 @@ def open_models(sources: Sequence[str]) -> Iterator[dict[str, Bundle]]:
             if name in models:
                 hint = f"give one another name: {name}-2={folder}"
                 raise ConfigError(f"two bundles are named {name!r}", hint)
+            _ = bundle.task  # otherwise found at the first request only
             warm_up(bundle)
             models[name] = bundle
         yield models

@@ -12,7 +12,7 @@ from diptych.core.errors import DataError
 from diptych.core.values import Goal
 from diptych.inference.bundle import Bundle
 from diptych.inference.inputs import Named
-from diptych.serving.bodies import BODIES
+from diptych.serving.bodies import BODIES, check_items
 from diptych.serving.messages import (
     JSON,
     ContentError,
@@ -25,7 +25,6 @@ from diptych.serving.messages import (
 from diptych.tasks.prediction import Prediction
 
 PART_ITEMS = 16
-MAX_ITEMS = 1024
 Answer = dict[str, object]
 
 
@@ -68,29 +67,13 @@ async def predict(request: Request, bundle: Bundle) -> Response:
             return json_response(answer(bundle.predict(items[0])))
         if media.startswith(kind.media):
             if kind.check is not None:
-                kind.check(request.body)
+                kind.check(request.body, bundle.manifest.input)
             return json_response(answer(bundle.predict(request.body)))
     except RequestError:
         raise
     except DataError as error:
         raise ContentError(error.message, error.hint or kind.expected) from error
     raise MediaTypeError(f"the content-type is {media[:80].decode('latin-1')!r}", kind.expected)
-
-
-def check_items(num_items: int) -> None:
-    """Check that a batch is not too long for one request.
-
-    Args:
-        num_items: The number of items.
-
-    Raises:
-        DataError: If there are more than 1,024.
-    """
-    if num_items > MAX_ITEMS:
-        raise DataError(
-            f"{num_items} items in one request, at most {MAX_ITEMS} are allowed",
-            "send several requests",
-        )
 
 
 async def _predict_each(items: list[Any], bundle: Bundle) -> list[Answer]:

@@ -20,7 +20,7 @@ from diptych.core.errors import DataError
 from diptych.core.specs import TensorSpec
 from diptych.core.text import nearest
 from diptych.serving.arrays import TENSORS, parse_array
-from diptych.serving.predict import check_items
+from diptych.serving.bodies import check_items
 
 DATATYPES: Mapping[str, str] = {
     "uint8": "UINT8",
@@ -50,20 +50,20 @@ class _Input(Struct, frozen=True):
     name: str
     datatype: str
     shape: Annotated[list[Annotated[int, Meta(ge=1, le=1 << 40)]], Meta(max_length=16)]
-    parameters: _InputParameters = _InputParameters()
+    parameters: _InputParameters | None = None
     data: Raw = Raw()
 
 
 class _Output(Struct, frozen=True):
     name: str
-    parameters: _OutputParameters = _OutputParameters()
+    parameters: _OutputParameters | None = None
 
 
 class _Envelope(Struct, frozen=True):
     inputs: Annotated[list[_Input], Meta(max_length=16)]
     id: str | None = None
     outputs: Annotated[list[_Output], Meta(max_length=16)] | None = None
-    parameters: _RequestParameters = _RequestParameters()
+    parameters: _RequestParameters | None = None
 
 
 ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -147,7 +147,7 @@ def _check_tensor(tensor: _Input, spec: TensorSpec) -> None:
 
 
 def _values(tensor: _Input, binary: memoryview, dtype: str) -> np.ndarray:
-    announced = tensor.parameters.binary_data_size
+    announced = (tensor.parameters or _InputParameters()).binary_data_size
     if len(binary) != (announced or 0):
         raise DataError(
             f"binary_data_size is {announced or 0}, but {len(binary)} bytes follow the JSON header"
@@ -165,6 +165,8 @@ def _values(tensor: _Input, binary: memoryview, dtype: str) -> np.ndarray:
 
 
 def _values_of_json(tensor: _Input, dtype: str) -> np.ndarray:
+    if not bytes(tensor.data):
+        raise DataError("the input has neither data nor binary_data_size", "send one of them")
     values = parse_array(bytes(tensor.data), TENSORS[dtype], dtype)
     if values.shape not in ((math.prod(tensor.shape),), tuple(tensor.shape)):
         raise DataError(f"shape {tensor.shape} does not fit data of shape {list(values.shape)}")
@@ -172,7 +174,7 @@ def _values_of_json(tensor: _Input, dtype: str) -> np.ndarray:
 
 
 def _outputs(envelope: _Envelope, offered: Sequence[str]) -> tuple[OutputChoice, ...]:
-    binary = envelope.parameters.binary_data_output
+    binary = (envelope.parameters or _RequestParameters()).binary_data_output
     asked = envelope.outputs or [_Output(name) for name in offered]
     if len({output.name for output in asked}) != len(asked):
         raise DataError("an output is asked for twice", HINT)
@@ -185,6 +187,6 @@ def _outputs(envelope: _Envelope, offered: Sequence[str]) -> tuple[OutputChoice,
 
 
 def _choice(output: _Output, binary_by_default: bool) -> OutputChoice:
-    asked = output.parameters.binary_data
-    binary = binary_by_default if asked is None else asked
-    return OutputChoice(name=output.name, binary=binary, classes=output.parameters.classification)
+    asked = output.parameters or _OutputParameters()
+    binary = binary_by_default if asked.binary_data is None else asked.binary_data
+    return OutputChoice(name=output.name, binary=binary, classes=asked.classification)

@@ -29,6 +29,7 @@ MOST_BYTES = 1 << 30
 AXES = 4
 INPUT, OUTPUT = "pixels", "logits"
 FREE = "N"
+SHAPING = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze"}
 TYPES = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
 EXPORT = "export it with one input of pictures in float32 or uint8, and one output of scores"
 
@@ -124,11 +125,12 @@ def adopt(foreign: Foreign, spec: ImageSpec, scaling: Scaling) -> bytes:
     graph = model.graph
     _rename(graph, _clashes(graph))
     constants = {tensor.name for tensor in graph.initializer}
-    entry = next(value.name for value in graph.input if value.name not in constants)
+    entry = next(value for value in graph.input if value.name not in constants)
     _take_softmax_off(graph)
-    _free_batch(graph)
+    if _shape(entry)[0] == 1:
+        _free_batch(graph)
     _rename(graph, {graph.output[0].name: OUTPUT})
-    before, needed = _preparing(foreign, scaling, entry)
+    before, needed = _preparing(foreign, scaling, entry.name)
     nodes = [*before, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -231,19 +233,27 @@ def _preparing(
 
 def _take_softmax_off(graph: GraphProto) -> None:
     """Let the scores before a final softmax be the output: its logarithm but for a constant."""
-    name = graph.output[0].name
-    maker = next((node for node in graph.node if name in node.output), None)
+    makers = {name: node for node in graph.node for name in node.output}
+    maker = makers.get(graph.output[0].name)
+    while maker is not None and maker.op_type in SHAPING:
+        maker = makers.get(maker.input[0])
     if maker is not None and maker.op_type == "Softmax":
-        graph.output[0].name = maker.input[0]
+        scores = {maker.output[0]: maker.input[0]}
         graph.node.remove(maker)
+        _rename(graph, scores)
 
 
 def _free_batch(graph: GraphProto) -> None:
     """Let shapes that begin with a batch of 1 begin with whatever comes in."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        shape = constants.get(node.input[1]) if node.op_type == "Reshape" else None
-        if shape is None:
+    written = [node for node in graph.node if node.op_type == "Constant"]
+    constants |= {
+        n.output[0]: each.t for n in written for each in n.attribute if each.HasField("t")
+    }
+    reshaping = [n for n in graph.node if n.op_type == "Reshape" and len(n.input) == 2]
+    for node in reshaping:
+        shape = constants.get(node.input[1])
+        if shape is None or node.input[0] in constants:
             continue
         sides = numpy_helper.to_array(shape).copy()
         if len(sides) and sides[0] == 1:
@@ -253,7 +263,6 @@ def _free_batch(graph: GraphProto) -> None:
             name = f"{node.output[0]}.shape"
             graph.initializer.append(numpy_helper.from_array(sides, name))
             node.input[1] = name
-    del graph.value_info[:]
 
 
 def _clashes(graph: GraphProto) -> dict[str, str]:

@@ -83,6 +83,6 @@ def _merge_constants(root: Element) -> None:
         if kept != number and layers is not None:
             merged[number] = kept
             layers.remove(layer)
-    for edge in root.iter("edge"):
+    for edge in root.iterfind("edges/edge"):  # those inside of a loop's body count anew
         source = edge.get("from-layer", "")
         edge.set("from-layer", merged.get(source, source))

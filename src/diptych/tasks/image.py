@@ -104,8 +104,7 @@ def decode(data: bytes, spec: ImageSpec, name: str = "input") -> np.ndarray:
         DataError: If it is not such a picture, too large, or damaged.
     """
     with _open(BytesIO(data), len(data), name) as image:
-        side = 2 * max(spec.height, spec.width)
-        image.draft(None, (side, side))  # a large JPEG is decoded at 1/2, 1/4 or 1/8
+        _draft(image, spec)
         with _naming(name):
             image.load()
             upright = _upright(image)
@@ -129,6 +128,24 @@ def probe(data: bytes | Path, name: str = "input") -> tuple[int, int, int]:
         return _probe(BytesIO(data), len(data), name)
     with _reading(name), data.open("rb") as file:
         return _probe(file, data.stat().st_size, name)
+
+
+def decoded_pixels(data: bytes, spec: ImageSpec) -> int:
+    """Tell from a picture's header how much :func:`decode` would decode.
+
+    Args:
+        data: The content of a picture file.
+        spec: The size and channels wanted.
+
+    Returns:
+        Pixels; of a large JPEG only those that are left when it is decoded in part.
+
+    Raises:
+        DataError: If it is not a picture, too large, or its header is damaged.
+    """
+    with _open(BytesIO(data), len(data), "input") as image:
+        _draft(image, spec)
+        return image.width * image.height
 
 
 def read_file(path: Path, name: str | None = None) -> bytes:
@@ -163,6 +180,12 @@ def _open(file: BinaryIO, size_bytes: int, name: str) -> ImageFile.ImageFile:
         image = opener(file)
     _check_pixels(image.width, image.height, name)
     return image
+
+
+def _draft(image: ImageFile.ImageFile, spec: ImageSpec) -> None:
+    """Have a large JPEG decoded at 1/2, 1/4 or 1/8."""
+    side = 2 * max(spec.height, spec.width)
+    image.draft(None, (side, side))
 
 
 def _probe(file: BinaryIO, size_bytes: int, name: str) -> tuple[int, int, int]:

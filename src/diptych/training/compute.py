@@ -3,8 +3,9 @@
 Shapes: N items, K outputs.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from diptych.core.seeds import derive
 from diptych.training.recipe import Arithmetic, TrainingRecipe
 
 EVALUATION_BATCH = 500
+USUAL_NUMBERS = 1 << 14
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -110,6 +112,19 @@ def initialize(build: Callable[[], Network], seed: int, *names: str) -> Network:
         return build()
 
 
+def items_at_once(shape: Sequence[int], most: int) -> int:
+    """Say how many items to compute at once, for memory: fewer of those of many numbers.
+
+    Args:
+        shape: Of all inputs, (N, ...).
+        most: How many of the usual size, 16,384 numbers or fewer.
+
+    Returns:
+        From 1 to `most`.
+    """
+    return max(1, min(most, most * USUAL_NUMBERS // max(1, math.prod(shape[1:]))))
+
+
 def compute_outputs(
     network: nn.Module,
     inputs: np.ndarray,
@@ -135,7 +150,7 @@ def compute_outputs(
     """
     network.eval()
     device, parts = device_of(network), []
-    start, size = 0, min(EVALUATION_BATCH, len(inputs))
+    start, size = 0, min(items_at_once(inputs.shape, EVALUATION_BATCH), len(inputs))
     with compute_threads(recipe.threads), torch.inference_mode():
         while start < len(inputs):
             try:

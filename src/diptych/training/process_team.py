@@ -242,7 +242,7 @@ def _meet(meeting: Meeting, own: torch.device) -> None:
         raise LostTeamError(
             f"process {meeting.rank} of {meeting.size} did not meet the others within "
             f"{meeting.timeout_s:g} s: {_first_line(error)}",
-            "start all of them with the same address",
+            "start all with the same address, or wait longer: DIPTYCH_TIMEOUT_S=1800",
         ) from error
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 from diptych.training.models.given import (
     Given,
     GivenConfig,
@@ -86,3 +86,52 @@ def test_a_module_has_to_be_handed_over_and_be_the_same() -> None:
     assert "--teacher net.py:make" in told.value.hint
     with pytest.raises(ConfigError, match="which no bundle or recipe holds"):
         not_given(CONFIG, None, 3)
+
+
+class Aided(nn.Module):
+    """Gives one tensor in evaluation mode, and more in training."""
+
+    def __init__(self, outputs: object) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, _: Tensor) -> object:
+        return self.outputs if self.training else SCORES
+
+
+Heads = namedtuple("Heads", ("logits", "beside"))
+
+
+@pytest.mark.parametrize("output", [None, "0"])
+@pytest.mark.parametrize(
+    "outputs",
+    [(SCORES, OTHER), Heads(SCORES, OTHER), {"beside": OTHER, "logits": SCORES}, SCORES],
+)
+def test_heads_that_are_there_in_training_alone_are_left(
+    outputs: object, output: str | None
+) -> None:
+    config = GivenConfig(source="a", sha256="0" * 64, output=output)
+    network = GivenNetwork(Aided(outputs), config)
+    assert network.eval()(PIXELS) is SCORES
+    assert network.train()(PIXELS) is SCORES
+
+
+def test_what_a_module_raises_in_training_is_an_error_of_training() -> None:
+    class Failing(nn.Module):
+        error: Exception = KeyError("targets")
+
+        def forward(self, _: Tensor) -> Tensor:
+            raise self.error
+
+    network = GivenNetwork(Failing(), CONFIG)
+    with pytest.raises(
+        TrainingError, match=r"^net\.py:make raises KeyError in training mode: 'targets'$"
+    ):
+        network(PIXELS)
+    with pytest.raises(KeyError):
+        network.eval()(PIXELS)
+    with pytest.raises(TrainingError, match="raises ConfigError in training mode: the model gives"):
+        GivenNetwork(Aided({"a": SCORES, "b": OTHER}), CONFIG)(PIXELS)
+    network.train().network.error = torch.OutOfMemoryError("no")
+    with pytest.raises(torch.OutOfMemoryError):
+        network(PIXELS)

@@ -15,11 +15,12 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, TrainingError
 from diptych.core.specs import Value
 
 SMALLEST = 1e-12
 CHOOSE = "choose one: --output"
+FIRST, LOGITS = "0", "logits"
 
 
 class Scaling(Value):
@@ -92,8 +93,25 @@ class GivenNetwork(nn.Module):
             inputs = (inputs.float() - self.mean) / self.deviation
         if self.config.channels_first:
             inputs = inputs.permute(0, 3, 1, 2)
-        scores = chosen(self.network(inputs), self.config.output)
+        if self.training:
+            scores = self._trained(inputs)
+        else:
+            scores = chosen(self.network(inputs), self.config.output)
         return scores.clamp_min(SMALLEST).log() if self.config.probabilities else scores
+
+    def _trained(self, inputs: Tensor) -> Tensor:
+        """Compute the scores in training mode, in which a module may give more, or fail."""
+        try:
+            outputs = self.network(inputs)
+            return chosen(outputs, _main(outputs, self.config.output))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a user's code may raise anything
+            reason = (str(error).strip() or "no reason told").splitlines()[0]
+            raise TrainingError(
+                f"{self.config.source} raises {type(error).__name__} in training mode: {reason}",
+                "have its forward work in training mode too",
+            ) from error
 
 
 def open_given(config: GivenConfig, given: Given | None) -> GivenNetwork:
@@ -147,7 +165,7 @@ def chosen(outputs: object, name: str | None) -> Tensor:
     Raises:
         ConfigError: If there are several and none was chosen, or what was chosen is no tensor.
     """
-    if isinstance(outputs, Tensor) and name is None:
+    if isinstance(outputs, Tensor) and name in {None, FIRST}:
         return outputs
     found = _tensors(outputs)
     if name is None and len(found) == 1:
@@ -162,6 +180,16 @@ def chosen(outputs: object, name: str | None) -> Tensor:
     raise ConfigError(
         f"the model gives {len(found)} outputs: {names}", f"{CHOOSE} {next(iter(found))}"
     )
+
+
+def _main(outputs: object, name: str | None) -> str | None:
+    """Name the scores in training, where other outputs may come after them."""
+    found = list(_tensors(outputs))
+    if name not in {None, FIRST} or name in found or not found:
+        return name
+    if LOGITS in found:
+        return LOGITS
+    return found[0] if isinstance(outputs, list | tuple) else name
 
 
 def _tensors(outputs: object) -> dict[str, Tensor]:
