@@ -14,6 +14,8 @@ from diptych.cli.main import run
 from diptych.core.files import sha256_of_file
 from diptych.fitting.recipe import read_recipe
 from diptych.training.checkpoint import Checkpoint, decode, encode
+from diptych.training.rate_finder import RANGES
+from diptych.training.recipe import TrainingRecipe
 
 RECIPE = """
 
@@ -47,14 +49,16 @@ def test_training_from_a_recipe_prints_what_came_out(
 
 @pytest.mark.slow
 def test_a_recipe_without_a_rate_has_one_looked_for(tmp_path: Path) -> None:
-    """Else AdamW would take the rate of SGD, 0.15, by which it learns nothing."""
+    """It took the usual rate of SGD, 0.15, whatever the optimizer."""
     recipe = RECIPE.replace("learning_rate = 0.15", 'optimizer = "adamw"')
     (tmp_path / "tiny.toml").write_text(recipe)
     out = tmp_path / "out.dip"
     assert run(["train", "digits", "--recipe", f"{tmp_path}/tiny.toml", "--out", str(out)]) == 0
     rate = read_recipe(out).teacher.training.learning_rate
+    low, high = RANGES["adamw"]
     assert rate is not None
-    assert 1e-4 < rate < 0.1
+    assert low < rate < high
+    assert rate != TrainingRecipe().learning_rate
 
 
 @pytest.mark.slow
