@@ -135,6 +135,13 @@ def test_a_run_that_is_stopped_within_an_epoch_tells_the_loss_of_its_part(
     assert lines[-1]["loss"] == trained.curve[-1].loss
 
 
+def test_it_is_done_once_the_last_epoch_is_scored(data: Dataset) -> None:
+    said = list[Step]()
+    train(data, clock=clock(3.0), report=said.append)
+    assert "scoring" in {step.note for step in said if step.done == 64}
+    assert [step for step in said if step.done >= step.total] == said[-1:]
+
+
 def test_a_stop_after_the_last_step_leaves_a_finished_run(data: Dataset, tmp_path: Path) -> None:
     """No step is left to take, so what is kept is the end and not an earlier state."""
     stop = StopRequest()

@@ -285,10 +285,10 @@ class Run:
         """Say what is done beside steps, where it takes a while."""
         if self.control.clock() - self.looked_at >= LOOK_EVERY_S:
             self.looked_at = self.control.clock()
-            self._say(text)
+            self._say(text, left=1)
 
-    def _say(self, text: str) -> None:
-        step, remaining = self.progress.step, self.progress.remaining
-        self.control.report(
-            Step(stage=self.control.name, done=step, total=step + remaining, note=text)
-        )
+    def _say(self, text: str, left: int = 0) -> None:
+        """Tell people something; at least so many steps are not done yet."""
+        step = self.progress.step
+        total = step + max(self.progress.remaining, left)
+        self.control.report(Step(stage=self.control.name, done=step, total=total, note=text))
