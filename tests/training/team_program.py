@@ -1,8 +1,9 @@
 """A training to run in several processes; the tests start it, alone, by hand or by a supervisor.
 
 Its argument is a JSON object, or one with several of them as `runs`: `recipe` holds changes,
-`dropout` a share, `out` the file of the weights, `folder` the run's; `mischief` is what goes wrong,
-and process `hungry_rank` has memory for few items only, as `hungry` says.
+`dropout` a share, `width` that of the network, `out` the file of the weights, `folder` the run's;
+`mischief` is what goes wrong, and process `hungry_rank` has memory for few items only, as `hungry`
+says.
 """
 
 import json
@@ -52,9 +53,9 @@ RECIPE = TrainingRecipe(
 class Network(nn.Module):
     """A residual network that may forget at random, or have memory for few items only, later on."""
 
-    def __init__(self, dropout: float, hungry: dict[str, Any] | None = None) -> None:
+    def __init__(self, dropout: float, width: int, hungry: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.net = ResidualNet(ResidualNetConfig(stem=8, widths=(16,), blocks=(1,)), SPEC, 2)
+        self.net = ResidualNet(ResidualNetConfig(stem=8, widths=(width,), blocks=(1,)), SPEC, 2)
         self.dropout = nn.Dropout(dropout)
         self.hungry, self.passes = hungry, 0
 
@@ -102,7 +103,8 @@ def train(asked: dict[str, Any], team: Team, **control: Any) -> TrainedNetwork:
     plain = msgspec.to_builtins(RECIPE) | asked.get("recipe", {})
     recipe = msgspec.convert(plain, TrainingRecipe)
     hungry = asked.get("hungry") if asked.get("hungry_rank") == team.rank else None
-    network = initialize(lambda: Network(asked.get("dropout", 0.0), hungry), 0, "test")
+    shape = asked.get("dropout", 0.0), asked.get("width", 16)
+    network = initialize(lambda: Network(*shape, hungry), 0, "test")
     objective = learn_labels(
         "classification", torch.from_numpy(data.train.targets), label_smoothing=0.1
     )

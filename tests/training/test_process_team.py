@@ -60,6 +60,7 @@ def runs(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     given: dict[str, dict[str, Any]] = {name: {"recipe": r} for name, r in RECIPES.items()}
     given["dropout"] = {"dropout": 0.3, "recipe": {"accumulation": 2}}
+    given["shared matrices"] = {"width": 128, "recipe": RECIPES["muon"] | {"epochs": 0.3}}
     return {"runs": [run | {"out": str(folder / name)} for name, run in given.items()]}
 
 
@@ -74,7 +75,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*RECIPES, "dropout"])
+@pytest.mark.parametrize("name", [*RECIPES, "dropout", "shared matrices"])
 def test_two_processes_end_with_the_weights_of_one(trained: Path, name: str) -> None:
     one, two = load_file(trained / "one" / name), load_file(trained / "two" / name)
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)

@@ -50,7 +50,7 @@ class Stepper:
         self.team = team
         self.forward = self._forward()
         shares = shares_by_depth(network, recipe.layer_decay) if recipe.layer_decay < 1 else None
-        self.optimizer = optimizer_of(network, recipe, shares)
+        self.optimizer = optimizer_of(network, recipe, shares, team)
         self.average = average_of(network, self.optimizer, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.arithmetic == "fp16")
         self.parts, self.cuts = recipe.accumulation, list(recipe.cuts)

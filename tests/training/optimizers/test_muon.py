@@ -1,62 +1,14 @@
 import math
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from diptych.training.optimizers.muon import Muon, orthogonal_directions, orthogonalize
+from diptych.training.optimizers.muon import Muon
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 100))
-def test_singular_vectors_stay_and_singular_values_come_near_1(
-    rows: int, columns: int, seed: int
-) -> None:
-    random = np.random.default_rng(seed)
-    left, _ = np.linalg.qr(random.normal(size=(rows, rows)))
-    right, _ = np.linalg.qr(random.normal(size=(columns, columns)))
-    count = min(rows, columns)
-    values = random.uniform(0.1, 1.0, count)
-    matrix = left[:, :count] @ np.diag(values) @ right[:count]
-    found = orthogonalize(torch.from_numpy(matrix).float()[None])[0].double().numpy()
-    core = (left.T @ found @ right.T)[:count, :count]
-    assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(core), rel=1e-3)
-    assert np.abs(core - np.diag(np.diag(core))).max() < 2e-3
-    assert (np.diag(core) > 0.6).all()
-    assert (np.diag(core) < 1.3).all()
-
-
-@pytest.mark.parametrize("shape", [(6, 54), (54, 6), (16, 16), (16, 33), (3, 6)])
-@pytest.mark.parametrize("smallest", [1.0, 1e-4])
-def test_matrices_of_any_shape_go_through_the_published_iteration(
-    shape: tuple[int, int], smallest: float
-) -> None:
-    left, values, right = torch.linalg.svd(drawn(*shape).double(), full_matrices=False)
-    matrix = left * torch.logspace(0, math.log10(smallest), len(values)) @ right
-    x = matrix / matrix.norm()
-    for _ in range(5):
-        gram = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    found = orthogonalize(matrix.float()[None])[0].double()
-    assert float((found - x).norm() / x.norm()) < 1e-3
-
-
-@pytest.mark.parametrize("shape", [(3, 4), (3, 40)])
-def test_a_matrix_without_a_direction_stays_zero(shape: tuple[int, int]) -> None:
-    assert not orthogonalize(torch.zeros(1, *shape)).any()
-
-
-def test_matrices_of_one_shape_together_are_as_each_alone() -> None:
-    shapes = [(4, 6), (6, 4), (4, 6), (3, 3), (4, 6)]
-    matrices = [drawn(*shape, seed=number) for number, shape in enumerate(shapes)]
-    for matrix, direction in zip(matrices, orthogonal_directions(matrices), strict=True):
-        assert torch.allclose(direction, orthogonalize(matrix[None])[0], atol=1e-6)
 
 
 def grouped(matrix: nn.Parameter, other: nn.Parameter, decay: float) -> list[dict[str, object]]:

@@ -1,11 +1,13 @@
 """Optimizers by name, the groups they step, and the averages that are evaluated in their place."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from diptych.training.optimizers.average import Average, WeightAverage
+from diptych.training.optimizers.directions import shared_directions
 from diptych.training.optimizers.groups import (
     Shares,
     hidden_matrices,
@@ -16,6 +18,7 @@ from diptych.training.optimizers.layout import keep_layout
 from diptych.training.optimizers.muon import Muon
 from diptych.training.optimizers.schedule_free import AveragedPoint, ScheduleFree
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.team import SOLO, Team
 
 __all__ = [
     "OPTIMIZERS",
@@ -32,7 +35,7 @@ __all__ = [
 
 
 def optimizer_of(
-    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None = None
+    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None = None, team: Team = SOLO
 ) -> torch.optim.Optimizer:
     """Make the optimizer of a run.
 
@@ -40,11 +43,12 @@ def optimizer_of(
         network: Its trained parameters are optimized.
         recipe: Which optimizer, rate, momentum and decay.
         shares: Learning rates relative to the run's, by a parameter's name.
+        team: Who trains the network together.
 
     Returns:
         The optimizer; vectors and scalars, such as biases and norms, do not decay.
     """
-    return keep_layout(OPTIMIZERS[recipe.optimizer](network, recipe, shares))
+    return keep_layout(OPTIMIZERS[recipe.optimizer](network, recipe, shares, team))
 
 
 def average_of(
@@ -98,7 +102,7 @@ def _rate(recipe: TrainingRecipe) -> float:
 
 
 def _sgd(
-    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None
+    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None, team: Team
 ) -> torch.optim.Optimizer:
     optimizer = torch.optim.SGD(
         parameter_groups(network, recipe.weight_decay, shares),
@@ -120,14 +124,14 @@ def _whole(network: nn.Module) -> bool:
 
 
 def _adamw(
-    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None
+    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None, team: Team
 ) -> torch.optim.Optimizer:
     groups = parameter_groups(network, recipe.weight_decay, shares)
     return torch.optim.AdamW(groups, lr=_rate(recipe), fused=True)
 
 
 def _muon(
-    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None
+    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None, team: Team
 ) -> torch.optim.Optimizer:
     groups = parameter_groups(network, recipe.weight_decay, shares, hidden_matrices(network))
     return Muon(
@@ -136,18 +140,19 @@ def _muon(
         recipe.momentum,
         bf16=recipe.arithmetic == "bf16",
         fixed_norms=recipe.fixed_norms,
+        orthogonalized=partial(shared_directions, team=team),
     )
 
 
 def _schedule_free(
-    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None
+    network: nn.Module, recipe: TrainingRecipe, shares: Shares | None, team: Team
 ) -> torch.optim.Optimizer:
     groups = parameter_groups(network, recipe.weight_decay, shares)
     return ScheduleFree(groups, _rate(recipe))
 
 
 OPTIMIZERS: dict[
-    str, Callable[[nn.Module, TrainingRecipe, Shares | None], torch.optim.Optimizer]
+    str, Callable[[nn.Module, TrainingRecipe, Shares | None, Team], torch.optim.Optimizer]
 ] = {
     "sgd": _sgd,
     "adamw": _adamw,
