@@ -55,6 +55,22 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
     assert idx_files(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "split"), [("{}-{}-idx{}-ubyte", "test"), ("emnist-{}-{}-idx{}-ubyte.gz", "t10k")]
+)
+def test_two_sets_in_one_folder_are_refused(tmp_path: Path, name: str, split: str) -> None:
+    write(write(tmp_path), split="t10k")
+    write(tmp_path, name, split)
+    with pytest.raises(DataError, match="two idx files of test images"):
+        read_idx(tmp_path)
+
+
+def test_a_file_beside_its_gzipped_form_is_read_once(tmp_path: Path) -> None:
+    write(write(tmp_path), "{}-{}-idx{}-ubyte.gz")
+    raw = read_idx(tmp_path)
+    assert raw.splits["train"].items[0] == "train-images-idx3-ubyte#0"
+
+
 def test_a_file_without_its_partner_is_named(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()

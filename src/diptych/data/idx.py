@@ -32,13 +32,23 @@ def idx_files(folder: Path) -> dict[tuple[str, str], Path]:
         folder: An existing folder.
 
     Returns:
-        The file of each (split, ``images`` or ``labels``).
+        The file of each (split, ``images`` or ``labels``), rather one that is not gzipped.
+
+    Raises:
+        DataError: If there are several for one.
     """
     found: dict[tuple[str, str], Path] = {}
     for file in sorted(folder.iterdir()):
         match = NAME.fullmatch(file.name)
-        if match and match[2].lower() in SPLIT_NAMES:
-            found.setdefault((SPLIT_NAMES[match[2].lower()], match[3].lower()), file)
+        if not match or match[2].lower() not in SPLIT_NAMES:
+            continue
+        split, kind = SPLIT_NAMES[match[2].lower()], match[3].lower()
+        other = found.setdefault((split, kind), file)
+        if file.name.removesuffix(".gz") != other.name.removesuffix(".gz"):
+            raise DataError(
+                f"{folder} has two idx files of {split} {kind}: {other.name} and {file.name}",
+                "keep each data set in a folder of its own, with one file of each split",
+            )
     return found
 
 
