@@ -1,15 +1,17 @@
 """Claim: two processes on two cores train no slower than two threads in one process.
 
-Fashion-MNIST with the network of a planned student, whole steps of training, the same global batch.
-Blocks of steps in turn, in the same two processes: the first one alone with one thread, alone with
-two while the other one sleeps, and both with one thread each. Also printed: what the agreement on
-each step takes, a broadcast of one number.
+Fashion-MNIST with the network of a planned student, or the teacher of a recipe on the data that its
+name begins with; whole steps of training, the same global batch. Blocks of steps in turn, in the
+same two processes: the first one alone with one thread, alone with two while the other one sleeps,
+and both with one thread each. Also printed: what the agreement on each step takes, a broadcast of
+one number.
 
 Hardware: any with 2 cores, otherwise idle; printed. n: rounds, 10 by default, after one of warm-up;
 the median of the ratios of each round and their range. Source: this script.
 
-Usage, from benchmarks/: python -m training.scaling [--rounds N] [--steps N] [--work FOLDER]. Rounds
-are kept in the folder, and a second call goes on from there.
+Usage, from benchmarks/: python -m training.scaling [RECIPE] [--rounds N] [--steps N]
+[--work FOLDER], RECIPE a file of recipes/, such as cifar10-93.toml. Rounds are kept in the folder,
+and a second call goes on from there.
 """
 
 import dataclasses
@@ -24,7 +26,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from conditions import data_folder, print_conditions
+from conditions import ROOT, data_folder, print_conditions
 from diptych.core.progress import Step, StopRequest
 from diptych.core.values import Dataset
 from diptych.data import read
@@ -33,7 +35,7 @@ from diptych.fitting.aims import objective_of
 from diptych.fitting.budget import Budget
 from diptych.fitting.building import build
 from diptych.fitting.plans import plan_fit
-from diptych.fitting.recipe import ModelPlan
+from diptych.fitting.recipe import ModelPlan, read_recipe
 from diptych.measure.machine import describe
 from diptych.training.compute import compute_threads
 from diptych.training.control import RunControl
@@ -91,7 +93,8 @@ def task_of(chosen: Namespace) -> Callable[[Worker], object]:
     """Make what each process does: the rounds that are not kept yet."""
 
     def task(worker: Worker) -> object:
-        whole = read(data_folder("fashion-mnist"), Options(seed=0))
+        name = "cifar10" if chosen.recipe.startswith("cifar10") else "fashion-mnist"
+        whole = read(data_folder(name), Options(seed=0))
         nothing = dataclasses.replace(
             whole.validation,
             inputs=whole.validation.inputs[:0],
@@ -99,15 +102,18 @@ def task_of(chosen: Namespace) -> Callable[[Worker], object]:
             items=(),
         )
         dataset = dataclasses.replace(whole, validation=nothing)
-        plan = plan_fit(whole, Budget(), describe(), 0, timed=False).students[0]
-        rounds = kept(chosen.work)
+        if chosen.recipe:
+            plan = read_recipe(ROOT / "recipes" / chosen.recipe).teacher
+        else:
+            plan = plan_fit(whole, Budget(), describe(), 0, timed=False).students[0]
+        rounds = kept(chosen)
         with join(worker.meeting, "cpu") as team:
             one_round(plan, dataset, chosen.steps, team)
             for _ in range(team.agreed(chosen.rounds - len(rounds))):
                 rounds.append(one_round(plan, dataset, chosen.steps, team))
                 rounds[-1]["agreement_s"] = agreement_s(team)
                 if team.rank == 0:
-                    (chosen.work / "scaling.json").write_text(json.dumps(rounds, indent=1))
+                    file_of(chosen).write_text(json.dumps(rounds, indent=1))
                 done = len(rounds)
                 worker.report(Step(stage="scaling", done=done, total=chosen.rounds))
         return rounds
@@ -115,8 +121,12 @@ def task_of(chosen: Namespace) -> Callable[[Worker], object]:
     return task
 
 
-def kept(folder: Path) -> list[dict[str, float]]:
-    file = folder / "scaling.json"
+def file_of(chosen: Namespace) -> Path:
+    return chosen.work / f"scaling{chosen.recipe and f'-{chosen.recipe}'}.json"
+
+
+def kept(chosen: Namespace) -> list[dict[str, float]]:
+    file = file_of(chosen)
     return json.loads(file.read_text()) if file.is_file() else []
 
 
@@ -135,6 +145,7 @@ def show(rounds: list[dict[str, float]]) -> None:
 
 def main() -> int:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", nargs="?", default="")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--work", type=Path, default=WORK.parent / "training")
@@ -145,6 +156,7 @@ def main() -> int:
     print_conditions()
     chosen.work.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "training.scaling", "--worker", "--work", str(chosen.work)]
+    command += [chosen.recipe] * bool(chosen.recipe)
     command += ["--rounds", str(chosen.rounds), "--steps", str(chosen.steps)]
     job = Job(command=command, count=PROCESSES, folder=chosen.work)
 
@@ -152,7 +164,7 @@ def main() -> int:
         print(f"round {step.done:g} of {step.total:g} {step.note}", flush=True)
 
     supervise(job, report, StopRequest())
-    show(kept(chosen.work))
+    show(kept(chosen))
     return 0
 
 
