@@ -186,6 +186,25 @@ def test_on_a_full_disk_the_old_ones_stay_and_the_hint_says_so(tmp_path: Path) -
     ]
 
 
+def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(OLD)
+    (tmp_path / "link").symlink_to("file")
+    write_atomic(tmp_path / "link", NEW)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomic(tmp_path / "pipe", NEW)
+        assert os.read(reader, len(NEW)) == NEW
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_failure_of_the_work_itself_passes_and_leaves_no_debris(tmp_path: Path) -> None:
     write_atomic(tmp_path / "file", OLD)
 

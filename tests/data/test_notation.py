@@ -29,7 +29,7 @@ def plain(cells: list[str], *, decimal_comma: bool = False) -> tuple[list[str], 
             ["12.50", "1234.56", "1234", "7", ""],
             "'12,50' is read as 12.50",
         ),
-        (["12,50", "1.234"], True, ["12.50", "1.234"], "'12,50' is read as 12.50"),
+        (["12,50", "1.234"], True, ["12.50", "1234"], "'12,50' is read as 12.50"),
     ],
 )
 def test_other_ways_to_write_numbers_are_read_and_told(

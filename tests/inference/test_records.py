@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from diptych.core.errors import DataError
 from diptych.data.delimited import read_delimited
 from diptych.inference import records
-from diptych.inference.records import count_lines, parse_lines, plain_number, read_records
+from diptych.inference.records import count_lines, parse_lines, read_records
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=8)
 
@@ -42,6 +42,9 @@ def test_what_was_written_as_csv_is_read_again(tmp_path_factory, rows, separator
     [
         b"a;b\n1,5;x\n2345,25;y\n-3,0;z\n",
         b'a,b\n"1,234",x\n"12,345.5",y\n',
+        b"a\tb\n0,5\tx\n1,250\tx\n12,75\tx\n",
+        b"a;b\n1.234.567;x\n12.345;x\n",
+        b"a\tb\n1,250\tx\n1.5\tx\n,\n".replace(b",\n", b"\t\n"),
         b"a\tb\n1\tcaf\xe9\n",
         b"a|b\n\n1|2\n\n",
         b"a, b \n1,2\n",
@@ -53,25 +56,6 @@ def test_a_table_is_read_as_training_reads_it(tmp_path, content):
     path.write_bytes(content)
     expected = read_delimited(path)[0].to_pylist()
     assert list(read_records(path, numbers={"a"})) == expected
-
-
-@pytest.mark.parametrize(
-    ("cell", "comma", "point"),
-    [
-        ("1,5", "1.5", "1.5"),
-        ("1,234", "1.234", "1234"),
-        ("1.234", "1.234", "1.234"),
-        ("1.234.567", "1234567", "1234567"),
-        ("1.234,5", "1234.5", "1234.5"),
-        ("-1,234,567.8", "-1234567.8", "-1234567.8"),
-        ("1,2,3", "1,2,3", "1,2,3"),
-        ("a,b", "a,b", "a,b"),
-        ("", "", ""),
-    ],
-)
-def test_numbers_are_written_with_a_point(cell, comma, point):
-    assert plain_number(cell, decimal_comma=True) == comma
-    assert plain_number(cell, decimal_comma=False) == point
 
 
 def test_json_is_read_from_lines_and_from_a_list(tmp_path):

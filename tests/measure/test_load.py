@@ -122,6 +122,19 @@ def test_the_time_limit_ends_the_load(scenario: Callable[..., LoadResult]) -> No
     assert len(result.latencies_ms) < 60
 
 
+def test_the_first_request_arrives_at_once_however_few_there_are() -> None:
+    simulation = Simulation()
+    amount = Amount(calls=1, time_limit_s=0.5)
+    result = server(simulation.work(0.05), amount, rate_per_s=0.01, clock=simulation.clock)
+    np.testing.assert_allclose(result.latencies_ms, [50.0])
+
+
+def test_warm_up_takes_no_more_than_a_part_of_the_time() -> None:
+    simulation = Simulation()
+    single_stream(simulation.work(2.0), Amount(calls=9, time_limit_s=2.0), clock=simulation.clock)
+    assert simulation.now_s == 104.0, "one call to warm up, one that counts"
+
+
 def test_warm_up_calls_are_not_counted() -> None:
     simulation = Simulation()
     calls = iter(range(100))

@@ -115,6 +115,13 @@ def test_a_limit_shorter_than_a_call_still_times_each_run_once() -> None:
     assert [len(timing.latencies_ms) for timing in timings.values()] == [1, 1]
 
 
+def test_a_run_whose_warm_up_takes_all_the_time_is_timed_beside_a_fast_one() -> None:
+    bench = Bench()
+    runs = {"slow": bench.run("slow", lambda call: 1500.0), "fast": bench.run("fast", lambda c: 1)}
+    timings = interleave(runs, samples=400, time_limit_s=1.0, procedure=bench.procedure())
+    assert [len(timing.latencies_ms) for timing in timings.values()] == [1, 1]
+
+
 def test_blocks_do_not_run_over_the_samples_asked_for() -> None:
     bench = Bench()
     timings = interleave(

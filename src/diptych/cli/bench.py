@@ -46,7 +46,7 @@ def _show(result: LatencyReport) -> None:
 
 def _row(scenario: Scenario) -> tuple[str, ...]:
     offered = scenario.offered_per_s
-    name = f"{scenario.part}, {scenario.name}" + (f" at {offered:,.0f}/s" if offered else "")
+    name = f"{scenario.part}, {scenario.name}" + (f" at {number(offered)}/s" if offered else "")
     return (
         name,
         f"{scenario.p50_ms.n:,}",

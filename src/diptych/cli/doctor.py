@@ -124,7 +124,7 @@ def import_complaint(module: str) -> str:
         What went wrong, ``""`` if nothing.
     """
     try:
-        probe([sys.executable, "-c", f"import {module}"], runs=1, timeout_s=IMPORT_LIMIT_S)
+        probe([sys.executable, "-P", "-c", f"import {module}"], runs=1, timeout_s=IMPORT_LIMIT_S)
     except ConfigError as error:
         return error.message.partition(": ")[2] or error.message
     return ""

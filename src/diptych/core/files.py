@@ -74,7 +74,8 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file piece by piece aside and put it in place at the end; on a failure not at all.
 
     Args:
-        path: The file to create or replace; its folder exists.
+        path: The file to create or replace; its folder exists. Of a link, what it points to; a
+            device or a pipe is written to as it is.
 
     Yields:
         An open binary file.
@@ -82,13 +83,18 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: If the file cannot be written (permission, full disk).
     """  # noqa: DOC501  storage_error makes it
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    place = path.resolve()
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+            return
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(place)
     except StorageError:
         raise
     except OSError as error:

@@ -27,7 +27,7 @@ def plain_numbers(column: Any, *, decimal_comma: bool) -> tuple[Any, str]:  # no
         return column, ""
     arrow = require("pyarrow", "train")
     words = words_in(column).filter(arrow.array(numbers.wrong))
-    for pattern, removed, comma in _notations(decimal_comma):
+    for pattern, removed, comma in notations(decimal_comma):
         if _fits(words, pattern) and (not removed or _fits(_with(column, removed), pattern)):
             plain = compute.replace_substring(column, removed, "") if removed else column
             plain = compute.replace_substring(plain, ",", ".") if comma else plain
@@ -35,6 +35,20 @@ def plain_numbers(column: Any, *, decimal_comma: bool) -> tuple[Any, str]:  # no
             read = shown.replace(removed, "") if removed else shown
             return plain, f"{shown!r} is read as {read.replace(',', '.')}"
     return column, ""
+
+
+def notations(decimal_comma: bool) -> list[tuple[str, str, bool]]:
+    """List how numbers may be written, where not with a point alone; the first that fits counts.
+
+    Args:
+        decimal_comma: Whether a comma is before decimals where it could also group thousands.
+
+    Returns:
+        The pattern of each, what is taken out, and whether a comma becomes a point.
+    """
+    grouped = (GROUPED, ",", False)
+    commas = [(GROUPED_BY_POINTS, ".", True), (WITH_COMMA, "", True)]
+    return [*commas, grouped] if decimal_comma else [grouped, *commas]
 
 
 def _fits(words: Any, pattern: str) -> bool:  # noqa: ANN401
@@ -46,10 +60,3 @@ def _with(column: Any, sign: str) -> Any:  # noqa: ANN401
     """Take the cells that hold a sign, also those that are numbers as they stand."""
     words = words_in(column)
     return words.filter(require("pyarrow.compute", "train").match_substring(words, sign))
-
-
-def _notations(decimal_comma: bool) -> list[tuple[str, str, bool]]:
-    """List patterns, what is taken out, and whether a comma becomes a point; the first fits."""
-    grouped = (GROUPED, ",", False)
-    commas = [(WITH_COMMA, "", True), (GROUPED_BY_POINTS, ".", True)]
-    return [*commas, grouped] if decimal_comma else [grouped, *commas]

@@ -17,7 +17,6 @@ from diptych.measure.timing import interleave
 from diptych.tasks.goals import kind_of
 
 COLD_RUNS, LATE_RUNS = 6, 2
-COLD_TIMEOUT_S = 60.0
 
 
 def gather_evidence(
@@ -80,8 +79,8 @@ def with_starts(evidence: Evidence, bundle: Path, report: Reporter, late: bool =
         With the time from the start of each process to its end, and its peak memory.
     """
     report(Step(stage="cold start", done=0, total=1))
-    command = [sys.executable, "-m", "diptych.inference.probe", str(bundle)]
-    figures = probe(command, runs=LATE_RUNS if late else COLD_RUNS, timeout_s=COLD_TIMEOUT_S)
+    command = [sys.executable, "-P", "-m", "diptych.inference.probe", str(bundle)]
+    figures = probe(command, runs=LATE_RUNS if late else COLD_RUNS)
     report(Step(stage="cold start", done=1, total=1))
     return replace(
         evidence,

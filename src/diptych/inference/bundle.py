@@ -4,8 +4,8 @@ Shapes: N batch, K outputs.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from diptych.inference.inputs import Named, content_of, files_in, name_of
 from diptych.inference.programs import choose
 from diptych.inference.runtimes import Session, open_session
 from diptych.inference.stream import Stream
+from diptych.measure.machine import usable_cores
 from diptych.tasks import FILE_SUFFIXES, Item, Preparer, preparer
 from diptych.tasks.goals import GOALS
 from diptych.tasks.own import OwnPreparer, Task
@@ -279,19 +280,20 @@ def load(
     program = choose(manifest, runtime)
     examples = goldens.read(folder, manifest)
     paths = [safe_join(folder, file.path) for file in program.files]
-    workers = min(program.threads, os.cpu_count() or 1) if threads is None else threads
-    session = open_session(program.runtime, paths, workers)
-    try:
-        if golden != "skip":
-            goldens.check(session, program, examples)
-    except BundleError as error:
-        if golden == "check":
-            session.close()
-            raise
-        logger.warning("%s", error.message)
-    if isinstance(manifest.input, OwnSpec):
-        prepare: Preparer = OwnPreparer(manifest.input, task)
-    else:
-        prepare = preparer(manifest.input, store.read_assets(folder, manifest))
+    workers = min(program.threads, usable_cores()) if threads is None else threads
+    with ExitStack() as opening:
+        session = opening.enter_context(closing(open_session(program.runtime, paths, workers)))
+        try:
+            if golden != "skip":
+                goldens.check(session, program, examples)
+        except BundleError as error:
+            if golden == "check":
+                raise
+            logger.warning("%s", error.message)
+        if isinstance(manifest.input, OwnSpec):
+            prepare: Preparer = OwnPreparer(manifest.input, task)
+        else:
+            prepare = preparer(manifest.input, store.read_assets(folder, manifest))
+        opening.pop_all()
     opened = structs.replace(program, threads=workers)
     return Bundle(folder, manifest, opened, session, prepare)

@@ -136,7 +136,7 @@ def cold_start(bundle: Bundle, runs: int = 7) -> process.ProcessFigures:
     Returns:
         Wall time from the start of Python to its end, CPU time and peak memory of each.
     """
-    command = [sys.executable, "-m", "diptych.inference.probe"]
+    command = [sys.executable, "-P", "-m", "diptych.inference.probe"]
     return process.probe([*command, str(bundle.path), bundle.program.runtime], runs=runs)
 
 

@@ -1,24 +1,26 @@
 """Rows of files, one after another, with nothing but the standard library (Parquet: pyarrow).
 
 CSV is read as training reads it: the separator that makes the most of the header, UTF-8 or UTF-16,
-else Latin-1, and numbers with a comma before decimals or between thousands.
+else Latin-1, and numbers with a comma before decimals or between thousands, by all of a column. So
+each file is gone through twice where it has columns of numbers.
 """
 
 import codecs
 import csv
-import re
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
 from diptych.core.errors import DataError
 from diptych.core.text import size
 from diptych.data.delimited import RAGGED, SEPARATORS, column_names
-from diptych.data.notation import GROUPED, GROUPED_BY_POINTS, WITH_COMMA
 from diptych.data.parquet import opened
+from diptych.inference.numerals import Numerals
 
 Record = dict[str, object]
 
@@ -28,7 +30,6 @@ MAX_COLUMNS = 20_000
 BLOCK = 1 << 20
 BATCH_ROWS = 512
 OBJECT = "write one JSON object of column names to cells per line"
-_GROUPED, _BY_POINTS, _COMMA = map(re.compile, (GROUPED, GROUPED_BY_POINTS, WITH_COMMA))
 
 
 def read_records(path: Path, numbers: Collection[str] = ()) -> Iterator[Record]:
@@ -112,21 +113,32 @@ def _json(path: Path, _numbers: Collection[str]) -> Iterator[Record]:
 
 def _delimited(path: Path, numbers: Collection[str]) -> Iterator[Record]:
     csv.field_size_limit(MAX_LINE_BYTES)
-    with path.open(encoding=_encoding(path), newline="") as file:
-        header = next(filter(str.strip, iter(partial(file.readline, MAX_LINE_BYTES), "")), "")
-        file.seek(0)
-        separator = max(SEPARATORS, key=partial(_width, header))
-        rows = (row for row in csv.reader(file, delimiter=separator) if row)
-        try:
+    try:
+        with path.open(encoding=_encoding(path), newline="") as file:
+            header = next(filter(str.strip, iter(partial(file.readline, MAX_LINE_BYTES), "")), "")
+            separator = max(SEPARATORS, key=partial(_width, header))
+            rows = _rows(file, separator)
             names = _names(next(rows, []), path)
-            numeric = [place for place, name in enumerate(names) if name in numbers]
-            for number, row in enumerate(rows, start=2):
+            written = {
+                place: Numerals(decimal_comma=separator == ";")
+                for place, name in enumerate(names)
+                if name in numbers
+            }
+            for row in rows if written else ():
+                for place, numerals in written.items():
+                    numerals.look(row[place] if place < len(row) else "")
+            for number, row in enumerate(islice(_rows(file, separator), 1, None), start=2):
                 _check_width(row, names, number, path)
-                for place in numeric:
-                    row[place] = plain_number(row[place], decimal_comma=separator == ";")
+                for place, numerals in written.items():
+                    row[place] = numerals.plain(row[place])
                 yield dict(zip(names, row, strict=True))
-        except (csv.Error, UnicodeError) as error:
-            raise DataError(f"{path} cannot be read as CSV: {error}", "check its quotes") from error
+    except (csv.Error, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}", "check its quotes") from error
+
+
+def _rows(file: TextIO, separator: str) -> Iterator[list[str]]:
+    file.seek(0)
+    return (row for row in csv.reader(file, delimiter=separator) if row)
 
 
 def _width(header: str, separator: str) -> int:
@@ -148,26 +160,6 @@ def _check_width(row: list[str], names: list[str], number: int, path: Path) -> N
             f"{path}: row {number} has {len(row)} cells, the header {len(names)}",
             RAGGED,
         )
-
-
-def plain_number(cell: str, *, decimal_comma: bool) -> str:
-    """Write a number with a point for decimals and nothing between thousands.
-
-    Args:
-        cell: Any cell.
-        decimal_comma: Whether ``1,234`` is below two; else it is above a thousand.
-
-    Returns:
-        The number, or the cell itself where it is something else.
-    """
-    word = cell.strip()
-    if _COMMA.match(word) and (decimal_comma or not _GROUPED.match(word)):
-        return word.replace(",", ".")
-    if _GROUPED.match(word):
-        return word.replace(",", "")
-    if word.count(".") != 1 or "," in word:
-        return word.replace(".", "").replace(",", ".") if _BY_POINTS.match(word) else cell
-    return cell
 
 
 def _encoding(path: Path) -> str:

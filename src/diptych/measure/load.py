@@ -1,8 +1,9 @@
 """The load generator: one client at a time, as much as possible, or arrivals at a given rate.
 
 In the server scenario requests arrive at random (Poisson) whether or not the earlier ones are
-done, and a latency counts from the moment the request was due. A client that waits for its answer
-before it sends the next request hides the queue it has caused ("coordinated omission").
+done, the first one at once, and a latency counts from the moment the request was due. A client that
+waits for its answer before it sends the next request hides the queue it has caused ("coordinated
+omission").
 
 Source: the scenarios are those of MLPerf Inference (Reddi et al. 2020), with one worker.
 """
@@ -19,6 +20,8 @@ from diptych.core.seeds import generator
 
 MS_PER_S = 1e3
 SPIN_S = 0.001
+WARM_UP_SHARE = 0.2
+"""Of the time, at most; one call is made in any case."""
 REPORT_EVERY = 64
 
 
@@ -143,10 +146,10 @@ def server(
     if not 0 < rate_per_s < float("inf"):
         raise ConfigError(f"{rate_per_s} requests per second are no load", "ask for more than 0")
     gaps_s = generator(seed, "load", "arrivals").exponential(1 / rate_per_s, amount.calls)
-    _warm_up(run, amount)
+    _warm_up(run, amount, clock)
     latencies_s: list[float] = []
     begin = clock.now()
-    arrivals = begin + np.cumsum(gaps_s)
+    arrivals = begin + np.cumsum(gaps_s) - gaps_s[0]
     for due in arrivals:
         if _is_over(amount, max(due, clock.now()) - begin):
             break
@@ -189,7 +192,7 @@ def _closed_loop(
     run: Callable[[], object], amount: Amount, clock: Clock, report: Reporter
 ) -> tuple[list[float], float]:
     """Return the seconds of each call and of all together, called until the amount is done."""
-    _warm_up(run, amount)
+    _warm_up(run, amount, clock)
     latencies_s: list[float] = []
     begin = now = clock.now()
     while len(latencies_s) < amount.calls and not _is_over(amount, now - begin):
@@ -217,9 +220,12 @@ def _result(
     )
 
 
-def _warm_up(run: Callable[[], object], amount: Amount) -> None:
+def _warm_up(run: Callable[[], object], amount: Amount, clock: Clock) -> None:
+    begin = clock.now()
     for _ in range(amount.warmup):
         run()
+        if _is_over(amount, (clock.now() - begin) / WARM_UP_SHARE):
+            return
 
 
 def _is_over(amount: Amount, seconds: float) -> bool:

@@ -33,7 +33,7 @@ class ProcessFigures:
 
 
 def probe(
-    command: Sequence[str], *, runs: int = 5, timeout_s: float | None = 60.0
+    command: Sequence[str], *, runs: int = 5, timeout_s: float | None = 600.0
 ) -> ProcessFigures:
     """Run a command some times, each in a new process, and measure it.
 

@@ -118,13 +118,14 @@ def interleave(
             lane.spent_ns += procedure.clock()
         for name in _turns(lanes, samples, share_ns, order):
             spent_ns = procedure.clock() - begin_ns
-            late = limit_ns is not None and spent_ns >= limit_ns
-            if late and all(lane.latencies_ns for lane in lanes.values()):
+            if limit_ns is not None and spent_ns >= limit_ns:
                 break
-            count = 1 if late else min(procedure.block, samples - len(lanes[name].latencies_ns))
-            if not (late and lanes[name].latencies_ns):
-                _time_block(lanes[name], count, slice_ns, procedure)
+            count = min(procedure.block, samples - len(lanes[name].latencies_ns))
+            _time_block(lanes[name], count, slice_ns, procedure)
             report(_progress(lanes, samples, spent_ns, limit_ns))
+        for lane in lanes.values():
+            if not lane.latencies_ns:
+                _time_block(lane, 1, slice_ns, procedure)
     report(Step(stage="measure", done=1.0, total=1.0))
     return {name: lane.timing() for name, lane in lanes.items()}
 

@@ -1,0 +1,61 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diptych.data.notation import plain_numbers
+from diptych.inference.numerals import Numerals
+
+pa = pytest.importorskip("pyarrow")
+
+
+def written(column: list[str], *, decimal_comma: bool) -> list[str]:
+    numerals = Numerals(decimal_comma=decimal_comma)
+    for cell in column:
+        numerals.look(cell)
+    return [numerals.plain(cell) for cell in column]
+
+
+@pytest.mark.parametrize(
+    ("cell", "comma", "point"),
+    [
+        ("1,5", "1.5", "1.5"),
+        ("1,234", "1.234", "1234"),
+        ("1.234", "1.234", "1.234"),
+        ("1.234.567", "1234567", "1234567"),
+        ("1.234,5", "1234.5", "1234.5"),
+        ("-1,234,567.8", "-1234567.8", "-1234567.8"),
+        ("1,2,3", "1,2,3", "1,2,3"),
+        ("a,b", "a,b", "a,b"),
+        ("", "", ""),
+    ],
+)
+def test_numbers_are_written_with_a_point(cell: str, comma: str, point: str) -> None:
+    assert written([cell], decimal_comma=True) == [comma]
+    assert written([cell], decimal_comma=False) == [point]
+
+
+whole = st.integers(-(10**7), 10**7)
+plain = st.floats(-(10**7), 10**7).map(lambda number: f"{number:.3f}")
+grouped = st.one_of(whole.map("{:,}".format), plain.map(lambda text: f"{float(text):,.2f}"))
+WAYS = {
+    "a point": plain,
+    "a comma": plain.map(lambda text: text.replace(".", ",")),
+    "grouped": grouped,
+    "grouped by points": grouped.map(lambda text: text.translate(str.maketrans(",.", ".,"))),
+    "whole": whole.map(str),
+}
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(list(WAYS)).flatmap(lambda way: st.lists(WAYS[way], min_size=1, max_size=6)),
+    st.booleans(),
+)
+def test_a_column_is_read_as_in_training(column: list[str], decimal_comma: bool) -> None:
+    expected, _ = plain_numbers(pa.chunked_array([column]), decimal_comma=decimal_comma)
+    assert written(column, decimal_comma=decimal_comma) == expected.to_pylist()
+
+
+def test_cells_that_agree_on_nothing_are_read_one_by_one() -> None:
+    cells = ["1.234,5", "1,234.5", "1.234", "n/a"]
+    assert written(cells, decimal_comma=True) == ["1234.5", "1234.5", "1.234", "n/a"]
