@@ -22,6 +22,7 @@ from diptych.measure.process import probe
 from diptych.targets import TARGETS, lacking
 
 IMPORT_LIMIT_S = 120.0
+MODELLED = "energy is modelled from CPU time"
 
 
 class Library(NamedTuple):
@@ -180,24 +181,21 @@ def processor_capability(machine: Machine) -> Capability:
 
 
 def counter_capability(root: Path) -> Capability:
-    """Examine the processor's energy counters.
+    """Examine the processor's energy counters; nothing reads them yet but this.
 
     Args:
         root: The root of the file system, where ``sys`` is.
 
     Returns:
-        The finding, with the command that opens counters kept to the administrator.
+        The finding, and how energy is had.
     """
-    powercap = root / "sys/class/powercap"
-    purpose, name = "energy counters", "RAPL"
-    if found := counters(powercap):
-        detail = f"{len(found)} package(s)"
-        return Capability(purpose=purpose, name=name, status="works", detail=detail)
-    hint = ""
-    if any(powercap.glob("intel-rapl:*")):
-        hint = f"sudo chmod a+r {powercap}/intel-rapl:*/energy_uj"
-    detail = "energy is modelled from CPU time"
-    return Capability(purpose=purpose, name=name, status="missing", detail=detail, hint=hint)
+    count = len(counters(root / "sys/class/powercap"))
+    return Capability(
+        purpose="energy counters",
+        name="RAPL",
+        status="works" if count else "missing",
+        detail=f"{count} package(s); {MODELLED}" if count else MODELLED,
+    )
 
 
 def cuda_capability(root: Path) -> Capability:
