@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS_AT_ONCE ?= 2
+DATA := $(or $(DIPTYCH_DATA),../shared/data)
+KEPT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/diptych-benchmarks/compression
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test long check bench clean help
@@ -30,14 +32,21 @@ check: $(VENV)/dev.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.installed
+bench: $(VENV)/dev.installed $(KEPT)/fashion-mnist-93.dip
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	@cd benchmarks && for job in peers ours race table; do \
 		echo "== tasks.$$job"; ../$(BIN)/python -m tasks.$$job || exit 1; done
-	@cd benchmarks && for job in pruning quantization precisions sparsity 'large --prepare' large half_percent 'half_percent fashion-mnist-wide' 'half_percent cifar10' 'peers fashion-mnist' 'peers cifar10'; do \
+	@cd benchmarks && for job in pruning quantization precisions sparsity 'large --prepare' large \
+		half_percent 'half_percent fashion-mnist-wide' 'half_percent cifar10' \
+		'peers fashion-mnist --teacher $(KEPT)/fashion-mnist-93.dip' \
+		'peers cifar10 --teacher ../examples/cifar10-tiny.dip'; do \
 		echo "== compression.$$job"; ../$(BIN)/python -m compression.$$job || exit 1; done
 	@cd benchmarks && for job in compile data_path divergence kept_memory kills optimizers overhead scaling time_to_accuracy transfer; do \
 		echo "== training.$$job"; ../$(BIN)/python -m training.$$job || exit 1; done
+
+$(KEPT)/fashion-mnist-93.dip: | $(VENV)/dev.installed
+	mkdir -p $(@D)
+	$(BIN)/diptych train $(DATA)/fashion-mnist --recipe recipes/fashion-mnist-93.toml --out $@
 
 $(VENV)/all.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

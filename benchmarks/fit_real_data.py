@@ -10,6 +10,7 @@ Usage: fit_real_data.py [fashion-mnist|cifar10] [SEED] [FOLDER to keep the bundl
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ def run(name: str, seed: str, keep: str | None) -> None:
         out = Path(keep or temporary, f"{name}-{seed}.dip")
         command = [sys.executable, "-m", "diptych", "fit", str(data_folder(name)), "--json"]
         command += ["--budget", budget, "--time-limit", f"{minutes}m", "--seed", seed]
+        shutil.rmtree(out.with_suffix(".fit"), ignore_errors=True)  # seconds are of a whole fit
         begin = time.monotonic()
         output = subprocess.run([*command, "--out", str(out)], stdout=subprocess.PIPE)
         seconds = time.monotonic() - begin
@@ -45,8 +47,13 @@ def run(name: str, seed: str, keep: str | None) -> None:
     print(f"  {model['name']}: {model['runtime']} {model['precision']}, {model['size_bytes']} B,")
     print(f"    p50 {model['p50_ms']:.4f} ms, p99 {model['p99_ms']:.4f} ms, one thread, batch 1")
     for term in result["terms"]:
-        interval = f"{term['low']:.5g} to {term['high']:.5g}, n {term['n']}"
+        interval = f"{bound(term['low'])} to {bound(term['high'])}, n {term['n']}"
         print(f"  {term['name']}: {term['value']:.5g} ({interval}): {term['verdict']}")
+
+
+def bound(value: float | None) -> str:
+    """Write an end of an interval; JSON has no number for none."""
+    return "unbounded" if value is None else f"{value:.5g}"
 
 
 def main() -> None:

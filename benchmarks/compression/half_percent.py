@@ -22,15 +22,13 @@ recipes/cifar10-small-more.toml, by which the student of CIFAR-10 goes on.
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import diptych
-from against_eager import eager_network
+from against_eager import eager_network, in_turns, singles, tensors
 from conditions import ROOT, data_folder, print_conditions
 from diptych.inference.runtimes import open_session
 from diptych.measure.quantiles import median_ratio, quantile
@@ -61,7 +59,7 @@ def compare(name: str, work: Path, devices: int) -> None:
     words = [data, "--recipe", recipe]
     if not made.is_dir():
         diptych_command("train", *words, "--devices", devices, "--out", made)
-    teacher = diptych.load(made)
+    teacher = diptych.load(made, threads=1)
     program = float_program(teacher)
     if not found.is_dir():
         budget = f"drop<=0.5%, size<={program.stat().st_size // SMALLER}B"
@@ -71,7 +69,7 @@ def compare(name: str, work: Path, devices: int) -> None:
             budget += f", {term}<={limit_ms:.4f}ms"
         words += ["--budget", budget, "--teacher", made]
         diptych_command("fit", *words, "--out", found)
-    bundle = diptych.load(found)
+    bundle = diptych.load(found, threads=1)
     for term in bundle.manifest.terms:
         interval = f"{term.low:.5g} to {term.high:.5g}, n {term.n:,}"
         print(f"{name}, {term.name}: {term.value:.5g} ({interval}): {term.verdict}")
@@ -81,19 +79,18 @@ def compare(name: str, work: Path, devices: int) -> None:
 def timed(
     teacher: diptych.Bundle, program: Path, bundle: diptych.Bundle | None = None
 ) -> dict[str, np.ndarray]:
-    """Time single predictions by turns; return milliseconds."""
+    """Time single predictions of the golden pictures by turns; return milliseconds."""
     torch.set_num_threads(1)
     network, session = eager_network(teacher), open_session("onnxruntime", [program])
-    one = teacher.golden().inputs[:1]
-    tensor = torch.from_numpy(one.copy())
+    ones = singles(teacher.golden().inputs)
 
-    def eager() -> torch.Tensor:
+    def eager(tensor: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             return network(tensor)
 
-    calls: dict[str, Callable[[], object]] = {EAGER: eager, FLOAT: partial(session.run, one)}
+    calls = {EAGER: in_turns(eager, tensors(ones)), FLOAT: in_turns(session.run, ones)}
     if bundle is not None:
-        calls[OURS] = partial(bundle.run, one)
+        calls[OURS] = in_turns(bundle.run, ones)
     found = interleave(calls, samples=CALLS)
     return {name: timing.latencies_ms for name, timing in found.items()}
 

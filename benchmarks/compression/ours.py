@@ -7,6 +7,7 @@ whole `diptych fit`.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -136,8 +137,10 @@ def make(ours: Ours, name: str, out: Path) -> dict[str, object]:
 
 def make_student(ours: Ours, runtime: str, out: Path, minutes: float) -> dict[str, object]:
     """Take one program of what a fit finds, which is run where it has not been yet."""
-    bundle, done = out.parent / "student.dip", out.parent / "student.json"
+    bundle = out.parent / f"student-{minutes:g}m.dip"
+    done = bundle.with_suffix(".json")
     if not done.is_file():
+        shutil.rmtree(bundle.with_suffix(".fit"), ignore_errors=True)  # seconds are of a whole fit
         begin = time.monotonic()
         words = [sys.executable, "-m", "diptych", "fit", ours.data, "--teacher", ours.bundle]
         model = out.parent.parent / "inputs" / "model.onnx"

@@ -16,10 +16,13 @@ MOST_DROP = 0.005
 
 
 class Items:
-    """What a tool is given: a model, items to calibrate with, labelled items to judge by, time."""
+    """What a tool is given: a model, items to calibrate with, labelled items to judge by, time.
 
-    def __init__(self, folder: Path, limit_s: float) -> None:
-        self.limit_s = limit_s
+    `cuts_sums` says whether the processor cuts sums of 8-bit products.
+    """
+
+    def __init__(self, folder: Path, limit_s: float, *, cuts_sums: bool) -> None:
+        self.limit_s, self.cuts_sums = limit_s, cuts_sums
         self.model = folder / "model.onnx"
         self.calibration = np.load(folder / "calibration.npy")
         self.validation = np.load(folder / "validation.npy")

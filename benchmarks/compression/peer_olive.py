@@ -88,6 +88,7 @@ def olive_plan(items: Items, work: Path) -> dict[str, object]:
                 "type": "OnnxStaticQuantization",
                 "data_config": "calibration",
                 "quant_format": "QDQ",
+                "reduce_range": items.cuts_sums,  # 0.13 drops it: prepare_qdq_config
                 **dict.fromkeys(searched, "SEARCHABLE_VALUES"),
             }
         },

@@ -1,7 +1,8 @@
 """Tools that quantize for ONNX Runtime: its own, Intel Neural Compressor, Optimum.
 
 ONNX Runtime's own is run as it is (activations in int8), and with activations in uint8, which its
-kernels on x86-64 are faster with, by two ways to find ranges.
+kernels on x86-64 are faster with, by two ways to find ranges. Where sums are cut, all are told
+`reduce_range`.
 """
 
 import shutil
@@ -27,6 +28,7 @@ def onnxruntime_static(items: Items, out: Path, clock: Clock, **options) -> None
             out / "model.onnx",
             Batches(input_name(items.model), items.calibration),
             per_channel=True,
+            reduce_range=items.cuts_sums,
             calibrate_method=method,
             **options,
         )
@@ -57,6 +59,7 @@ def inc_config(items: Items, **options):
         quant_format=QuantFormat.QDQ,
         calibration_sampling_size=len(items.calibration),
         execution_provider="CPUExecutionProvider",
+        reduce_range=items.cuts_sums,  # as it advises, though 1.0 does not hand it on
         **options,
     )
 
@@ -89,6 +92,7 @@ def inc_autotune(items: Items, out: Path, clock: Clock) -> None:
         quant_format=QuantFormat.QDQ,
         calibration_sampling_size=len(items.calibration),
         execution_provider="CPUExecutionProvider",
+        reduce_range=items.cuts_sums,
     )
     wanted = tuning.TuningConfig(config_set=configs, tolerable_loss=MOST_DROP)
     with clock.running():
@@ -105,7 +109,11 @@ def optimum_static(items: Items, out: Path, clock: Clock) -> None:
     from optimum.onnxruntime.configuration import AutoQuantizationConfig, CalibrationConfig
 
     name, count = input_name(items.model), len(items.calibration)
-    settings = AutoQuantizationConfig.avx512_vnni(is_static=True, per_channel=True)
+    fixed = {"is_static": True, "per_channel": True}
+    if items.cuts_sums:
+        settings = AutoQuantizationConfig.avx2(**fixed, reduce_range=True)
+    else:
+        settings = AutoQuantizationConfig.avx512_vnni(**fixed)
     calibration = CalibrationConfig("items", "", "train", count, CalibrationMethod.MinMax)
     work = out / "work.tmp"
     work.mkdir()

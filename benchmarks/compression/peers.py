@@ -8,21 +8,23 @@ A tool that takes longer than the fit's time limit is stopped. Accuracy is of th
 no tool sees; size is of the files that a device needs.
 
 All programs are timed in one process, each in the runtime that it is for, in the version of this
-process; blocks of single calls by turns, on one thread, each call on the next test item. Each is
-opened twice: the largest ratio between a program and itself is what this machine cannot tell, and
-no less than 1 %, for two programs changed places by 0.9 % from one run of this script to the next.
-What is better and what is beaten is decided in `compression.front`.
+process; blocks of single calls by turns, on one thread, each call on the next of 1,500 test items
+from all over the split. Each is opened twice: the largest ratio between a program and itself is
+what this machine cannot tell, and no less than 1 %, for two programs changed places by 0.9 % from
+one run of this script to the next. What is better and what is beaten is decided in
+`compression.front`.
 
 Hardware: any, otherwise idle while timing; printed and kept. n: 10,000 test items (Fashion-MNIST,
 CIFAR-10), 3,000 single calls of each program. Source: this script, which makes a virtual
-environment for each tool with the versions below.
+environment for each tool with the versions in `compression.tools`.
 
 Usage, from benchmarks/: python -m compression.peers SET [PROGRAM ...] [--teacher BUNDLE]
 [--minutes N] [--prepare] [--work FOLDER]. SET is fashion-mnist or cifar10. The network is that of a
 bundle; without one it is trained first, for as many minutes as a fit may take. `--prepare` makes
 and scores all programs (hours, because of fits), and times nothing; without it the same is done and
-then timed, which takes a minute where all is there. A program that is there is not made again:
-remove its folder for that.
+then timed, which takes a minute where all is there. A program that is there is not made again
+(remove its folder for that), but for a processor that cuts sums of 8-bit products where it was made
+for one that does not; one that failed is tried again.
 """
 
 import json
@@ -31,7 +33,6 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from functools import cache
@@ -42,67 +43,27 @@ import numpy as np
 
 from compression import ours
 from compression.front import Measured, beaten_by
-from conditions import ROOT, data_folder, print_conditions
+from compression.tools import PEERS, TOLD_ITS_TIME, peer
+from conditions import data_folder, print_conditions
 from diptych.core.files import sha256_of_file
 from diptych.inference.runtimes import Session, open_session
-from diptych.measure.machine import describe
+from diptych.measure.machine import cuts_sums, describe
 from diptych.measure.quantiles import quantile
 from diptych.measure.scores import drop, score
 from diptych.measure.timing import interleave
 from tasks.sets import WORK
 
 SETS = ("fashion-mnist", "cifar10")
-BASE = ("numpy==2.4.6", "onnxruntime==1.32.0", "onnx==1.23.2")
-ENVIRONMENTS = {
-    "nncf": ("nncf==3.4.0", "openvino==2026.4.1", "numpy==2.4.6"),
-    "onnxruntime": (*BASE, "sympy==1.14.0"),
-    "inc": (  # the last two are what it imports and does not ask for
-        "onnx-neural-compressor==1.0",
-        "onnxruntime==1.32.0",
-        "onnx==1.23.2",
-        "numpy==1.26.4",
-        "scipy==1.16.3",
-        "prettytable==3.18.0",
-    ),
-    "optimum": ("optimum-onnx[onnxruntime]==0.1.0", "torch==2.13.0", *BASE),
-    "olive": ("olive-ai==0.13.0", "requests==2.34.2", "torch==2.13.0", *BASE),
-}
-PEERS = {
-    "nncf": "nncf",
-    "nncf-accuracy": "nncf",
-    "onnxruntime": "onnxruntime",
-    "onnxruntime-minmax": "onnxruntime",
-    "onnxruntime-entropy": "onnxruntime",
-    "inc": "inc",
-    "inc-autotune": "inc",
-    "optimum": "optimum",
-    "olive-auto-opt": "olive",
-    "olive-search": "olive",
-}
 OURS = (*ours.LOWERED, *ours.STUDENTS)
 PROGRAMS = (*ours.MODEL, *OURS, *PEERS)
 REFERENCE = "fp32 onnxruntime"
 BATCH, CALLS = 64, 1500
 LEAST_NOISE = 1.01
-SILENT = {"OLIVE_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "ORT_DISABLE_TELEMETRY": "1"}
-
-
-def interpreter(name: str, work: Path) -> Path:
-    """Return the interpreter of an environment; made, or made again, where versions differ."""
-    place = work / f"env-{name}"
-    done, wanted = place / "installed.txt", "\n".join(ENVIRONMENTS[name])
-    if not done.is_file() or done.read_text() != wanted:
-        print(f"installing {wanted.splitlines()} into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *ENVIRONMENTS[name]], check=True)
-        done.write_text(wanted)
-    return place / "bin" / "python"
 
 
 def teacher_of(asked: Namespace) -> Path:
     """Return the bundle whose network is compressed; trained where there is none."""
-    bundle = asked.teacher or asked.work / f"{asked.set}-teacher.dip"
+    bundle = asked.teacher or asked.work / f"{asked.set}-teacher-{asked.minutes:g}m.dip"
     if not (bundle / "bundle.json").is_file():
         words = [sys.executable, "-m", "diptych", "train", data_folder(asked.set)]
         words += ["--time-limit", f"{asked.minutes:g}m", "--seed", ours.SEED, "--out", bundle]
@@ -110,33 +71,14 @@ def teacher_of(asked: Namespace) -> Path:
     return bundle
 
 
-def peer(name: str, place: Path, out: Path, asked: Namespace) -> dict[str, object]:
-    """Run a tool in its environment; it is stopped at the time limit."""
-    words = [interpreter(PEERS[name], asked.work), "-m", "compression.peer", name]
-    words += [place / "inputs", out, 60 * asked.minutes]
-    log = place / f"{name}.log"
-    try:
-        with log.open("w") as errors:
-            output = subprocess.run(
-                [str(word) for word in words],
-                cwd=ROOT / "benchmarks",
-                env={**os.environ, **SILENT},
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                timeout=60 * asked.minutes,
-            )
-    except subprocess.TimeoutExpired:
-        return {"failed": f"stopped after {asked.minutes:g} minutes"}
-    if output.returncode:
-        return {"failed": f"ended with code {output.returncode}; see {log}"}
-    told = output.stdout.splitlines()
-    return json.loads(told[-1]) if told else {"failed": f"ended without a program; see {log}"}
-
-
 def make(name: str, place: Path, asked: Namespace, opened) -> dict:
-    """Return what is known of a program; it is made where it has not been yet."""
-    out = place / "programs" / name.replace(" ", "-")
+    """Return what is known of a program; it is made where it has not been yet.
+
+    Those made for a processor that cuts sums are kept apart, and so are those made in other minutes
+    by who is told its time.
+    """
+    its_time = f"-{asked.minutes:g}m" if name in (*ours.STUDENTS, *TOLD_ITS_TIME) else ""
+    out = place / f"programs-{asked.sums}-sums" / f"{name.replace(' ', '-')}{its_time}"
     done = out / "result.json"
     if not done.is_file():
         shutil.rmtree(out, ignore_errors=True)
@@ -147,8 +89,10 @@ def make(name: str, place: Path, asked: Namespace, opened) -> dict:
             result = ours.make_student(opened(), name.split()[1], out, asked.minutes)
         else:
             result = ours.make(opened(), name, out)
-        done.write_text(json.dumps(result) + "\n")
         print(f"{name}: {result}", file=sys.stderr, flush=True)
+        if "failed" in result:
+            return result
+        done.write_text(json.dumps(result) + "\n")
     return json.loads(done.read_text()) | {"place": out}
 
 
@@ -172,10 +116,9 @@ def right(result: dict, tests: Path) -> np.ndarray:
 
 def timed(results: dict[str, dict], tests: Path) -> tuple[dict[str, np.ndarray], float]:
     """Return milliseconds of calls by program, and the ratio that this machine cannot tell."""
-    ones = np.load(tests / "inputs.npy")[
-        :CALLS, None
-    ]  # in turn: a cascade is not as quick with all
-    runs = {}
+    inputs = np.load(tests / "inputs.npy")
+    evenly = np.linspace(0, len(inputs), CALLS, endpoint=False).astype(int)  # of every class
+    ones, runs = inputs[evenly][:, None], {}  # in turn: a cascade is not as quick with all
     for name, result in results.items():
         for twin in (0, 1):
             opened, turn = session(result), cycle(ones)
@@ -265,6 +208,8 @@ def main() -> None:
     asked = parser.parse_args()
     if unknown := set(asked.programs) - set(PROGRAMS):
         parser.error(f"there is no program {', '.join(sorted(unknown))}")
+    machine = describe()
+    asked.sums = "cut" if cuts_sums(machine) else "whole"
     asked.work = asked.work.absolute()
     asked.work.mkdir(parents=True, exist_ok=True)
     print_conditions()
@@ -288,7 +233,6 @@ def main() -> None:
         return
     print(f"load of the machine: {os.getloadavg()[0]:.1f}")
     table = rows(results, place)
-    machine = describe()
     told = {"date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "versions": machine.versions}
     told |= {"machine": f"{machine.cpu}, {machine.cores} cores", "rows": table}
     (place / "table.json").write_text(json.dumps(told, indent=1) + "\n")

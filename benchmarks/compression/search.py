@@ -29,6 +29,7 @@ import numpy as np
 from msgspec.structs import replace as changed
 
 from conditions import data_folder, print_conditions
+from diptych.core.files import sha256_of_file
 from diptych.core.progress import silent
 from diptych.core.values import CurvePoint, Dataset
 from diptych.fitting.budget import Budget
@@ -61,7 +62,8 @@ class Grid:
         if job.start is None:
             raise SystemExit(f"{teacher} is no bundle")
         self.recipe = with_bundle(recipe, job.start, job.dataset)
-        self.kept = Kept(work / f"search-{name}-{seed}.json")
+        taught = sha256_of_file(teacher / "weights.safetensors")[:8]
+        self.kept = Kept(work / f"search-{name}-{taught}-{seed}.json")
         self.teacher: Trainee | None = None
 
     def run(self, plan: ModelPlan) -> dict[str, list[float]]:

@@ -63,7 +63,8 @@ def in_turns(
 
 def main() -> None:
     path = Path(sys.argv[1])
-    bundle = diptych.load(sys.argv[2] if len(sys.argv) > 2 else ROOT / "examples/cifar10-tiny.dip")
+    given = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "examples/cifar10-tiny.dip"
+    bundle = diptych.load(given, threads=1)
     print_conditions()
     test = read(data_folder("cifar10"), Options(seed=0)).test
     levels = (test.inputs.astype(np.int16) - HALF).astype(np.int8)

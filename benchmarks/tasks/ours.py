@@ -1,8 +1,8 @@
 """Claim: within its time limit on 2 cores, a bundle for each kind of data reaches the budget below.
 
 spoken-digits >= 98.5 % in 5 minutes, <= 100 KB, p99 <= 1 ms for 1 s of sound; sst2 from scratch
->= 83 % in 10, p99 <= 0.5 ms; trec >= 90 % in 5; adult AUROC >= 0.925 in 5, p99 <= 0.2 ms;
-california-housing in 5, RMSE no larger than HistGradientBoosting's.
+>= 83 % in 10, p99 <= 0.5 ms; trec >= 90 % in 5 (not reached: 89.67 %); adult AUROC >= 0.925 in 5,
+p99 <= 0.2 ms; california-housing in 5, RMSE no larger than HistGradientBoosting's.
 
 Hardware: any with 2 cores, otherwise idle; printed and kept. n: the whole test split, which trains
 nothing; seeds 0, 1 and 2; single calls of `bundle.predict` on the raw item, one thread.
@@ -13,6 +13,7 @@ that is finished is not run again.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -45,6 +46,7 @@ def fit(name: str, seed: int, work: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "diptych", "fit", str(folder(name, work)), "--json"]
     command += ["--budget", task.budget, "--time-limit", f"{task.minutes}m", "--seed", str(seed)]
     command += ["--out", str(out / "bundle.dip"), *(["--label", task.label] if task.label else [])]
+    shutil.rmtree(out / "bundle.fit", ignore_errors=True)  # seconds are of a whole fit
     begin = time.monotonic()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if output.returncode not in {0, 3}:

@@ -85,6 +85,13 @@ class LightGbm(Boosting):
         model.fit(table.astype(dict.fromkeys(words(table), "category")), target)
         joblib.dump(model, out / "model.joblib")
 
+    @classmethod
+    def load(cls, name: str, data: Path, out: Path) -> tuple[Callable, Callable]:
+        import joblib
+
+        model = joblib.load(out / "model.joblib")
+        return cls.answers(name, model.set_params(n_jobs=1))  # by itself one for each core
+
     @staticmethod
     def items(name: str, data: Path) -> pd.DataFrame:
         table = read(name, data / "test.csv")[0]

@@ -5,7 +5,7 @@ a comparison by turns see `tasks.race`); three seeds. Source: this script, which
 virtual environment for each peer with the versions below and runs it there.
 
 Usage, from benchmarks/: python -m tasks.peers [SET ...] [--work FOLDER]. What is finished is not
-run again.
+run again; a peer that fails is told as failed, and the others go on.
 """
 
 import json
@@ -44,10 +44,15 @@ def environment(name: str, work: Path) -> Path:
     return place / "bin" / "python"
 
 
+def place(peer: str, name: str, seed: int, work: Path) -> Path:
+    """Return the folder of a peer and a seed: last of all it has `result.json`."""
+    return work / "peers" / name / f"{peer}-{seed}"
+
+
 def command(job: str, peer: str, name: str, seed: int, work: Path) -> list[str]:
     """Return the command that runs a peer's `fit` or its `lane`; its folder exists afterwards."""
     python = environment(PEERS[SETS[name].kind][peer], work)
-    out = work / "peers" / name / f"{peer}-{seed}"
+    out = place(peer, name, seed, work)
     out.mkdir(parents=True, exist_ok=True)
     words = [python, "-m", "tasks.peer", job, peer, name, folder(name, work), out, seed]
     return [str(word) for word in words]
@@ -62,12 +67,15 @@ def one_thread() -> dict[str, str]:
 
 
 def result(peer: str, name: str, seed: int, work: Path) -> dict:
-    """Return what a peer reached; it is run where it has not been yet."""
-    done = work / "peers" / name / f"{peer}-{seed}" / "result.json"
+    """Return what a peer reached, or that it failed; it is run where it has not been yet."""
+    done = place(peer, name, seed, work) / "result.json"
     if not done.is_file():
-        words = command("fit", peer, name, seed, work)
         end = {"cwd": ROOT / "benchmarks", "stdout": subprocess.PIPE, "env": one_thread()}
-        output = subprocess.run(words, check=True, text=True, **end).stdout
+        try:
+            words = command("fit", peer, name, seed, work)
+            output = subprocess.run(words, check=True, text=True, **end).stdout
+        except subprocess.CalledProcessError as error:
+            return {"peer": peer, "set": name, "seed": seed, "failed": str(error)}
         done.write_text(output.splitlines()[-1] + "\n")
     return json.loads(done.read_text())
 

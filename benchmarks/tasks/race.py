@@ -1,18 +1,21 @@
 """Claim: a row, from Python, takes a twentieth of the time of scikit-learn's and AutoGluon's.
 
-Every program has a process of its own that stays, with one thread; blocks of single calls alternate
-between them in an order shuffled anew each round, so that the machine's state hits all alike.
+Every program has a process of its own that stays, with one thread, all on the same core where the
+system can bind them to one; blocks of single calls alternate between them in an order shuffled anew
+each round, so that the machine's state hits all alike.
 What is timed is `bundle.predict(raw item)` beside the peer's own call; what the peer's item is
 made of beforehand is said in `peer_tables.py` and `peer_sounds.py`.
 
 Hardware: any, otherwise idle; printed. n: 21 rounds of at most 200 calls and 2 s each, after
 warm-up; the ratio is the median over rounds of the ratio of medians, with its interval.
-Source: this script, on seed 0 of `tasks.ours` and `tasks.peers`, which run before it.
+Source: this script, on seed 0 of `tasks.ours` and `tasks.peers`, which run before it; a peer that
+has no result there is left out.
 
 Usage, from benchmarks/: python -m tasks.race [SET ...] [--work FOLDER].
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +27,7 @@ import diptych
 from conditions import print_conditions
 from diptych.measure.quantiles import median_ratio, quantile
 from tasks import lane, ours
-from tasks.peers import PEERS, command, one_thread
+from tasks.peers import PEERS, command, one_thread, place
 from tasks.sets import ROOT, SETS, arguments, folder
 
 ROUNDS, CALLS, SECONDS = 21, 200, 2.0
@@ -56,7 +59,11 @@ def ask(process: subprocess.Popen[str]) -> list[float]:
 def race(name: str, work: Path) -> dict[str, list[list[float]]]:
     """Return the milliseconds of each call, by program and by round."""
     lanes = {OURS: [sys.executable, "-m", "tasks.race", "--lane", name, str(work)]}
-    lanes |= {peer: command("lane", peer, name, 0, work) for peer in PEERS[SETS[name].kind]}
+    for peer in PEERS[SETS[name].kind]:
+        if (place(peer, name, 0, work) / "result.json").is_file():
+            lanes[peer] = command("lane", peer, name, 0, work)
+        else:
+            print(f"{name}: {peer} has no result, and is left out")
     running = {who: start(words) for who, words in lanes.items()}
     times: dict[str, list[list[float]]] = {who: [] for who in running}
     random = np.random.default_rng(0)
@@ -87,6 +94,8 @@ def main() -> None:
         return
     asked = arguments(__doc__)
     print_conditions()
+    if hasattr(os, "sched_setaffinity"):  # lanes inherit it
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for name in asked.sets:
         rows = summary(race(name, asked.work))
         out = asked.work / "race" / f"{name}.json"

@@ -3,15 +3,14 @@
 Fashion-MNIST with the network of a planned student, or the teacher of a recipe on the data that its
 name begins with; whole steps of training, the same global batch. Blocks of steps in turn, in the
 same two processes: the first one alone with one thread, alone with two while the other one sleeps,
-and both with one thread each. Also printed: what the agreement on each step takes, a broadcast of
-one number.
+and both with one thread each. Also printed: what the agreement on each step takes.
 
 Hardware: any with 2 cores, otherwise idle; printed. n: rounds, 10 by default, after one of warm-up;
 the median of the ratios of each round and their range. Source: this script.
 
 Usage, from benchmarks/: python -m training.scaling [RECIPE] [--rounds N] [--steps N]
-[--work FOLDER], RECIPE a file of recipes/, such as cifar10-93.toml. Rounds are kept in the folder,
-and a second call goes on from there.
+[--work FOLDER], RECIPE a file of recipes/, such as cifar10-93.toml. Rounds of so many steps are
+kept in the folder, and a second call goes on from there.
 """
 
 import dataclasses
@@ -27,7 +26,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from conditions import ROOT, data_folder, print_conditions
-from diptych.core.progress import Step, StopRequest
+from diptych.core.progress import Step, StopRequest, silent
 from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
@@ -35,10 +34,11 @@ from diptych.fitting.aims import objective_of
 from diptych.fitting.budget import Budget
 from diptych.fitting.building import build
 from diptych.fitting.plans import plan_fit
+from diptych.fitting.plans.machines import for_processor
 from diptych.fitting.recipe import ModelPlan, read_recipe
 from diptych.measure.machine import describe
 from diptych.training.compute import compute_threads
-from diptych.training.control import RunControl
+from diptych.training.control import CPU, RunControl
 from diptych.training.process_team import ProcessTeam, join
 from diptych.training.run import Run
 from diptych.training.supervisor import Job, supervise
@@ -74,7 +74,7 @@ def one_round(plan: ModelPlan, dataset: Dataset, steps: int, team: ProcessTeam) 
     """Measure every arm once; all but the first process sleep in what they take no part in."""
     rates = {}
     for name, (threads, together) in ARMS.items():
-        team.agreed(0)
+        team.summed([0.0])  # waits asleep, where an agreement looks at memory without a pause
         if together or team.rank == 0:
             rates[name] = rate(plan, dataset, steps, threads, team if together else SOLO)
     return rates
@@ -103,7 +103,8 @@ def task_of(chosen: Namespace) -> Callable[[Worker], object]:
         )
         dataset = dataclasses.replace(whole, validation=nothing)
         if chosen.recipe:
-            plan = read_recipe(ROOT / "recipes" / chosen.recipe).teacher
+            recipe = read_recipe(ROOT / "recipes" / chosen.recipe)
+            plan = for_processor(recipe, describe(), CPU, silent).teacher
         else:
             plan = plan_fit(whole, Budget(), describe(), 0, timed=False).students[0]
         rounds = kept(chosen)
@@ -122,7 +123,8 @@ def task_of(chosen: Namespace) -> Callable[[Worker], object]:
 
 
 def file_of(chosen: Namespace) -> Path:
-    return chosen.work / f"scaling{chosen.recipe and f'-{chosen.recipe}'}.json"
+    of_recipe = f"-{chosen.recipe}" if chosen.recipe else ""
+    return chosen.work / f"scaling{of_recipe}-{chosen.steps}.json"
 
 
 def kept(chosen: Namespace) -> list[dict[str, float]]:

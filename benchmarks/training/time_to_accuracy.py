@@ -21,7 +21,8 @@ turn the racers follow each other, in another order each time. Source: this scri
 virtual environment for each peer with the versions below.
 
 Usage, from benchmarks/: python -m training.time_to_accuracy [RACER ...] [--seeds SEED ...]
-[--give-up TIMES] [--work FOLDER] [--try]. A run that is finished is not run again.
+[--give-up TIMES] [--work FOLDER] [--try]. A run that is finished is not run again, but for one of
+another machine and one that was stopped before the limit of now.
 """
 
 import json
@@ -148,17 +149,23 @@ def followed(process: subprocess.Popen, limit: float | None) -> tuple[list[dict]
 
 def result(name: str, seed: int, limit: float | None, asked: Namespace) -> dict:
     """Return what a run reached; it is run where it has not been yet."""
-    done = asked.work / f"{name}-{seed}.json"
-    if not done.is_file() or asked.trial:
-        found = race(name, seed, limit, asked)
-        if asked.trial:
-            return found
-        machine = describe()
-        found |= {"machine": f"{machine.cpu}, {machine.cores} cores", "versions": machine.versions}
+    if asked.trial:
+        return race(name, seed, limit, asked)
+    done, machine = asked.work / f"{name}-{seed}.json", describe()
+    here = {"machine": f"{machine.cpu}, {machine.cores} cores"}
+    here |= {"arithmetic": fast_arithmetic(machine)}
+    if not done.is_file() or not counts(json.loads(done.read_text()), here, limit):
+        found = race(name, seed, limit, asked) | here | {"versions": machine.versions}
         found |= {"environment": ENVIRONMENTS.get(RACERS[name].environment, ())}
         found |= {"load": os.getloadavg()[0], "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
         done.write_text(json.dumps(found, indent=1) + "\n")
     return json.loads(done.read_text())
+
+
+def counts(kept: dict, here: dict[str, str], limit: float | None) -> bool:
+    """Say whether a kept run is of this machine, and was not stopped before today's limit."""
+    short = kept["outcome"] == "more than" and (limit is None or limit > kept["seconds"])
+    return not short and here.items() <= kept.items()
 
 
 def told(name: str, runs: list[dict], ours: list[dict]) -> str:

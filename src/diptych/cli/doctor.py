@@ -1,7 +1,6 @@
 """`diptych doctor`: what works on this machine and what to install; it never installs anything."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from diptych.cli.output import note, print_json, progress, table
 from diptych.core.errors import ConfigError
+from diptych.core.interpreter import python
 from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.specs import Value
@@ -125,7 +125,7 @@ def import_complaint(module: str) -> str:
         What went wrong, ``""`` if nothing.
     """
     try:
-        probe([sys.executable, "-P", "-c", f"import {module}"], runs=1, timeout_s=IMPORT_LIMIT_S)
+        probe(python("-c", f"import {module}"), runs=1, timeout_s=IMPORT_LIMIT_S)
     except ConfigError as error:
         return error.message.partition(": ")[2] or error.message
     return ""

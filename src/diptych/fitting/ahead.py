@@ -11,7 +11,6 @@ checkpoint, and started anew when the fit goes on; they end with the fit, howeve
 """
 
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import numpy as np
 
 from diptych.compression.answers import can_remember
 from diptych.core.errors import ConfigError
+from diptych.core.interpreter import python
 from diptych.core.progress import Step
 from diptych.core.values import Dataset
 from diptych.fitting import run_file
@@ -137,10 +137,9 @@ class Ahead:
         )
         run_file.write(folder, request)
         _hand_over(folder / ANSWERS, teacher)
-        command = [sys.executable, "-m", "diptych.fitting.forerunner", str(folder)]
-        command.append(str(self.settings.checkpoint_s))
+        words = "-m", "diptych.fitting.forerunner", str(folder), str(self.settings.checkpoint_s)
         place = self.opened.enter_context(tempfile.TemporaryDirectory(prefix="diptych-"))
-        self.attempt = Attempt(command, count, Path(place))
+        self.attempt = Attempt(python(*words), count, Path(place))
         self.opened.callback(self.attempt.close)
         self.waiting = left
         self.until = HALT_S + max(order.until or math.inf for order in left)

@@ -1,11 +1,11 @@
 """Measuring the chosen program: on the test split, at length, and in new processes."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from diptych.core.interpreter import python
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
 from diptych.fitting.trials import Trial, in_turns, run_all
@@ -79,7 +79,7 @@ def with_starts(evidence: Evidence, bundle: Path, report: Reporter, late: bool =
         With the time from the start of each process to its end, and its peak memory.
     """
     report(Step(stage="cold start", done=0, total=1))
-    command = [sys.executable, "-P", "-m", "diptych.inference.probe", str(bundle)]
+    command = python("-m", "diptych.inference.probe", str(bundle))
     figures = probe(command, runs=LATE_RUNS if late else COLD_RUNS)
     report(Step(stage="cold start", done=1, total=1))
     return replace(

@@ -4,13 +4,13 @@ The run's folder holds all that they need; when they are done it holds a finishe
 which the process that asked for the training goes on to lowering and measuring.
 """
 
-import sys
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 from diptych.core.errors import ConfigError
+from diptych.core.interpreter import python
 from diptych.fitting import run_file
 from diptych.fitting.job import Job, read_data
 from diptych.fitting.recipe import UNTRAINED, FitRecipe
@@ -93,9 +93,8 @@ def train_in_processes(
         control.warn(f"{count} processes are more than the cores of this machine ({cores})")
     left = float(NO_LIMIT) if control.deadline is None else control.deadline - control.clock()
     until = str(time.time() + left)
-    command = [sys.executable, "-m", "diptych.fitting.worker", str(path), until]
-    command.append(str(control.checkpoint_s))
-    team = supervisor.Job(command=command, count=count, folder=path)
+    words = "-m", "diptych.fitting.worker", str(path), until, str(control.checkpoint_s)
+    team = supervisor.Job(command=python(*words), count=count, folder=path)
     supervise(team, control.report, control.stop)
 
 

@@ -6,7 +6,6 @@ row): preparing it, program, and the answer. Items of a user's own task are not 
 """
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from typing import Literal
@@ -15,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from diptych.core.errors import ConfigError
+from diptych.core.interpreter import python
 from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.values import Estimate
@@ -136,8 +136,8 @@ def cold_start(bundle: Bundle, runs: int = 7) -> process.ProcessFigures:
     Returns:
         Wall time from the start of Python to its end, CPU time and peak memory of each.
     """
-    command = [sys.executable, "-P", "-m", "diptych.inference.probe"]
-    return process.probe([*command, str(bundle.path), bundle.program.runtime], runs=runs)
+    words = "-m", "diptych.inference.probe", str(bundle.path), bundle.program.runtime
+    return process.probe(python(*words), runs=runs)
 
 
 def _warm_scenarios(lanes: Sequence[Lane], settings: Settings) -> Iterator[Scenario]:
