@@ -6,9 +6,15 @@ from msgspec import structs
 
 from diptych.cli.evaluate import document, summary
 from diptych.cli.main import run
+from diptych.cli.output import print_json
 from diptych.core.damage import Damage, Flips
 from diptych.core.values import Estimate
 from diptych.fitting.evaluate import ClassScore, Evaluation
+from diptych.fitting.streaming import StreamEvaluation
+from diptych.inference.detection import Rule
+from diptych.measure.means import unknown
+from diptych.measure.proportions import proportion
+from diptych.measure.rates import rate
 
 
 @pytest.mark.slow
@@ -64,7 +70,9 @@ def test_people_see_every_score_in_its_unit_and_the_classes() -> None:
     shown = [line.split() for line in lines]
     assert ["accuracy", "50.00", "%", "25.00", "%", "to", "75.00", "%", "by", "hand"] in shown
     assert ["f1", "37.50", "%", "12.50", "%", "to", "62.50", "%", "by", "hand"] in shown
-    assert ["ant", "8", "50.00", "%", "±", "25.0", "75.00", "%", "±", "25.0"] in shown
+    assert next(line for line in lines if line.startswith("ant")).split(maxsplit=2)[2] == (
+        "50.00 % (25.00 % to 75.00 %)  75.00 % (50.00 % to 100.00 %)"
+    )
     assert ["bee", "0", "none", "none"] in shown
     assert ["ant", "4", "4"] in shown
 
@@ -80,6 +88,38 @@ def test_the_damage_is_one_line_and_in_the_document() -> None:
     assert shown in summary(result).splitlines()
     assert document(result)["damage"]["flips"]["lost"] == 3  # type: ignore[index]
     assert "damage" not in summary(CLASSES)
+
+
+def test_the_interval_of_a_class_is_told_by_its_ends() -> None:
+    """5 of 5 was 100 % plus or minus 21.7."""
+    every = ClassScore(label="ant", n=5, recall=proportion(5, 5), precision=None)
+    text = summary(structs.replace(CLASSES, per_class=(every,), confusion=((5,),)))
+    assert "100.00 % (56.55 % to 100.00 %)" in text
+    assert "±" not in text
+
+
+def test_a_score_of_which_nothing_is_known_is_unknown_and_null(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nothing = unknown("undefined: all targets are equal")
+    result = structs.replace(NUMBERS, scores={"r2": nothing, "mae": number(3)})
+    shown = [line.split() for line in summary(result).splitlines()]
+    assert ["r2", "unknown", "undefined:", "all", "targets", "are", "equal"] in shown
+    print_json(document(result))
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (found["r2"], found["low"], found["high"]) == (None, None, None)
+    assert found["scores"]["r2"]["value"] is found["scores"]["r2"]["high"] is None
+    assert found["scores"]["r2"]["method"] == "undefined: all targets are equal"
+    assert found["scores"]["mae"]["value"] == 3
+
+
+def test_a_stream_without_false_accepts_has_none_and_not_an_unknown_number() -> None:
+    heard = StreamEvaluation(
+        seconds=3600, recordings=5, decisions=9, hop_s=0.1, rule=Rule(),
+        detected=proportion(5, 5), false_accepts_per_hour=rate(0, 1.0),
+    )  # fmt: skip
+    found = document(structs.replace(CLASSES, stream=heard))
+    assert found["stream"]["false_accepts_per_hour"]["value"] == 0  # type: ignore[index]
 
 
 def test_numbers_have_no_classes_and_are_shown_in_their_own_unit() -> None:

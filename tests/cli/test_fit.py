@@ -3,15 +3,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from diptych.cli.fit import document, summary
 from diptych.cli.main import run
-from diptych.cli.output import verdict_table
+from diptych.cli.output import print_json, verdict_table
 from diptych.inference import store
+from diptych.measure.means import unknown
 
+NOTHING = unknown("undefined: all targets are equal")
 TWO_TEACHERS = ["--teacher", "a.dip", "--teacher", "b.dip"]
 KEYS = {"bundle", "task", "verdict", "terms", "teacher", "model", "training"}
 MODEL_KEYS = {
@@ -51,6 +54,24 @@ def test_the_summary_shows_every_term_and_where_the_bundle_is(digits_bundle: Pat
     lines = verdict_table(manifest.terms).splitlines()
     assert len(lines) == 2 + len(manifest.terms)
     assert all("PASS" in line for line in lines[2:])
+
+
+def test_a_score_of_which_nothing_is_known_is_unknown_and_null(
+    tiny: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was shown as 0.00 %."""
+    scores = tiny.manifest.model.scores | {"auroc": unknown("undefined: one class")}
+    model = replace(tiny.manifest.model, scores=scores, p50_ms=unknown("not measured"))
+    manifest = replace(tiny.manifest, model=model, teacher=replace(model, scores={"r2": NOTHING}))
+    text = summary(Path("a.dip"), manifest)
+    assert "accuracy 90.00 %, auroc unknown, p50 unknown" in text
+    assert "teacher: accuracy unknown" in text
+    print_json(document(Path("a.dip"), manifest))
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    told = found["model"]
+    assert told["accuracy"] == 0.9
+    assert {told[name] for name in ("auroc", "auroc_low", "auroc_high", "p50_ms")} == {None}
+    assert found["teacher"]["r2"] is None
 
 
 @pytest.mark.slow

@@ -110,11 +110,13 @@ def test_rows_come_as_json_lines_from_standard_input_or_as_one_word(monkeypatch)
         ("a.csv", "x,y\n1,2\n", "none of the bundle's columns"),
         ("a.xlsx", "x", "not a table"),
         ("a.csv", None, "there is no file"),
+        ("a" * 300, None, "there is no file"),
+        ("a.csv", "\udcff\udcfea", "cannot be read as CSV"),
     ],
 )
 def test_tables_that_cannot_be_used_are_one_line(place, name, content, message):
     if content is not None:
-        (place / name).write_text(content)
+        (place / name).write_text(content, errors="surrogateescape")
     with pytest.raises(DataError, match=message):
         items(name, TABLE)
 

@@ -178,6 +178,20 @@ def test_a_defect_is_one_line_and_its_traceback_is_in_a_file(
     assert "in command" in log.read_text()
 
 
+def test_a_path_that_the_system_refuses_is_one_line(
+    say: Say, verb: Callable[..., None], tmp_path: Path
+) -> None:
+    def look() -> None:
+        (tmp_path / ("a" * 300)).exists()
+
+    verb(look)
+    code, _, err = say("doctor")
+    assert code == 2
+    assert err[0].startswith(f"error: cannot use {tmp_path}/aaa")
+    assert err[0].endswith("...: file name too long")
+    assert err[1] == "hint: check the path"
+
+
 def test_a_defect_is_told_even_where_no_file_can_be_written(
     say: Say, verb: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.cli import output
-from diptych.cli.output import PLAIN_LINE_EVERY_S, note, print_json, progress, table
+from diptych.cli.output import (
+    PLAIN_LINE_EVERY_S,
+    figure,
+    interval,
+    is_known,
+    note,
+    plain,
+    print_json,
+    progress,
+    table,
+)
 from diptych.core.progress import Step
-from diptych.core.values import Estimate
+from diptych.core.values import Estimate, Verdict
+from diptych.measure.means import unknown
+from diptych.measure.rates import rate
 
 CELLS = st.text("ab %-.0", max_size=6).map(str.strip)
 
@@ -68,6 +80,30 @@ def test_a_table_reads_as_expected() -> None:
         "p99     1.2 ms  CANNOT TELL",
     ]
     assert table(("a", "b"), []).split("\n") == ["a  b", "-  -"]
+
+
+def test_a_number_of_which_nothing_is_known_is_unknown_and_null() -> None:
+    half = Estimate(value=0.5, low=0.25, high=math.inf, n=3, method="by hand")
+    nothing, never = unknown("not measured"), rate(0, 2.0)
+    assert [is_known(each) for each in (half, nothing, never)] == [True, False, True]
+    assert [figure(each, "fraction") for each in (half, nothing, None)] == [
+        "50.00 %", "unknown", "unknown",
+    ]  # fmt: skip
+    assert interval(half, "fraction") == "25.00 % to inf"
+    found = plain({"a": (nothing, half), "b": [never]})
+    empty = {"value": None, "low": None, "high": None, "n": 0}
+    assert found == {
+        "a": (
+            {**empty, "method": "not measured", "confidence": 0.95},
+            msgspec.to_builtins(half),
+        ),
+        "b": (msgspec.to_builtins(never),),
+    }
+    term = Verdict(
+        name="auroc", relation=">=", limit=0.9, unit="fraction", verdict="CANNOT TELL",
+        value=0.0, low=-math.inf, high=math.inf, n=0, method="undefined",
+    )  # fmt: skip
+    assert plain(term) == msgspec.to_builtins(term) | empty
 
 
 def test_a_document_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

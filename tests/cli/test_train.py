@@ -11,8 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.cli.main import run
+from diptych.cli.train import summary
 from diptych.core.files import sha256_of_file
 from diptych.fitting.recipe import read_recipe
+from diptych.measure.means import unknown
 from diptych.training.checkpoint import Checkpoint, decode, encode
 from diptych.training.rate_finder import RANGES
 from diptych.training.recipe import TrainingRecipe
@@ -45,6 +47,14 @@ def test_training_from_a_recipe_prints_what_came_out(
     assert result["training"]["samples"] > 0
     assert run(words) == 0
     assert "accuracy" in capsys.readouterr().out
+
+
+def test_a_score_of_which_nothing_is_known_is_unknown(tiny: Any) -> None:
+    model, left = tiny.manifest.model, ", 9 parameters, trained in 1.0 s"
+    assert summary(tiny.manifest) == f"accuracy 90.00 % (80.00 % to inf, n 100){left}"
+    nothing = replace(model, scores={"accuracy": unknown("undefined: no items")})
+    told = summary(replace(tiny.manifest, model=nothing))
+    assert told == f"accuracy unknown (undefined: no items){left}"
 
 
 @pytest.mark.slow

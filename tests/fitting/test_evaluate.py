@@ -1,3 +1,6 @@
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +9,10 @@ from PIL import Image
 
 import diptych
 from diptych.core.errors import DataError
+from diptych.core.values import Dataset
 from diptych.data import read
 from diptych.data.reading import Options
-from diptych.fitting.evaluate import evaluate
+from diptych.fitting.evaluate import MOST_CONFUSED, class_scores, confused, evaluate
 
 
 def write_pictures(folder: Path, labels: tuple[str, ...], count: int = 12) -> None:
@@ -39,6 +43,43 @@ def test_the_classes_add_up_to_the_whole(digits_bundle: Path) -> None:
     for k, score in enumerate(result.per_class):
         assert score.recall is not None
         assert score.recall.value == pytest.approx(matrix[k, k] / matrix[k].sum())
+
+
+def test_the_classes_of_a_tiny_bundle_add_up_to_the_whole(
+    tiny_bundle: Path, make_dataset: Callable[..., Dataset]
+) -> None:
+    data = replace(make_dataset(channels=3, classes=3), labels=("ant", "bee", "cat"))
+    result = evaluate(tiny_bundle, data)
+    matrix = np.array(result.confusion)
+    assert matrix.shape == (3, 3)
+    assert matrix.sum() == result.n == sum(score.n for score in result.per_class)
+    assert np.trace(matrix) / result.n == pytest.approx(result.scores["accuracy"].value)
+    assert [score.n for score in result.per_class] == matrix.sum(axis=1).tolist()
+
+
+def test_the_classes_are_scored_one_by_one_and_taken_for_each_other() -> None:
+    called, targets = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 0])
+    first, second, third = class_scores(called, targets, ("ant", "bee", "cat"))
+    assert (first.label, first.n, second.n, third.n) == ("ant", 3, 1, 0)
+    assert first.recall is not None
+    assert first.recall.value == pytest.approx(2 / 3)
+    assert second.precision is not None
+    assert second.precision.value == 1 / 2
+    assert third.recall is third.precision is None
+    assert confused(called, targets, 3) == ((2, 1, 0), (0, 1, 0), (0, 0, 0))
+
+
+def test_of_very_many_classes_each_is_scored_and_no_matrix_is_made() -> None:
+    called = targets = np.array([0, 20_000])
+    labels = tuple(map(str, range(20_001)))
+    tracemalloc.start()
+    scores = class_scores(called, targets, labels)
+    assert confused(called, targets, len(labels)) == ()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+    assert [score.label for score in scores if score.n] == ["0", "20000"]
+    assert len(confused(called[:1], targets[:1], MOST_CONFUSED)) == MOST_CONFUSED
 
 
 @pytest.mark.slow

@@ -80,6 +80,7 @@ def test_parquet_is_read_row_by_row(tmp_path):
         ("a.csv", b"", "empty"),
         ("a.csv", b" \n", "begins with"),
         ("a.csv", b"\x00\x01", "not a table"),
+        ("a.csv", b"\xff\xfea", "cannot be read as CSV"),
         ("a.csv", b"a,a\n1,2\n", "2 columns 'a'"),
         ("a.csv", b",\n1,2\n", "names of its columns"),
         ("a.csv", b"a,b\n1,2\n1\n", "row 3 has 1 cells, the header 2"),
@@ -125,6 +126,13 @@ def test_any_bytes_give_rows_or_a_data_error(tmp_path_factory, content, suffix):
 def test_an_absent_file_is_one_line(tmp_path):
     with pytest.raises(DataError, match="cannot be read: no such file"):
         list(read_records(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_file_whose_lines_cannot_be_counted_is_one_line(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=name):
+        count_lines(tmp_path / name)
 
 
 def test_lines_are_read_one_at_a_time():

@@ -1,5 +1,7 @@
 """Classification: against scikit-learn, SciPy, sums done by hand, and simulated coverage."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ from diptych.tasks.classification import (
     precision,
     recall,
     softmax,
+    tallies,
 )
 
 NUM_CLASSES = 4
@@ -46,6 +49,10 @@ def test_counts_and_shares_equal_scikit_learns(called: np.ndarray, targets: np.n
     classes = list(range(NUM_CLASSES))
     matrix = confusion(called, targets, NUM_CLASSES)
     np.testing.assert_array_equal(matrix, confusion_matrix(targets, called, labels=classes))
+    items, calls, hits = tallies(called, targets, NUM_CLASSES)
+    np.testing.assert_array_equal(items, matrix.sum(axis=1))
+    np.testing.assert_array_equal(calls, matrix.sum(axis=0))
+    np.testing.assert_array_equal(hits, np.diagonal(matrix))
     arguments = {"labels": classes, "average": None, "zero_division": np.nan}
     np.testing.assert_allclose(recall(matrix), recall_score(targets, called, **arguments))
     np.testing.assert_allclose(precision(matrix), precision_score(targets, called, **arguments))
@@ -71,6 +78,16 @@ def test_f1_is_scikit_learns_and_inside_its_interval(
     assert ours.value == pytest.approx(f1_score(targets, called, average="macro"))
     assert 0 <= ours.low <= ours.value <= ours.high <= 1
     assert ours.low < ours.high
+
+
+def test_f1_of_very_many_classes_needs_no_matrix_of_all_pairs() -> None:
+    outputs = np.random.default_rng(0).normal(size=(20, 2_000)).astype(np.float32)
+    targets = np.arange(20)
+    tracemalloc.start()
+    macro_f1(outputs, targets)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 10])

@@ -1,6 +1,8 @@
 """Tokenizers of encoders: those that are usual may be opened, and nothing that could be slow."""
 
+import base64
 import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -75,6 +77,28 @@ def test_the_unknown_token_is_found() -> None:
 
 SPLIT = {"type": "Split", "pattern": {"Regex": "(a+)+b"}, "behavior": "Isolated"}
 REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+SWAP = {"type": "Replace", "pattern": {"String": "\u0644"}, "content": "\ufdfa"}
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+SPACES = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+MARK = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+
+
+def mapped(longest: int) -> dict[str, Any]:
+    """Make a map of characters that gives as much for one."""
+    content = (8).to_bytes(4, "little") + bytes(8) + b"b" * longest + b"\0"
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(content).decode()}
+
+
+def normalizers(*taken: dict[str, Any] | str) -> dict[str, Any]:
+    found = [{"type": each} if isinstance(each, str) else each for each in taken]
+    return {"type": "Sequence", "normalizers": found}
+
+
+def pretokenizers(*taken: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Sequence", "pretokenizers": list(taken)}
+
+
+MANY = normalizers(*[normalizers(*["Nmt"] * 20)] * 2)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +111,19 @@ REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
         (changed(pre_tokenizer={"type": "Sequence", "pretokenizers": [SPLIT]}), "kind 'Split'"),
         (changed(normalizer=REPLACE | {"pattern": {"Regex": "(a+)+b"}}), "pattern of its own"),
         (changed(normalizer=REPLACE), "by something longer"),
+        (changed(normalizer=REPLACE | {"pattern": {"String": ""}}), "its pattern is empty"),
+        (changed(normalizer=normalizers(*["NFKD", SWAP] * 16)), "times as long"),
+        (changed(normalizer=normalizers(mapped(18), mapped(18), mapped(3))), "4,860 times as long"),
+        (changed(normalizer=mapped(700)), "3,500 times as long, more than 648"),
+        (
+            changed(normalizer=mapped(3) | {"precompiled_charsmap": "?"}),
+            "characters that is damaged",
+        ),
+        (changed(pre_tokenizer=pretokenizers(*[BYTES] * 5)), "3,125 times as long"),
+        (changed(pre_tokenizer=pretokenizers(*[MARK] * 10)), "1,024 times as long"),
+        (changed(normalizer=MANY), "40 steps in its normalizer, more than 32"),
+        (changed(normalizer=normalizers() | {"normalizers": [[SPLIT["pattern"], "x"]]}), "a kind"),
+        (changed(normalizer={"prepend": "QQ"}), "a step without a kind"),
         (changed(normalizer={"type": "Prepend", "prepend": "a" * 99}), "too long"),
         (changed(normalizer={"type": "Sequence", "normalizers": [{}] * 99}), "99 parts"),
         (changed(normalizer={"type": {"a": 1}}), "kind"),
@@ -102,5 +139,41 @@ def test_a_tokenizer_that_could_do_harm_is_refused(content: bytes, said: str) ->
     assert "\n" not in error.value.message
 
 
-def test_a_usual_replacement_is_let_through() -> None:
-    check(changed(normalizer=REPLACE | {"pattern": {"Regex": " {2,}"}, "content": " "}), COUNT)
+def test_however_deep_a_file_is_nested_it_is_read_or_refused() -> None:
+    for depth in range(380, 520):
+        start, end = '{"type":"Sequence","normalizers":[' * depth, "]}" * depth
+        with suppress(ValueError):
+            check(changed(normalizer="@").replace(b'"@"', f"{start}{end}".encode()), COUNT)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"normalizer": SPACES},
+        {"normalizer": {"type": "BertNormalizer"}, "pre_tokenizer": {"type": "BertPreTokenizer"}},
+        {"normalizer": normalizers("NFC"), "pre_tokenizer": BYTES},
+        {"normalizer": normalizers("Nmt", "NFKC", SPACES), "pre_tokenizer": MARK},
+        {
+            "normalizer": normalizers("Strip", mapped(18), SPACES),
+            "pre_tokenizer": pretokenizers({"type": "WhitespaceSplit"}, MARK),
+        },
+        {
+            "normalizer": normalizers(
+                REPLACE | {"pattern": {"String": "``"}, "content": '"'},
+                *("NFKD", "StripAccents", "Lowercase"),
+                mapped(18),
+                SPACES,
+            ),
+            "pre_tokenizer": pretokenizers({"type": "WhitespaceSplit"}, MARK),
+        },
+        {
+            "normalizer": normalizers(
+                {"type": "Prepend", "prepend": "▁"},
+                REPLACE | {"pattern": {"String": " "}, "content": "▁"},
+            )
+        },
+    ],
+    ids=["spaces", "BERT", "ModernBERT", "SentencePiece", "XLM-R", "ALBERT", "Llama"],
+)
+def test_what_encoders_usually_have_is_let_through(parts: dict[str, Any]) -> None:
+    check(changed(**parts), COUNT)

@@ -1,9 +1,10 @@
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from diptych.core.errors import ConfigError, DataError
+from diptych.core.errors import ConfigError, DataError, MissingExtraError
 from diptych.core.specs import OwnSpec
 from diptych.tasks.own import OwnPreparer, Task, find
 
@@ -43,12 +44,31 @@ def test_an_item_that_cannot_be_decoded_is_bad_data(error: Exception) -> None:
         OwnPreparer(TASK.spec, broken)("x")
 
 
-def test_a_defect_of_the_task_is_not_hidden() -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AttributeError("a defect"), "AttributeError: a defect"),
+        (KeyError("left"), "KeyError: 'left'"),
+        (TypeError("no len"), "TypeError: no len"),
+    ],
+)
+def test_a_defect_of_the_task_is_the_users_and_not_bad_data(error: Exception, said: str) -> None:
     def fail(item: object) -> np.ndarray:
-        raise AttributeError("a defect")
+        raise error
 
     broken = Task(name="triples", shape=(3,), decode=fail, network=never)
-    with pytest.raises(AttributeError):
+    with pytest.raises(ConfigError) as told:
+        OwnPreparer(TASK.spec, broken)("x")
+    assert told.value.message == f"decode of task 'triples' raises {said} for 'x'"
+    assert told.value.__cause__ is error
+
+
+def test_a_missing_library_of_ours_keeps_its_hint() -> None:
+    def fail(item: object) -> np.ndarray:
+        raise MissingExtraError("no soundfile", "install it")
+
+    broken = Task(name="triples", shape=(3,), decode=fail, network=never)
+    with pytest.raises(MissingExtraError, match="no soundfile"):
         OwnPreparer(TASK.spec, broken)("x")
 
 
@@ -62,6 +82,30 @@ def test_a_task_that_is_not_installed_is_missed_when_the_first_item_comes() -> N
     prepare = OwnPreparer(TASK.spec)
     with pytest.raises(ConfigError, match="no task 'triples' installed"):
         prepare("1 2 3")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import absent_module", "raises ModuleNotFoundError: No module named 'absent_module'"),
+        ("1 / 0", "raises ZeroDivisionError: division by zero"),
+        ("TAKS = 3", "raises AttributeError"),
+    ],
+)
+def test_an_installed_task_that_cannot_be_loaded_is_the_users_error(
+    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "gestures-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gestures\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[diptych.tasks]\ngestures = own_gestures:TASK\n")
+    (tmp_path / "own_gestures.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_gestures", raising=False)
+    with pytest.raises(ConfigError, match="task 'gestures' cannot be loaded") as told:
+        find("gestures")
+    assert f"own_gestures:TASK {said}" in told.value.message
+    sys.modules.pop("own_gestures", None)
 
 
 def test_a_task_is_found_in_a_file(tmp_path: Path) -> None:

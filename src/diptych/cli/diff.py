@@ -14,9 +14,7 @@ from diptych.cli.options import (
     TaskOption,
     task_of,
 )
-from diptych.cli.output import print_json, progress, table, verdict_table
-from diptych.core.text import quantity
-from diptych.core.values import Estimate
+from diptych.cli.output import figure, plain, print_json, progress, table, verdict_table
 from diptych.fitting.answering import Reading
 from diptych.fitting.budget import Budget
 from diptych.fitting.difference import Difference, Figure, difference
@@ -59,7 +57,7 @@ def command(
         )
         result = difference(old, new, reading, limits)
     if as_json:
-        print_json(result)
+        print_json(plain(result))
     else:
         print(summary(result))
     return 0 if result.verdict == "PASS" else UNMET
@@ -74,7 +72,7 @@ def summary(result: Difference) -> str:
     Returns:
         The figures of both, the damage, and the verdicts.
     """
-    rows = [_row(figure) for figure in (*result.scores, *result.recorded)]
+    rows = [_row(each) for each in (*result.scores, *result.recorded)]
     lines = [
         f"{result.n:,} items ({result.items})",
         "",
@@ -89,9 +87,5 @@ def summary(result: Difference) -> str:
     return "\n".join([*lines, "", str(result.verdict)])
 
 
-def _row(figure: Figure) -> tuple[str, str, str]:
-    return figure.name, _written(figure.first, figure.unit), _written(figure.second, figure.unit)
-
-
-def _written(estimate: Estimate | None, unit: str) -> str:
-    return quantity(estimate.value, unit) if estimate is not None and estimate.n else "unknown"
+def _row(both: Figure) -> tuple[str, str, str]:
+    return both.name, figure(both.first, both.unit), figure(both.second, both.unit)

@@ -1,7 +1,5 @@
 """``diptych evaluate``: how right a bundle is on labelled data."""
 
-import msgspec
-
 from diptych.cli.options import (
     AgainstOption,
     BundleArgument,
@@ -13,7 +11,7 @@ from diptych.cli.options import (
     TaskOption,
     task_of,
 )
-from diptych.cli.output import print_json, progress, table
+from diptych.cli.output import figure, interval, is_known, plain, print_json, progress, table
 from diptych.core.text import duration, number, quantity
 from diptych.core.values import Estimate
 from diptych.fitting.answering import Reading
@@ -60,11 +58,13 @@ def document(result: Evaluation) -> dict[str, object]:
         result: The evaluation.
 
     Returns:
-        Its fields, with the main score by its name beside its interval's ends.
+        Its fields, with the main score by its name beside its interval's ends; what is not known
+        is None.
     """
+    fields = {name: plain(getattr(result, name)) for name in result.__struct_fields__}
     main = result.scores[result.score]
-    plain: dict[str, object] = msgspec.to_builtins(result)
-    return {"n": result.n, result.score: main.value, "low": main.low, "high": main.high} | plain
+    value, low, high = (main.value, main.low, main.high) if is_known(main) else (None,) * 3
+    return {"n": result.n, result.score: value, "low": low, "high": high} | fields
 
 
 def summary(result: Evaluation) -> str:
@@ -101,10 +101,9 @@ def _stream(heard: StreamEvaluation) -> str:
 def _scores(result: Evaluation) -> str:
     rows = []
     for name, score in result.scores.items():
-        value, low, high = (
-            quantity(part, unit_of(name)) for part in (score.value, score.low, score.high)
-        )
-        rows.append((name, value, f"{low} to {high}", score.method))
+        unit = unit_of(name)
+        ends = interval(score, unit) if is_known(score) else ""
+        rows.append((name, figure(score, unit), ends, score.method))
     return table(("score", "value", "95 % interval", "by"), rows)
 
 
@@ -128,4 +127,4 @@ def _confusion(result: Evaluation) -> str:
 def _share(estimate: Estimate | None) -> str:
     if estimate is None:
         return "none"
-    return f"{quantity(estimate.value, 'fraction')} ± {50 * (estimate.high - estimate.low):.1f}"
+    return f"{figure(estimate, 'fraction')} ({interval(estimate, 'fraction')})"

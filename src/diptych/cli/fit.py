@@ -1,11 +1,11 @@
 """``diptych fit``: data and a budget in, a measured bundle out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from typer import Context, Option
 
 from diptych.cli.options import (
@@ -31,12 +31,20 @@ from diptych.cli.options import (
     order_of,
     task_of,
 )
-from diptych.cli.output import note, print_json, progress, verdict_table
+from diptych.cli.output import (
+    figure,
+    is_known,
+    note,
+    plain,
+    print_json,
+    progress,
+    verdict_table,
+)
 from diptych.core.errors import ConfigError
 from diptych.core.manifest import Manifest
 from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
-from diptych.core.values import ModelSummary
+from diptych.core.values import Estimate, ModelSummary
 from diptych.fitting.budget import Budget
 from diptych.fitting.choice import measured
 from diptych.fitting.compress import taught_by
@@ -158,16 +166,16 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
         manifest: What is in it.
 
     Returns:
-        Keys as the design names them.
+        Keys as the design names them; what is not known is None.
     """
     training = manifest.training
     return {
         "bundle": str(path),
         "task": manifest.task,
         "verdict": manifest.verdict,
-        "terms": msgspec.to_builtins(manifest.terms),
+        "terms": plain(manifest.terms),
         "untrained": list(manifest.untrained),
-        "relaxations": msgspec.to_builtins(manifest.relaxations),
+        "relaxations": plain(manifest.relaxations),
         "teacher": _model(manifest.teacher),
         "model": _model(manifest.model),
         "unverified": manifest.programs[0].unverified or None,
@@ -182,7 +190,7 @@ def document(path: Path, manifest: Manifest) -> dict[str, object]:
             "cost_usd": training.cost_usd,
         },
         "breakeven_predictions": manifest.breakeven_predictions,
-        "damage": msgspec.to_builtins(manifest.damage),
+        "damage": plain(manifest.damage),
         "interrupted": manifest.provenance.interrupted,
         "warnings": list(manifest.provenance.data.warnings),
     }
@@ -200,7 +208,7 @@ def summary(path: Path, manifest: Manifest) -> str:
     """
     teacher, seconds = manifest.teacher, manifest.training.seconds
     lines = [verdict_table(manifest.terms), "", f"{manifest.verdict}: {_model_line(manifest)}"]
-    score = quantity(teacher.score.value, "fraction")
+    score = figure(teacher.score, unit_of(manifest.score_name))
     lines.append(f"teacher: {manifest.score_name} {score}, {_made_of(teacher)}")
     lines.append(
         f"training: {duration(seconds)} in all" if seconds else "training: none was needed"
@@ -219,9 +227,9 @@ def summary(path: Path, manifest: Manifest) -> str:
 def _model_line(manifest: Manifest) -> str:
     model = manifest.model
     parts = [f"{model.name} as {model.precision} on {model.runtime}"]
-    parts += [f"{name} {quantity(s.value, unit_of(name))}" for name, s in model.scores.items()]
+    parts += [f"{name} {figure(s, unit_of(name))}" for name, s in model.scores.items()]
     if model.p50_ms:
-        parts.append(f"p50 {quantity(model.p50_ms.value, 'ms')}")
+        parts.append(f"p50 {figure(model.p50_ms, 'ms')}")
     if model.size_bytes:
         parts.append(quantity(model.size_bytes, "bytes"))
     looks = [each.second_looks for each in manifest.candidates if each.chosen]
@@ -254,22 +262,27 @@ def _unmet_lines(manifest: Manifest) -> list[str]:
 
 
 def _model(model: ModelSummary) -> dict[str, object]:
+    energy = model.energy if model.energy and math.isfinite(model.energy.high_j) else None
     return {
         "name": model.name,
-        **{name: score.value for name, score in model.scores.items()},
-        **{f"{name}_low": score.low for name, score in model.scores.items()},
-        **{f"{name}_high": score.high for name, score in model.scores.items()},
+        **{name: _known(score) for name, score in model.scores.items()},
+        **{f"{name}_low": _known(score, "low") for name, score in model.scores.items()},
+        **{f"{name}_high": _known(score, "high") for name, score in model.scores.items()},
         "n": model.score.n,
-        "drop": model.drop.value if model.drop else None,
-        "p50_ms": model.p50_ms.value if model.p50_ms else None,
-        "p99_ms": model.p99_ms.value if model.p99_ms else None,
+        "drop": _known(model.drop),
+        "p50_ms": _known(model.p50_ms),
+        "p99_ms": _known(model.p99_ms),
         "size_bytes": model.size_bytes,
-        "energy_mj": 1e3 * model.energy.value_j if model.energy else None,
-        "energy_label": model.energy.label if model.energy else None,
+        "energy_mj": 1e3 * energy.value_j if energy else None,
+        "energy_label": energy.label if energy else None,
         "runtime": model.runtime,
         "precision": model.precision,
         "parameters": model.parameters,
         "flops": model.flops,
         "memory_bytes": model.memory_bytes,
-        "cold_ms": model.cold_ms.value if model.cold_ms else None,
+        "cold_ms": _known(model.cold_ms),
     }
+
+
+def _known(estimate: Estimate | None, part: str = "value") -> float | None:
+    return getattr(estimate, part) if estimate is not None and is_known(estimate) else None

@@ -143,7 +143,7 @@ def _rows(word: str, spec: TableSpec, _column: str | None) -> Source:
         )
     if word.lstrip().startswith("{"):
         return Source(items=[Named("row", word)], count=1)
-    if not path.is_file():
+    if not (_exists(path) and path.is_file()):
         raise DataError(f"there is no file {word!r}", ABSENT)
     if path.suffix.lower() not in READERS:
         raise DataError(

@@ -35,6 +35,9 @@ VERBS = {
     "doctor": "What works on this machine and what to install.",
 }
 INTERRUPTED = ("interrupted", "", 130)
+SHOWN = 80
+PLACES = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+"""Errors of the system that are about a path, whoever asks."""
 
 
 def main() -> None:
@@ -89,6 +92,10 @@ def _explain(error: Exception, words: list[str]) -> tuple[str, str, int]:
     if isinstance(error, TyperException):
         verb = next((f" {word}" for word in words if word in VERBS), "")
         return _usage(error, words), f"see: diptych{verb} --help", 2
+    if isinstance(error, OSError) and error.errno in PLACES and error.filename:
+        place, reason = str(error.filename), (error.strerror or "").lower()
+        shown = place if len(place) <= SHOWN else f"{place[:SHOWN]}..."
+        return f"cannot use {shown}: {reason}", "check the path", 2
     if isinstance(error.__cause__, KeyboardInterrupt):  # while Python 3.11 made a class
         return INTERRUPTED
     return (*_defect(error), 1)

@@ -1,8 +1,9 @@
 """What a person or a program sees: progress on stderr, one document on stdout."""
 
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -14,11 +15,12 @@ from rich.table import Column
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.silence import say
 from diptych.core.text import duration, quantity
-from diptych.core.values import Verdict
+from diptych.core.values import Estimate, Verdict
 
 PLAIN_LINE_EVERY_S = 5.0
 BAR_EVERY_S = 0.1
 ROOMY_COLUMNS = 100
+UNKNOWN = "unknown"
 BAR_WIDTHS = {"roomy": 20, "narrow": 8}
 
 
@@ -29,6 +31,65 @@ def print_json(document: object) -> None:
         document: Anything msgspec can encode.
     """
     print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode(), flush=True)
+
+
+def is_known(estimate: Estimate | Verdict) -> bool:
+    """Say whether anything is known of a number.
+
+    Args:
+        estimate: The number, perhaps that of a budget's term.
+
+    Returns:
+        Whether it was had from anything, or has an interval: a rate of nothing counted has one.
+    """
+    return estimate.n > 0 or math.isfinite(estimate.high - estimate.low)
+
+
+def plain(value: object) -> object:
+    """Turn a value into what JSON holds: a number of which nothing is known becomes null.
+
+    Args:
+        value: Records, and lists and tables of them.
+
+    Returns:
+        The same as tables; an unknown number keeps its n and why it is unknown.
+    """
+    if isinstance(value, msgspec.Struct):
+        fields = {name: plain(each) for name, each in msgspec.structs.asdict(value).items()}
+        if isinstance(value, Estimate | Verdict) and not is_known(value):
+            fields |= dict.fromkeys(("value", "low", "high"))
+        return fields
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    return tuple(map(plain, value)) if isinstance(value, tuple | list) else value
+
+
+def figure(estimate: Estimate | Verdict | None, unit: str) -> str:
+    """Write a number for people.
+
+    Args:
+        estimate: The number; None where there is none.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+
+    Returns:
+        Such as ``"93.40 %"``; ``"unknown"`` where nothing is known.
+    """
+    if estimate is None or not is_known(estimate):
+        return UNKNOWN
+    return quantity(estimate.value, unit)
+
+
+def interval(estimate: Estimate | Verdict, unit: str) -> str:
+    """Write the interval of a number that is known.
+
+    Args:
+        estimate: The number.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+
+    Returns:
+        Such as ``"92.90 % to 93.90 %"``.
+    """
+    return f"{quantity(estimate.low, unit)} to {quantity(estimate.high, unit)}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -63,17 +124,16 @@ def verdict_table(terms: Sequence[Verdict]) -> str:
     header = ("term", "limit", "measured", "95 % interval", "n", "verdict")
     rows = []
     for term in terms:
-        low, high = quantity(term.low, term.unit), quantity(term.high, term.unit)
         verdict = str(term.verdict)
         if term.samples_needed:
             verdict += f" (about {term.samples_needed:,} samples would)"
         limit = f"{term.relation} {quantity(term.limit, term.unit)}"
-        value = quantity(term.value, term.unit)
+        value = figure(term, term.unit)
         name = f"{term.name} ({term.label})" if term.label else term.name
         if term.n:
-            rows.append((name, limit, value, f"{low} to {high}", f"{term.n:,}", verdict))
+            rows.append((name, limit, value, interval(term, term.unit), f"{term.n:,}", verdict))
         else:
-            rows.append((name, limit, "unknown", "", "0", f"{verdict} ({term.method})"))
+            rows.append((name, limit, UNKNOWN, "", "0", f"{verdict} ({term.method})"))
     return table(header, rows)
 
 

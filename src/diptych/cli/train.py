@@ -32,15 +32,17 @@ from diptych.cli.options import (
     order_of,
     task_of,
 )
-from diptych.cli.output import note, print_json, progress
+from diptych.cli.output import figure, interval, is_known, note, print_json, progress
 from diptych.core.errors import ConfigError
+from diptych.core.manifest import Manifest
 from diptych.core.progress import silent, stop_on_interrupt
-from diptych.core.text import duration, parse_duration, quantity
+from diptych.core.text import duration, parse_duration
 from diptych.fitting.launched import follow, launched
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
 from diptych.fitting.train import resume as go_on
 from diptych.fitting.train import run_folder_of, steps_left, train
+from diptych.tasks.goals import unit_of
 
 
 def command(
@@ -125,15 +127,26 @@ def command(
         if as_json:
             print_json(document(bundle.path, manifest))
             return
-        score = manifest.model.score
-        interval = f"{quantity(score.low, 'fraction')} to {quantity(score.high, 'fraction')}"
-        print(
-            f"{manifest.score_name} {quantity(score.value, 'fraction')} ({interval}, "
-            f"n {score.n:,}), "
-            f"{manifest.model.parameters:,} parameters, "
-            f"trained in {duration(manifest.training.seconds)}"
-        )
+        print(summary(manifest))
         print(f"bundle: {bundle.path}")
+
+
+def summary(manifest: Manifest) -> str:
+    """Say in one line what came out.
+
+    Args:
+        manifest: What is in the bundle.
+
+    Returns:
+        The main score and how it was had, the parameters, and the time.
+    """
+    score, unit = manifest.model.score, unit_of(manifest.score_name)
+    known = f"{interval(score, unit)}, n {score.n:,}" if is_known(score) else score.method
+    return (
+        f"{manifest.score_name} {figure(score, unit)} ({known}), "
+        f"{manifest.model.parameters:,} parameters, "
+        f"trained in {duration(manifest.training.seconds)}"
+    )
 
 
 def _check_resumed(given: list[str]) -> None:

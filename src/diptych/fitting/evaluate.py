@@ -13,8 +13,11 @@ from diptych.fitting.damage import assess
 from diptych.fitting.streaming import StreamEvaluation, stream_evaluation
 from diptych.inference.bundle import Bundle, load
 from diptych.measure.proportions import proportion
-from diptych.tasks.classification import confusion
+from diptych.tasks.classification import confusion, tallies
 from diptych.tasks.goals import goal_kind
+
+MOST_CONFUSED = 1_000
+"""The most classes of which all pairs are counted: a million counts."""
 
 
 class ClassScore(Value):
@@ -30,9 +33,9 @@ class Evaluation(Value):
     """How right a bundle is; `scores` begin with the main one, named `score`.
 
     `per_class` is there where there are classes; `confusion[i][j]` counts items of class i that
-    were called j. `stream` is what a bundle of sounds hears when the items follow one another.
-    `damage` is what it lost: against the other bundle that was given, else against its teacher if
-    that was recorded for the same items.
+    were called j, and is empty where there are more than 1,000 classes. `stream` is what a bundle
+    of sounds hears when the items follow one another. `damage` is what it lost: against the other
+    bundle that was given, else against its teacher if that was recorded for the same items.
     """
 
     n: int
@@ -78,18 +81,61 @@ def evaluate(
     model = bundle if isinstance(bundle, Bundle) else load(bundle)
     answers = answer(model, reading)
     outputs, targets = answers.outputs, answers.split.targets
-    matrix = _matrix(model, outputs, targets)
+    called = outputs.argmax(1) if model.manifest.goal in {"classification", "ordinal"} else None
     metrics = goal_kind(model.manifest.goal, model.task).metrics
     return Evaluation(
         n=len(targets),
         score=model.manifest.score_name,
         scores={name: metric(outputs, targets) for name, metric in metrics.items()},
         items=answers.items,
-        per_class=() if matrix is None else _class_scores(matrix, model.labels),
-        confusion=() if matrix is None else tuple(tuple(row) for row in matrix.tolist()),
+        per_class=() if called is None else class_scores(called, targets, model.labels),
+        confusion=() if called is None else confused(called, targets, len(model.labels)),
         stream=stream_evaluation(model, answers.split, report=report),
         damage=_damage(model, answers, against, reading),
     )
+
+
+def class_scores(
+    called: np.ndarray, targets: np.ndarray, labels: tuple[str, ...]
+) -> tuple[ClassScore, ...]:
+    """Score each class on its own.
+
+    Args:
+        called: int64 (N,), the classes told.
+        targets: int64 (N,), the true ones.
+        labels: The classes' names, K of them.
+
+    Returns:
+        One for each class, in order.
+    """
+    columns = (each.tolist() for each in tallies(called, targets, len(labels)))
+    return tuple(
+        ClassScore(
+            label=name,
+            n=items,
+            recall=proportion(hits, items) if items else None,
+            precision=proportion(hits, calls) if calls else None,
+        )
+        for name, items, calls, hits in zip(labels, *columns, strict=True)
+    )
+
+
+def confused(
+    called: np.ndarray, targets: np.ndarray, num_classes: int
+) -> tuple[tuple[int, ...], ...]:
+    """Count who is taken for whom.
+
+    Args:
+        called: int64 (N,), the classes told.
+        targets: int64 (N,), the true ones.
+        num_classes: K.
+
+    Returns:
+        K rows of K counts: row the true class; none where there are more classes than can be shown.
+    """
+    if num_classes > MOST_CONFUSED:
+        return ()
+    return tuple(tuple(row) for row in confusion(called, targets, num_classes).tolist())
 
 
 def _damage(
@@ -99,24 +145,3 @@ def _damage(
         other = against if isinstance(against, Bundle) else load(against, task=model.task)
         return assess(pair(other, model, answers, reading))
     return model.manifest.damage if answers.own else None
-
-
-def _matrix(model: Bundle, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-    if model.manifest.goal not in {"classification", "ordinal"}:
-        return None
-    return confusion(outputs.argmax(1), targets, len(model.labels))
-
-
-def _class_scores(matrix: np.ndarray, labels: tuple[str, ...]) -> tuple[ClassScore, ...]:
-    rows = []
-    for k, name in enumerate(labels):
-        found, has, called = int(matrix[k, k]), int(matrix[k].sum()), int(matrix[:, k].sum())
-        rows.append(
-            ClassScore(
-                label=name,
-                n=has,
-                recall=proportion(found, has) if has else None,
-                precision=proportion(found, called) if called else None,
-            )
-        )
-    return tuple(rows)

@@ -48,8 +48,7 @@ def read_records(path: Path, numbers: Collection[str] = ()) -> Iterator[Record]:
     try:
         yield from READERS[path.suffix.lower()](path, numbers)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"{path} cannot be read: {reason}", "check the path") from error
+        raise DataError(f"{path} cannot be read: {_reason(error)}", "check the path") from error
 
 
 def count_lines(path: Path) -> int:
@@ -60,12 +59,18 @@ def count_lines(path: Path) -> int:
 
     Returns:
         How many line ends it has; of Parquet its rows.
+
+    Raises:
+        DataError: If it cannot be read.
     """
-    if path.suffix.lower() == ".parquet":
-        with opened(path) as table:
-            return int(table.metadata.num_rows)
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(partial(file.read, BLOCK), b""))
+    try:
+        if path.suffix.lower() == ".parquet":
+            with opened(path) as table:
+                return int(table.metadata.num_rows)
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(partial(file.read, BLOCK), b""))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {_reason(error)}", "check the path") from error
 
 
 def parse_lines(lines: Callable[[int], bytes], name: str) -> Iterator[Record]:
@@ -93,6 +98,10 @@ def parse_lines(lines: Callable[[int], bytes], name: str) -> Iterator[Record]:
                 yield decoder.decode(content)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise DataError(f"line {number} of {name}: {error}", OBJECT) from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _json(path: Path, _numbers: Collection[str]) -> Iterator[Record]:

@@ -49,11 +49,23 @@ def find_object(name: str) -> object:
     except ImportError as error:
         raise ConfigError(f"cannot import {place!r}: {error}", "check its name") from error
     except Exception as error:  # a user's code may raise anything
-        raise ConfigError(f"{place} raises {_told(error)}", "run it on its own first") from error
+        raise ConfigError(f"{place} raises {told(error)}", "run it on its own first") from error
     if not hasattr(module, attribute):
         raise ConfigError(f"{place} has no {attribute!r}", nearest(attribute, _own(module)))
     found: object = getattr(module, attribute)
     return found
+
+
+def told(error: Exception) -> str:
+    """Name an error of a user's code.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Its type and its text.
+    """
+    return f"{type(error).__name__}: {error}"
 
 
 def _own(module: ModuleType) -> list[str]:
@@ -70,7 +82,3 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)
     return module
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

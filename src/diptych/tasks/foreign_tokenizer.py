@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from diptych.tasks.tokenizer_growth import CHARACTERS, INSIDE, growth, steps
+
 WORD_START = "▁"
 PARTS = {
     "normalizer": frozenset(
@@ -51,8 +53,9 @@ PARTS = {
     ),
 }
 PATTERNS = frozenset({" {2,}"})
-CHARACTERS = "precompiled_charsmap"
 MOST_CHARACTERS, MOST_PARTS = 64, 32
+MOST_GROWTH = 2 * 18 * 18
+"""Of a text's length: ALBERT takes signs apart, maps characters, and puts marks before words."""
 VISIBLE = (*range(33, 127), *range(161, 173), *range(174, 256))
 
 
@@ -97,8 +100,12 @@ def check(content: bytes, vocabulary: int) -> None:
         ValueError: If it does, in words; or it is damaged.
     """
     file = _read(content)
-    for part, kinds in PARTS.items():
-        _check_part(getattr(file, part), kinds)
+    try:
+        for part, kinds in PARTS.items():
+            _check_part(getattr(file, part), kinds)
+        _check_steps(file)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
     added = {each.content: each.id for each in file.added_tokens}
     highest = max((file.model.numbers() | added).values(), default=0)
     if highest >= vocabulary:
@@ -178,6 +185,17 @@ def _check_part(node: object, kinds: frozenset[str]) -> None:
             _check_part(each, kinds)
 
 
+def _check_steps(file: _File) -> None:
+    """Check that the steps are few, and that all together they do not make a text much longer."""
+    taken = {part: steps(getattr(file, part), inside) for part, inside in INSIDE.items()}
+    for part, each in taken.items():
+        if len(each) > MOST_PARTS:
+            raise ValueError(f"has {len(each):,} steps in its {part}, more than {MOST_PARTS}")
+    longer = growth([*taken["normalizer"], *taken["pre_tokenizer"]])
+    if longer > MOST_GROWTH:
+        raise ValueError(f"can make a text {longer:,} times as long, more than {MOST_GROWTH}")
+
+
 def _check_kind(node: dict[str, Any], kinds: frozenset[str]) -> None:
     kind = node.get("type")
     if kind is not None and str(kind) not in kinds:
@@ -188,5 +206,7 @@ def _check_kind(node: dict[str, Any], kinds: frozenset[str]) -> None:
     searched, content = pattern.get("String", ""), str(node.get("content", ""))
     if "Regex" in pattern and pattern["Regex"] not in PATTERNS:
         raise ValueError(f"has a pattern of its own, {pattern['Regex']!r}, which is not run")
+    if pattern.get("String") == "":
+        raise ValueError(f"puts {content!r} between all characters, for its pattern is empty")
     if len(content) > max(1, len(str(searched))):
         raise ValueError(f"replaces {searched!r} by something longer")

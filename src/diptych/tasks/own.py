@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from diptych.core.errors import ConfigError, DataError
+from diptych.core.errors import ConfigError, DataError, DiptychError
 from diptych.core.specs import OwnSpec
 from diptych.core.text import nearest
 from diptych.core.values import Dataset, Goal
-from diptych.tasks.code import find_object
+from diptych.tasks.code import find_object, told
 
 ENTRY_POINTS = "diptych.tasks"
 LONGEST_NAME = 120
@@ -91,23 +91,32 @@ class OwnPreparer:
             An array as the spec says.
 
         Raises:
-            ConfigError: If the task gives something else.
+            ConfigError: If the task gives something else, or raises what no bad item should.
             DataError: If the task cannot decode the item.
         """
-        task = self.task
-        try:
-            array = np.asarray(task.decode(item))
-        except DataError:
-            raise
-        except (ValueError, OSError) as error:
-            name = repr(item)[:LONGEST_NAME]
-            raise DataError(f"task {task.name!r} cannot decode {name}: {error}") from error
+        array = self._decoded(item)
         if array.shape != self.spec.shape or array.dtype != self.spec.dtype:
             raise ConfigError(
                 f"task {self.spec.task!r} decoded an item to {array.dtype} {array.shape}",
                 f"it must be {self.spec.dtype} {self.spec.shape}, as the task says",
             )
         return array
+
+    def _decoded(self, item: Any) -> np.ndarray:  # noqa: ANN401  what an item is, the task says
+        task = self.task
+        try:
+            return np.asarray(task.decode(item))
+        except DataError:
+            raise
+        except (ValueError, OSError) as error:
+            raise DataError(f"task {task.name!r} cannot decode {_name(item)}: {error}") from error
+        except DiptychError:
+            raise
+        except Exception as error:  # a user's code may raise anything
+            raise ConfigError(
+                f"decode of task {task.name!r} raises {told(error)} for {_name(item)}",
+                "mend it; of an item that cannot be decoded it raises ValueError or OSError",
+            ) from error
 
 
 def find(name: str) -> Task:
@@ -120,7 +129,7 @@ def find(name: str) -> Task:
         The task.
 
     Raises:
-        ConfigError: If there is none, or it is not a task.
+        ConfigError: If there is none, it cannot be loaded, or it is not a task.
     """
     return _checked(find_object(name) if ":" in name else _entry_point(name), name)
 
@@ -137,6 +146,10 @@ def task_of(dataset: Dataset) -> Task | None:
     return dataset.own if isinstance(dataset.own, Task) else None
 
 
+def _name(item: object) -> str:
+    return repr(item)[:LONGEST_NAME]
+
+
 def _entry_point(name: str) -> object:
     known = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in known:
@@ -145,7 +158,16 @@ def _entry_point(name: str) -> object:
             f"there is no task {name!r} installed",
             f"{near}hand it over: --task file.py:TASK, load(..., task=TASK)",
         )
-    return known[name].load()
+    try:
+        found: object = known[name].load()
+    except DiptychError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise ConfigError(
+            f"task {name!r} cannot be loaded: {known[name].value} raises {told(error)}",
+            "import it on its own first, or install its package again",
+        ) from error
+    return found
 
 
 def _checked(found: object, name: str) -> Task:
