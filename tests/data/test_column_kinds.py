@@ -39,6 +39,7 @@ def test_truth_values_are_words() -> None:
         (["01/31/2020", "01/02/2020"], "%m/%d/%Y"),
         (["31.01.2020 10:00", "01.02.2021 12:30"], "%d.%m.%Y %H:%M"),
         (["Jan 31, 2020", "Feb 01, 2021"], "%b %d, %Y"),
+        (["never", "2020-01-31", "2021-02-01"], "iso"),
     ],
 )
 def test_dates_are_found_in_their_form(cells: list[object], form: str) -> None:

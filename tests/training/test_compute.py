@@ -110,6 +110,15 @@ def test_threads_are_set_for_a_while() -> None:
     assert torch.get_num_threads() == before
 
 
+def test_denormals_are_flushed_until_the_outer_end() -> None:
+    small = torch.tensor(1e-39)
+    with compute_threads(1):
+        with compute_threads(1):
+            pass
+        assert small * 1 == 0
+    assert small * 1 > 0
+
+
 def test_first_weights_follow_the_seed_and_the_names_alone() -> None:
     def first(seed: int, *names: str) -> list[float]:
         return initialize(lambda: nn.Linear(2, 1), seed, *names).weight.flatten().tolist()

@@ -33,11 +33,15 @@ def test_cross_entropy_with_smoothing_is_the_mixture_of_its_two_parts() -> None:
     assert torch.allclose(objective(NOTHING, logits, CHOSEN), expected)
 
 
-def test_a_class_counts_as_its_weight_says() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_class_counts_as_its_weight_says(smoothing: float) -> None:
     logits, targets = some_outputs("classification"), some_targets("classification")
     weights = torch.tensor([1.0, 5.0, 0.5, 2.0])
-    objective = learn_labels("classification", targets, label_smoothing=0.0, class_weights=weights)
-    losses = -logits.log_softmax(1)[torch.arange(6), targets[CHOSEN]]
+    given = {"label_smoothing": smoothing, "class_weights": weights}
+    objective = learn_labels("classification", targets, **given)
+    log_p = logits.log_softmax(1)
+    hard = log_p[torch.arange(6), targets[CHOSEN]]
+    losses = -(1 - smoothing) * hard - smoothing * log_p.mean(1)
     weighed = weights[targets[CHOSEN]]
     assert torch.allclose(objective(NOTHING, logits, CHOSEN), (losses * weighed).mean())
 

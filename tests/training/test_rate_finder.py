@@ -70,6 +70,11 @@ def test_a_loss_that_is_no_number_ends_the_test(loss: float) -> None:
         find_rate(lambda rate: loss, 1e-4, 10.0, 100)
 
 
+def test_a_loss_below_zero_is_no_explosion() -> None:
+    found = find_rate(lambda rate: -1.0 - rate if rate < 0.1 else 9.0, 1e-4, 10.0, 100)
+    assert 1e-4 < found < 0.1
+
+
 def test_a_loss_that_only_rises_is_refused_with_what_to_do() -> None:
     with pytest.raises(TrainingError, match=r"no learning rate from 0\.0001 to 10 lowers") as error:
         find_rate(lambda rate: 1 + rate, 1e-4, 10.0, 100)

@@ -142,6 +142,43 @@ def test_it_is_done_once_the_last_epoch_is_scored(data: Dataset) -> None:
     assert [step for step in said if step.done >= step.total] == said[-1:]
 
 
+def test_a_run_that_was_stopped_within_an_epoch_has_one_score_of_it_in_the_end(
+    data: Dataset, tmp_path: Path
+) -> None:
+    stop = StopRequest()
+
+    def stop_later(step: Step) -> None:
+        stop.requested |= step.done >= 11
+
+    for report, asked in ((stop_later, stop), (print, StopRequest())):
+        with closing(RunFolder(tmp_path, print)) as folder:
+            train(data, folder=folder, clock=clock(3.0), report=report, stop=asked)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines if line["score"] is not None] == list(range(1, 9))
+
+
+def test_weights_that_are_not_finite_are_not_kept(data: Dataset, tmp_path: Path) -> None:
+    sound = learn_labels(
+        "classification", torch.from_numpy(data.train.targets), label_smoothing=0.0
+    )
+    calls = iter(range(1000))
+
+    def objective(
+        inputs: torch.Tensor, outputs: torch.Tensor, chosen: torch.Tensor
+    ) -> torch.Tensor:
+        loss: torch.Tensor = sound(inputs, outputs, chosen)
+        return loss + (0 * outputs.sum()).sqrt() if next(calls) == 20 else loss
+
+    with closing(RunFolder(tmp_path, print)) as folder:
+        given = RunControl(folder=folder, checkpoint_s=0.0, clock=clock(3.0))
+        with pytest.raises(TrainingError):
+            train_network(Bright(), data, RECIPE, objective, given)
+        latest = folder.latest()
+    assert latest is not None
+    assert latest.position.step == 20
+    assert all(tensor.isfinite().all() for tensor in latest.under("network").values())
+
+
 def test_a_stop_after_the_last_step_leaves_a_finished_run(data: Dataset, tmp_path: Path) -> None:
     """No step is left to take, so what is kept is the end and not an earlier state."""
     stop = StopRequest()
@@ -199,7 +236,8 @@ def test_a_run_ends_at_its_target_and_the_record_of_it_replays_it(data: Dataset)
     assert short.curve[-1].score >= 0.9
     assert all(point.score < 0.9 for point in short.curve[:-1])
     assert short.samples == 80 * len(short.curve) < 80 * 50
-    assert any("target" in step.note for step in said)
+    assert "target" in said[-1].note
+    assert said[-1].done == said[-1].total
     again = train(data, short.recipe)
     assert (again.recipe, again.samples) == (short.recipe, short.samples)
 

@@ -49,6 +49,14 @@ def test_the_latest_checkpoint_is_read_and_two_are_kept(folder: RunFolder) -> No
     ]
 
 
+def test_what_a_killed_process_had_begun_is_removed(folder: RunFolder) -> None:
+    begun = folder.path / ".checkpoint-0000000007.safetensors.4242.tmp"
+    begun.write_bytes(b"half")
+    folder.save(at(9))
+    assert not begun.exists()
+    assert len(folder.checkpoints()) == 1
+
+
 def test_a_damaged_checkpoint_is_said_and_the_one_before_it_is_taken(
     folder: RunFolder, said: list[str]
 ) -> None:

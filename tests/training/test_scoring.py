@@ -60,20 +60,51 @@ def test_the_score_is_the_share_of_right_answers_and_each_batch_is_told(
     assert len(told) == -(-len(dataset.validation) // 4)
 
 
-def test_processes_of_a_team_count_each_item_once(dataset: Dataset) -> None:
-    class One(Team):
-        """One of three, which hears what it says itself."""
+class Level(nn.Module):
+    """Answers with a number: how bright the first pixel is."""
 
-        size = 3
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.flatten(1)[:, :1].float() + self.weight
+
+
+def measured(dataset: Dataset) -> Dataset:
+    """Let numbers be told, which rise from item to item."""
+    held = dataset.validation
+    levels = held.inputs[:, 0, 0, 0] + np.random.default_rng(0).normal(0, 30, len(held))
+    order = levels.argsort()
+    numbers = replace(held, inputs=held.inputs[order], targets=levels[order].astype(np.float32))
+    return replace(dataset, goal="regression", labels=("level",), validation=numbers)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7, 60])
+@pytest.mark.parametrize("goal", ["classification", "regression"])
+def test_a_team_gives_the_score_of_one_process(dataset: Dataset, goal: str, size: int) -> None:
+    network: nn.Module = Guess(3)
+    if goal == "regression":
+        dataset, network = measured(dataset), Level()
+    given: dict[int, Tensor] = {}
+
+    class One(Team):
+        """One of several; it hears of the others once they have spoken."""
 
         def __init__(self, rank: int) -> None:
-            self.rank = rank
+            self.rank, self.size = rank, size
 
-        def summed(self, numbers: list[float]) -> list[float]:
-            return numbers
+        def gathered(self, own: Tensor) -> Tensor:
+            given[self.rank] = own
+            return torch.stack([given.get(rank, own) for rank in range(size)])
 
-    parts = [validation_score(Guess(3), dataset, RECIPE, One(n), lambda: None) for n in range(3)]
-    assert sum(part or 0.0 for part in parts) == pytest.approx(known(dataset))
+    alone = validation_score(network, dataset, RECIPE, SOLO, lambda: None)
+    for _ in range(2):
+        found = [
+            validation_score(network, dataset, RECIPE, One(rank), lambda: None)
+            for rank in range(size)
+        ]
+    assert found == [alone] * size
 
 
 def test_without_items_there_is_no_score(dataset: Dataset) -> None:

@@ -86,7 +86,8 @@ def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401
     """Find the form of dates that most cells have, if half of them have one."""
     words = words_in(cells).drop_null()
     sample = words.slice(0, LOOKED_AT)
-    if not len(sample) or not any(letter.isdecimal() for letter in sample[0].as_py()):
+    numbered = sum(any(map(str.isdecimal, word)) for word in sample.to_pylist())
+    if not numbered or numbered < DATES_SHARE * len(sample):
         return None
     fitting = {form: _share(form, sample) for form in FORMS}
     best = max(FORMS, key=lambda form: fitting[form])

@@ -19,6 +19,7 @@ from diptych.core.seeds import derive
 from diptych.training.recipe import Arithmetic, TrainingRecipe
 
 EVALUATION_BATCH = 500
+DENORMAL = 1e-39
 USUAL_NUMBERS = 1 << 14
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -189,11 +190,11 @@ def compute_threads(threads: int) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    before = torch.get_num_threads()
+    before, flushed = torch.get_num_threads(), not torch.tensor(DENORMAL) * 1.0
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(flushed)
         torch.set_num_threads(before)

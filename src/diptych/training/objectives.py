@@ -115,20 +115,14 @@ def cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -
         The mean over items of weight times cross entropy, in nats: that of a batch is the mean of
         those of its halves.
     """
+    plain = partial(functional.cross_entropy, label_smoothing=label_smoothing)
+    if class_weights is None:
+        return plain
 
     def weighted(logits: Tensor, wanted: Tensor) -> Tensor:
-        total = functional.cross_entropy(
-            logits,
-            wanted,
-            weight=class_weights,
-            label_smoothing=label_smoothing,
-            reduction="sum",
-        )
-        return total / len(logits)
+        return (class_weights[wanted] * plain(logits, wanted, reduction="none")).mean()
 
-    if class_weights is not None:
-        return weighted
-    return partial(functional.cross_entropy, label_smoothing=label_smoothing)
+    return weighted
 
 
 def ordered_cross_entropy(label_smoothing: float, class_weights: Tensor | None = None) -> Loss:

@@ -69,7 +69,7 @@ def _measured(
         rate = low * (high / low) ** (number / (steps - 1))
         loss = step(rate)
         usual = max(losses[:FIRST_STEPS], default=math.inf)
-        if not math.isfinite(loss) or loss > EXPLODED * usual:
+        if not math.isfinite(loss) or loss > usual + (EXPLODED - 1) * abs(usual):
             break
         rates.append(rate)
         losses.append(loss)

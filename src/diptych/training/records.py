@@ -92,17 +92,19 @@ class RunRecords:
         if self._shown is not None:
             self._shown.write(record.step, _curves(record))
 
-    def rewind(self, step: float = math.inf) -> None:
+    def rewind(self, step: float = math.inf, *, within_epoch: bool = False) -> None:
         """Go back to a step: later records are dropped, as is an unfinished line.
 
         Args:
             step: The last step that holds, such as that of the checkpoint that is resumed.
+            within_epoch: Whether the epoch of that step goes on, so that a score of it does not
+                hold.
 
         Raises:
             StorageError: If the file cannot be read or written.
         """
         with _storage(self.path):
-            last_step = self._cut(step)
+            last_step = self._cut(step, within_epoch)
         if installed(tensorboard.LIBRARY):
             self._close_shown()
             self._shown = tensorboard.EventFile(self._folder, last_step)
@@ -122,14 +124,16 @@ class RunRecords:
                 self._file.truncate(size_bytes)
             raise
 
-    def _cut(self, last_step: float) -> int:
+    def _cut(self, last_step: float, within_epoch: bool) -> int:
         kept_bytes, kept_step = 0, -1
         with self.path.open("rb") as file:
             for line in file:
-                step = _step_of(line)
-                if step is None or step > last_step:
+                found = _line_of(line)
+                if found is None or found.step > last_step:
                     break
-                kept_bytes, kept_step = kept_bytes + len(line), step
+                if within_epoch and found.step == last_step and found.score is not None:
+                    break
+                kept_bytes, kept_step = kept_bytes + len(line), found.step
         self._file.truncate(kept_bytes)
         return kept_step
 
@@ -161,14 +165,15 @@ def note_of(record: Record) -> str:
 
 class _Line(msgspec.Struct):
     step: int
+    score: float | None = None
 
 
-def _step_of(line: bytes) -> int | None:
-    """Return the step of a whole line, None where it is none."""
+def _line_of(line: bytes) -> _Line | None:
+    """Read a whole line, None where it is none."""
     if not line.endswith(b"\n"):
         return None
     try:
-        return msgspec.json.decode(line, type=_Line).step
+        return msgspec.json.decode(line, type=_Line)
     except msgspec.DecodeError:
         return None
 

@@ -83,7 +83,7 @@ def go_on(run: "Run", checkpoint: Checkpoint) -> None:
     run.waited_before = at.waited_seconds
     run.gpus.go_on(at.gpu_energy)
     if run.folder is not None and run.team.rank == 0:
-        run.folder.records.rewind(at.step)
+        run.folder.records.rewind(at.step, within_epoch=at.loss_count > 0)
 
 
 def latest(folder: RunFolder | None, team: Team) -> Checkpoint | None:

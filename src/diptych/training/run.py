@@ -60,6 +60,9 @@ class Run:
         self.feed = Feed(dataset.train.inputs, recipe, seed, control.device, self.team)
         steps = max(1, round(recipe.epochs * self.feed.steps_per_epoch))
         self.progress, self.paused, self.looked_at = Progress(steps), False, control.clock()
+        self.seconds_before = self.cpu_before = self.waited_before = 0.0
+        self.started, self.cpu_started = control.clock(), time.process_time()
+        self.gpus = GpuUse(control.meter(control.device, self.team))
         self.recipe = recipe if kept else self._found(recipe, objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
@@ -70,9 +73,6 @@ class Run:
         self.losses: list[Tensor] = []
         self.recent: list[float] = []
         self.loss_sum, self.loss_count = 0.0, 0
-        self.seconds_before = self.cpu_before = self.waited_before = 0.0
-        self.started, self.cpu_started = control.clock(), time.process_time()
-        self.gpus = GpuUse(control.meter(control.device, self.team))
         self.watch = Watch(control.name)
         self.plateau = Plateau(recipe.patience, recipe.target_score)
         if kept:
@@ -126,10 +126,14 @@ class Run:
         self.freezing.at(1.0)
 
     def save(self) -> None:
-        """Keep a checkpoint, where there is a folder for it and one process has all weights."""
+        """Keep a checkpoint, where there is a folder for it and one process has all weights.
+
+        Weights that are not finite are not kept: the loss of the step before them was sound.
+        """
         if self.folder is not None and self.team.rank == 0 and not self.team.is_sharded:
             self._gather()
-            self.folder.save(capture(self))
+            if all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
+                self.folder.save(capture(self))
         self.saved_at = self.control.clock()
 
     def _found(self, recipe: TrainingRecipe, objective: Objective, steps: int) -> TrainingRecipe:
@@ -240,8 +244,8 @@ class Run:
         self.network.train()
         reason = self.plateau.reason(self.curve)
         if self.team.agreed(int(bool(reason))) and self.progress.remaining:
-            self._say(reason)
             self._replan(0)
+            self._say(reason)
 
     def _point(self, score: float | None) -> CurvePoint:
         loss_sum, loss_count = self.team.summed([self.loss_sum, self.loss_count])

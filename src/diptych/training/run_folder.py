@@ -98,13 +98,15 @@ class RunFolder:
         self.prune()
 
     def prune(self, kept: int = KEPT) -> None:
-        """Remove old checkpoints.
+        """Remove old checkpoints, and what a process that was killed had begun.
 
         Args:
             kept: How many of the latest stay.
         """
         for begun in self.path.glob(f".{SHARDED_PATTERN}.tmp"):
             shutil.rmtree(begun, ignore_errors=True)
+        for begun in self.path.glob(f".{PATTERN}.*.tmp"):
+            begun.unlink(missing_ok=True)
         for old in self.checkpoints()[kept:]:
             if old.is_dir():
                 shutil.rmtree(old, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+import torch
 from msgspec.structs import replace
 from torch import nn
 
@@ -34,11 +36,12 @@ def validation_score(
     split = dataset.validation
     if not len(split):
         return None
-    each = -(-len(split) // team.size)  # as many for all, some of which another one counts
-    first = team.rank * each
-    start = min(first, len(split) - each)
+    each = -(-len(split) // team.size)  # as many for all, some of which another one has too
+    starts = [min(rank * each, len(split) - each) for rank in range(team.size)]
+    start = starts[team.rank]
     recipe = replace(recipe, threads=team.threads(recipe.threads))
-    outputs = compute_outputs(network, split.inputs[start : start + each], recipe, tell)
-    targets = split.targets[start : start + each]
-    scores = kind_of(dataset).item_scores(outputs, targets)[first - start :]
-    return team.summed([float(scores.sum())])[0] / len(split)
+    own = compute_outputs(network, split.inputs[start : start + each], recipe, tell)
+    parts = team.gathered(torch.from_numpy(own).flatten()).view(team.size, *own.shape).numpy()
+    new = [part[rank * each - starts[rank] :] for rank, part in enumerate(parts)]
+    scores = kind_of(dataset).item_scores(np.concatenate(new), split.targets)
+    return float(scores.sum()) / len(split)

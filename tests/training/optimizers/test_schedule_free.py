@@ -49,6 +49,18 @@ def test_steps_are_those_of_the_paper(rates: list[float]) -> None:
         assert weight.detach().numpy() == pytest.approx(x, rel=1e-4, abs=1e-5)
 
 
+def test_a_parameter_that_joins_late_begins_with_steps_of_the_usual_size() -> None:
+    weights = [nn.Parameter(drawn(0)) for _ in range(2)]
+    optimizer = ScheduleFree([{"params": weights, "weight_decay": 0.0}], 0.05)
+    for number in range(400):
+        weights[0].grad = drawn(number)
+        optimizer.step()
+    weights[1].grad = drawn(7)
+    optimizer.step()
+    moved = optimizer.state[weights[1]]["z"] - drawn(0)
+    assert torch.allclose(moved, -0.05 * drawn(7).sign(), rtol=1e-3)
+
+
 def test_at_a_constant_rate_what_is_kept_is_the_mean_of_all_points() -> None:
     weight = nn.Parameter(drawn(0))
     optimizer = ScheduleFree([{"params": [weight], "weight_decay": 0.0}], 0.05)

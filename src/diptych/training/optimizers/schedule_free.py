@@ -41,7 +41,7 @@ class ScheduleFree(torch.optim.Optimizer):
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             for parameter in parameters:
-                self._begin(parameter)
+                self._begin(parameter, 1 - group["betas"][1] ** group["steps"])
             group["steps"] += 1
             rate = group["lr"] * math.sqrt(1 - group["betas"][1] ** group["steps"])
             group["highest"] = max(group["highest"], rate)
@@ -49,11 +49,16 @@ class ScheduleFree(torch.optim.Optimizer):
             if parameters:
                 self._step(group, parameters, rate)
 
-    def _begin(self, parameter: Tensor) -> None:
+    def _begin(self, parameter: Tensor, known: float) -> None:
+        """Begin what is kept of a parameter, in the middle of a run as if all gradients were alike.
+
+        `known` is the share of the mean square that the steps before would have made.
+        """
         state = self.state[parameter]
-        if not state:
+        if not state and parameter.grad is not None:
             state["z"], state["x"] = parameter.detach().clone(), parameter.detach().clone()
-            state["square"] = torch.zeros_like(parameter)
+            square = torch.zeros_like(parameter)
+            state["square"] = square.add_(parameter.grad.square(), alpha=known)
 
     def _step(self, group: dict[str, Any], parameters: list[Tensor], rate: float) -> None:
         toward_x, kept = group["betas"]
