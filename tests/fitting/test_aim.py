@@ -1,11 +1,13 @@
+import math
 from collections.abc import Callable, Sequence
 
 import pytest
 from msgspec.structs import replace
 
 from diptych.core.values import Candidate, CurvePoint
-from diptych.fitting.aim import Aim, aim_of, slack
+from diptych.fitting.aim import Aim, aim_of, below, costs_too_much, slack
 from diptych.fitting.budget import Budget
+from diptych.fitting.choice import mark_passing
 from diptych.fitting.forecast import LAG_LEFT
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trainee import Trainee
@@ -121,3 +123,53 @@ def test_what_was_given_up_is_written_down(chosen: Candidate) -> None:
     assert record.needed == found.needed
     unknown = found.give_up(trained("least", []), ITEMS).expected
     assert (unknown.low, unknown.high) == (0.0, 1.0)
+
+
+WIDE = trained("wide", [0.9, 0.95])
+SURE = (3.0, 2.9, 3.1)
+
+
+@pytest.mark.parametrize(
+    ("figures", "text", "expected"),
+    [
+        ({"p99": SURE}, "drop<=1%, p99<=2ms", True),
+        ({"p99": SURE}, "p99<=2ms", True),
+        ({"p99": (1.9, 1.8, 2.1)}, "drop<=1%, p99<=2ms", True),
+        ({"p99": (1.9, 1.8, math.inf)}, "drop<=1%, p99<=2ms", False),  # too few calls
+        ({"p99": (2.1, 1.8, math.inf)}, "drop<=1%, p99<=2ms", True),
+        ({"p99": SURE, "drop": 0.02}, "drop<=1%, p99<=2ms", False),
+        ({"p99": SURE, "accuracy": (0.95, 0.94, 0.96)}, "score>=95%, p99<=2ms", False),
+        ({"p99": SURE}, "drop<=1%, p99<=4ms", False),
+    ],
+)
+def test_a_student_costs_too_much_where_it_misses_nothing_else(
+    make_candidate: MakeCandidate, figures: dict[str, object], text: str, expected: bool
+) -> None:
+    budget = Budget.parse(text)
+    rows = mark_passing([make_candidate("wide", **figures)], budget)
+    assert costs_too_much(rows, [WIDE], budget) is expected
+
+
+def test_it_does_not_where_another_keeps_the_budget_or_nothing_can_be_told(
+    make_candidate: MakeCandidate,
+) -> None:
+    budget = Budget.parse("drop<=1%, p99<=2ms")
+    dear, sound = make_candidate("wide", p99=SURE), make_candidate("dear", p99=1.0)
+    students = [trained("dear", [0.9]), WIDE]
+    assert costs_too_much(mark_passing([dear], budget), students, budget)
+    assert not costs_too_much(mark_passing([dear, sound], budget), students, budget)
+    assert not costs_too_much(
+        mark_passing([replace(dear, unverified="no")], budget), [WIDE], budget
+    )
+    assert not costs_too_much((), [], budget)
+
+
+def test_only_those_below_the_last_that_was_trained_are_left(chosen: Candidate) -> None:
+    assert below(RECIPE.cheaper, {"wide"}) == RECIPE.cheaper
+    assert below(RECIPE.cheaper, {"wide", "less"}) == RECIPE.cheaper[1:]
+    less = trained("less", [0.9, 0.95])
+    found = aim_of(
+        [replace(chosen, model="less")], [WIDE, less], RECIPE, Budget.parse("drop<=1%"), 9
+    )
+    assert found is not None
+    assert [plan.name for plan in found.plans] == ["least"]

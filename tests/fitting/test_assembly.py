@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import nn
 import diptych
 from diptych.core.files import sha256_of_file
 from diptych.core.specs import TensorSpec
+from diptych.core.values import Candidate
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.assembly import hash_items, kept_trials
@@ -22,6 +24,8 @@ from diptych.training import weights
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
+MakeCandidate = Callable[..., Candidate]
+
 
 def test_the_hash_of_items_depends_on_their_bytes_alone() -> None:
     items = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
@@ -29,29 +33,32 @@ def test_the_hash_of_items_depends_on_their_bytes_alone() -> None:
     assert hash_items(items) != hash_items(items + 1)
 
 
+PLAN = ModelPlan(
+    name="student",
+    network=ResidualNetConfig(stem=8, widths=(16,), blocks=(0,)),
+    training=TrainingRecipe(),
+)
+TENSOR = TensorSpec(name="x", dtype="uint8", shape=(None, 1))
+
+
+def trial(model: Trainee, runtime: str, precision: str, **more: object) -> Trial:
+    program = LoweredProgram(
+        name=f"{model.name}-{runtime}-{precision}",
+        runtime=runtime,
+        precision=precision,
+        contents={},
+        input=TENSOR,
+        output=TENSOR,
+        **more,
+    )
+    return Trial(model=model, program=program, session=None, outputs=np.zeros((1, 1)))
+
+
 def test_beside_a_second_look_the_base_install_has_the_same_network() -> None:
     """The published example had none: it could not be opened without the extra edge."""
-    plan = ModelPlan(
-        name="student",
-        network=ResidualNetConfig(stem=8, widths=(16,), blocks=(0,)),
-        training=TrainingRecipe(),
-    )
-    student = Trainee(plan=plan, network=nn.Identity())
-    other = Trainee(plan=plan, network=nn.Identity())
-    twice = replace(student, plan=replace_value(plan, name="student-else-mirrored"))
-    tensor = TensorSpec(name="x", dtype="uint8", shape=(None, 1))
-
-    def trial(model: Trainee, runtime: str, precision: str) -> Trial:
-        program = LoweredProgram(
-            name=f"{model.name}-{runtime}-{precision}",
-            runtime=runtime,
-            precision=precision,
-            contents={},
-            input=tensor,
-            output=tensor,
-        )
-        return Trial(model=model, program=program, session=None, outputs=np.zeros((1, 1)))
-
+    student = Trainee(plan=PLAN, network=nn.Identity())
+    other = Trainee(plan=PLAN, network=nn.Identity())
+    twice = replace(student, plan=replace_value(PLAN, name="student-else-mirrored"))
     chosen = trial(twice, "litert", "int8")
     floating, rounded = trial(student, "onnxruntime", "fp32"), trial(student, "onnxruntime", "int8")
     others = [trial(other, "onnxruntime", "int8"), trial(student, "openvino", "int8")]
@@ -59,6 +66,45 @@ def test_beside_a_second_look_the_base_install_has_the_same_network() -> None:
     assert kept_trials(chosen, [*others, floating, chosen]) == [chosen, floating]
     assert kept_trials(chosen, [*others, chosen]) == [chosen]
     assert kept_trials(rounded, [floating, rounded]) == [rounded]
+
+
+def test_what_the_base_install_runs_is_not_what_lost_too_much(
+    make_candidate: MakeCandidate,
+) -> None:
+    model = Trainee(plan=PLAN, network=nn.Identity())
+    refined = replace(model, seconds=1.0)
+    chosen = trial(refined, "openvino", "int8", method="trained")
+    trained = trial(refined, "onnxruntime", "int8", method="trained")
+    floating, rounded = trial(model, "onnxruntime", "fp32"), trial(model, "onnxruntime", "int8")
+    larger = trial(model, "onnxruntime", "int8", method="guarded", passed_on=0.1)
+
+    def kept(*passing: Trial, accuracy: float = 0.7) -> Trial:
+        trials = [floating, rounded, larger, chosen, trained]
+        rows = [make_candidate(each.name, accuracy=0.5) for each in trials[:-1]]
+        rows.append(make_candidate(trained.name, accuracy=accuracy))
+        names = {each.name for each in passing}
+        rows = [replace_value(row, meets_budget=row.name in names) for row in rows]
+        found = kept_trials(chosen, trials, rows)
+        assert found[0] is chosen
+        return found[1]
+
+    assert kept(chosen, trained) is trained
+    assert kept(chosen, floating) is floating
+    assert kept(chosen, floating, rounded) is rounded
+    assert kept(chosen, larger) is trained  # a cascade has another network too
+    assert kept() is trained
+
+
+def test_of_programs_alike_the_base_install_has_the_best(make_candidate: MakeCandidate) -> None:
+    model = Trainee(plan=PLAN, network=nn.Identity())
+    chosen = trial(model, "openvino", "int8")
+    rounded = trial(model, "onnxruntime", "int8")
+    guarded = trial(model, "onnxruntime", "int8", method="guarded")
+    rows = [
+        make_candidate(each.name, accuracy=score)
+        for each, score in ((rounded, 0.165), (guarded, 0.758))
+    ]
+    assert kept_trials(chosen, [chosen, rounded, guarded], rows) == [chosen, guarded]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from diptych.core.values import Candidate, Outcome, Verdict
 from diptych.fitting.budget import Budget
@@ -308,3 +309,18 @@ def test_of_what_costs_the_same_but_for_noise_the_better_is_chosen(
     found = [choose(rows, budget, noise).name for noise in (0.0, 0.02, 0.05, 0.3)]
     assert found == ["cheap", "cheap", "better", "better"]
     assert choose(rows, Budget.parse("p99<=5ms"), 0.05).name == "best"
+
+
+def test_where_costs_are_unknown_the_better_has_no_more_operations(
+    make_candidate: MakeCandidate,
+) -> None:
+    made = {"teacher": (100, 0.97), "student": (10, 0.92), "another": (10, 0.93)}
+    rows = [
+        replace(
+            make_candidate(name, accuracy=score, cost=0.0), flops=flops, unverified="no such device"
+        )
+        for name, (flops, score) in made.items()
+    ]
+    assert choose(rows, Budget.parse("accuracy>=90%")).name == "another"
+    assert choose(rows, Budget.parse("accuracy>=95%")).name == "teacher"
+    assert choose(rows, Budget()).name == "teacher"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from diptych.core.errors import TrainingError
 from diptych.core.progress import Step, silent
 from diptych.core.values import CurvePoint, Dataset, Energy, Estimate
 from diptych.data import read
@@ -81,14 +82,20 @@ def test_networks_are_measured_as_torch_counts_them(make_dataset: MakeDataset) -
 
 
 class Ring:
-    """Trains by a table: each rival's scores, epoch by epoch; it notes who was trained how far."""
+    """Trains by a table: each rival's scores, epoch by epoch; it notes who was trained how far.
+
+    Those that are `wild` cannot be trained so far.
+    """
 
     def __init__(self, table: dict[str, Sequence[float | None]]) -> None:
         self.table = table
         self.trained: list[tuple[str, int]] = []
+        self.wild: dict[str, int] = {}
 
     def train(self, plan: ModelPlan, epochs: int) -> Trainee:
         self.trained.append((plan.name, epochs))
+        if epochs >= self.wild.get(plan.name, 99):
+            raise TrainingError("the loss is nan", "try a lower rate")
         return self.model(plan.name, epochs)
 
     def model(self, name: str, epochs: int) -> Trainee:
@@ -115,6 +122,34 @@ def test_the_two_best_go_on_and_then_the_best() -> None:
     told = [step.note for step in steps]
     assert told[0] == "a: 50.0 % after 1 of 9 epochs"
     assert told[-1] == "b: 80.0 % after 3 of 9 epochs"
+
+
+@pytest.mark.parametrize(
+    ("wild", "best"),
+    [
+        ({"a": 1}, "b"),
+        ({"c": 1}, "b"),
+        ({"b": 1}, "c"),
+        ({"b": 3}, "c"),
+        ({"b": 3, "c": 3}, "a"),
+        ({"a": 1, "b": 1}, "c"),
+    ],
+)
+def test_a_rival_that_cannot_be_trained_is_left_out(wild: dict[str, int], best: str) -> None:
+    ring, contest, steps = Ring(SCORES), Contest(), list[Step]()
+    ring.wild = wild
+    found = contest.hold([plan(n) for n in "abc"], ring.train, lambda: True, steps.append)
+    assert found == plan(best)
+    told = {step.stage for step in steps if step.note == "left out: the loss is nan"}
+    assert told == set(wild)
+    assert set(contest.paused) == set("abc") - {name for name, epoch in wild.items() if epoch == 1}
+
+
+def test_rivals_none_of_which_can_be_trained_are_no_contest() -> None:
+    ring = Ring(SCORES)
+    ring.wild = dict.fromkeys("abc", 1)
+    with pytest.raises(TrainingError, match="nan"):
+        Contest().hold([plan(n) for n in "abc"], ring.train, lambda: True, silent)
 
 
 def test_whoever_went_further_before_is_judged_by_the_same_epochs() -> None:

@@ -12,6 +12,7 @@ from diptych.core.values import DataRecord, Dataset, Estimate, Split
 from diptych.fitting.answering import Reading
 from diptych.fitting.budget import Budget
 from diptych.fitting.difference import Difference, difference
+from diptych.fitting.verdicts import verdict_of
 from diptych.inference.bundle import Bundle
 
 LABELS = ("ant", "bee", "cat")
@@ -65,12 +66,19 @@ def dataset() -> Dataset:
 def differ(tiny):
     """Give what compares a right bundle with one that gets some bees wrong."""
 
-    def compare(wrong: int, budget: str, cpu: str = "made by hand") -> Difference:
+    def compare(
+        wrong: int, budget: str, cpu: str = "made by hand", runs: int | None = None
+    ) -> Difference:
         number = Estimate(value=2.0, low=1.9, high=2.1, n=500, method="by hand")
         model = structs.replace(tiny.manifest.model, p99_ms=number, size_bytes=5000)
         old = tiny.manifest
         machine = structs.replace(old.machine, cpu=cpu)
         new = structs.replace(old, model=model, machine=machine)
+        if runs is not None:  # of new processes that took about 2 KB
+            model = structs.replace(model, memory_bytes=2000)
+            peak = Estimate(value=2000, low=1900, high=2100, n=runs, method="by hand")
+            term = verdict_of(Budget.parse("memory<=1MB").terms[0], peak)
+            new = structs.replace(new, model=model, terms=(term,) if runs else ())
         program = old.programs[0]
         first, second = (
             Bundle(Path(name), manifest, program, Fixed(k), lambda item: item)  # type: ignore[arg-type]
@@ -117,6 +125,25 @@ def test_what_only_one_has_recorded_is_there_and_unknown_of_the_other(differ) ->
     assert set(found) == {"p99", "size"}
     assert found["size"].first is None
     assert found["size"].second.value == 5000
+
+
+@pytest.mark.parametrize(
+    ("runs", "budget", "verdict"),
+    [
+        (6, "memory<=3KB", "PASS"),
+        (6, "memory<=1KB", "FAIL"),
+        (6, "memory<=2KB", "CANNOT TELL"),
+        (2, "memory<=3KB", "CANNOT TELL"),
+        (0, "memory<=3KB", "CANNOT TELL"),
+        (0, "memory<=1KB", "CANNOT TELL"),
+    ],
+)
+def test_memory_is_decided_by_its_interval_where_one_was_recorded(
+    differ, runs: int, budget: str, verdict: str
+) -> None:
+    found = differ(0, budget, runs=runs)
+    assert found.verdict == verdict
+    assert found.terms[0].value == 2000
 
 
 def test_other_processors_are_noticed(differ) -> None:

@@ -33,8 +33,8 @@ class Choice:
     size_bytes = 1234
     unverified = ""
 
-    def __init__(self) -> None:
-        self.session = Brightest()
+    def __init__(self, *, varies: bool = False) -> None:
+        self.session, self.varies = Brightest(), varies
 
 
 def make_data(n: int) -> Dataset:
@@ -90,6 +90,14 @@ def test_single_predictions_are_timed_as_often_as_asked() -> None:
     assert choice.session.calls.count(1) >= 30
     assert seen.energy.label == "modelled"
     assert seen.cost_usd_per_million >= 0
+
+
+def test_of_a_cascade_each_item_is_timed_once_at_most() -> None:
+    answers = np.zeros((40, 2), np.float32)
+    for varies, told in ((False, 100), (True, 40)):
+        choice = Choice(varies=varies)
+        seen = gather_evidence(choice, make_data(40), answers, calls=100, seconds=60.0)  # type: ignore[arg-type]
+        assert len(seen.latencies_ms) == told
 
 
 def some_evidence() -> Evidence:

@@ -13,18 +13,19 @@ from msgspec.structs import replace
 
 import diptych
 from diptych.core.errors import BudgetError, ConfigError, MissingExtraError, StorageError
+from diptych.core.extras import installed
 from diptych.core.files import sha256_of_file
 from diptych.core.manifest import Machine
 from diptych.core.progress import Step, StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
-from diptych.fitting.fit import available_programs, fit, recipe_of
-from diptych.fitting.job import open_job
+from diptych.fitting.fit import available_programs, check_programs, fit, recipe_of
+from diptych.fitting.job import Job, open_job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
-from diptych.targets import CONVERTERS, lacking
+from diptych.targets import CONVERTERS, ROUNDERS, lacking
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
@@ -270,6 +271,26 @@ def test_a_recipe_whose_programs_cannot_be_made_here_is_refused_before_it_trains
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not installed("openvino", "nncf"), reason="the extra openvino is absent")
+def test_openvino_without_what_rounds_for_it_is_planned_in_float(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = [(p.runtime, p.precision) for p in available_programs("cpu")]
+    monkeypatch.setitem(ROUNDERS, "openvino", ("no_such_library", "openvino"))
+    left = [(p.runtime, p.precision) for p in available_programs("cpu")]
+    assert ("openvino", "fp32") in left
+    assert ("onnxruntime", "int8") in left
+    assert {choice for choice in whole if choice not in left} == {
+        ("openvino", "int8"),
+        ("openvino", "int8-weights"),
+        ("openvino", "int4-weights"),
+    }
+    check_programs([ProgramPlan(runtime="openvino", precision="int8", method="trained")])
+    with pytest.raises(MissingExtraError, match="openvino int8 program needs no_such") as told:
+        check_programs([ProgramPlan(runtime="openvino", precision="int8")])
+    assert told.value.hint == "pip install 'diptych[openvino]'"
+
+
 def refuse_training(step: Step) -> None:
     assert step.stage not in {"teacher", "student-16"}
 
@@ -282,3 +303,22 @@ def test_programs_for_small_devices_are_calibrated_or_trained() -> None:
         ("litert", "int8", "calibrated"),
         ("litert", "int8", "trained"),
     ]
+
+
+def test_a_timed_fit_that_goes_on_has_what_is_left_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def interrupted(job: Job, recipe: FitRecipe, deadline: float, settings: Settings) -> None:
+        left.append(deadline - settings.clock())
+        job.fit.keep(recipe)
+        settings.report(Step(stage="teacher", done=1, total=2))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("diptych.fitting.fit.run_job", interrupted)
+    settings = Settings(recipe=quick_recipe(), clock=lambda: 100.0, started=70.0)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            fit("digits", out=tmp_path / "a.dip", time_limit=1000.0, settings=settings)
+    assert left == [970.0, pytest.approx(940.0, abs=9.0), pytest.approx(910.0, abs=9.0)]

@@ -10,10 +10,10 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, StorageError
 from diptych.core.files import sha256_of_file
 from diptych.core.progress import Step, silent
-from diptych.fitting.fit_folder import FitFolder, FitRequest, folder_of
+from diptych.fitting.fit_folder import KEPT_EVERY_S, FitFolder, FitRequest, folder_of
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.checkpoint import Checkpoint, Position
 from diptych.training.models import ResidualNetConfig
@@ -52,7 +52,7 @@ def begun(path: Path) -> Iterator[FitFolder]:
         yield folder
 
 
-def checkpoint(seconds: float) -> Checkpoint:
+def checkpoint(seconds: float, remaining: int = 2) -> Checkpoint:
     position = Position(
         data_sha256="0" * 64,
         seed=0,
@@ -60,7 +60,7 @@ def checkpoint(seconds: float) -> Checkpoint:
         planned=TRAINING,
         recipe=TRAINING,
         step=1,
-        remaining=2,
+        remaining=remaining,
         share=0.5,
         seconds=seconds,
         cpu_seconds=1.0,
@@ -82,7 +82,7 @@ def test_the_same_request_goes_on(begun: FitFolder, path: Path) -> None:
     said: list[Step] = []
     with closing(FitFolder(path, REQUEST, said.append)) as folder:
         assert folder.recipe == RECIPE
-        assert folder.spent_s() == 7.0
+        assert folder.spent_s == 0.0  # nobody counted
         kept = folder.run(TEACHER, None).latest()
         assert kept is not None
         assert kept.position.step == 1
@@ -91,13 +91,65 @@ def test_the_same_request_goes_on(begun: FitFolder, path: Path) -> None:
     assert not path.exists()
 
 
+def test_time_counts_as_it_passes_however_many_models_are_trained_in_it(path: Path) -> None:
+    now, step, told = [100.0], Step(stage="train", done=1, total=2), list[Step]()
+    with closing(FitFolder(path, REQUEST, told.append)) as folder:
+        report = folder.counting(3.0, lambda: now[0])
+        report(step)  # nothing is planned yet
+        assert told == [step]
+        assert not path.exists()
+        folder.keep(RECIPE)
+        folder.run(TEACHER, None).save(checkpoint(50.0))
+        folder.run(STUDENT, TEACHER).save(checkpoint(50.0))
+        now[0] = 160.0
+        report(step)
+        now[0] += KEPT_EVERY_S - 1
+        report(step)
+    with closing(FitFolder(path, REQUEST, silent)) as folder:  # as after a kill
+        assert folder.recipe == RECIPE
+        assert folder.spent_s == 63.0
+        folder.keep(RECIPE)
+        report = folder.counting(2.0, lambda: now[0])
+        now[0] += KEPT_EVERY_S
+        report(step)
+    with closing(FitFolder(path, REQUEST, silent)) as folder:
+        assert folder.spent_s == 63.0 + 2.0 + KEPT_EVERY_S
+    with closing(FitFolder(path, replace(REQUEST, seed=1), silent)) as folder:
+        assert folder.spent_s == 0.0
+
+
+def test_a_full_disk_does_not_end_the_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: FitFolder, recipe: FitRecipe) -> None:
+        raise StorageError("no space left on device", "free some")
+
+    told: list[Step] = []
+    with closing(FitFolder(path, REQUEST, told.append)) as folder:
+        folder.keep(RECIPE)
+        monkeypatch.setattr(FitFolder, "keep", fail)
+        folder.counting(0.0)(Step(stage="train", done=1, total=2))
+    assert [step.stage for step in told] == ["train"]
+
+
+def test_a_model_is_done_once_no_step_is_left(begun: FitFolder, path: Path) -> None:
+    assert not begun.is_done(TEACHER, None)
+    assert not begun.is_done(STUDENT, TEACHER)
+    assert not (path / "student").exists()
+    begun.run(STUDENT, TEACHER).save(checkpoint(3.0, remaining=0))
+    assert begun.is_done(STUDENT, TEACHER)
+    assert not begun.is_done(STUDENT, None)
+    assert begun.run(STUDENT, TEACHER).latest() is not None
+    for file in (path / "student").glob("checkpoint-*"):
+        file.write_bytes(b"torn")
+    assert not begun.is_done(STUDENT, TEACHER)
+
+
 def test_another_request_takes_over_the_models_that_it_trains_alike(
     begun: FitFolder, path: Path
 ) -> None:
     begun.close()
     with closing(FitFolder(path, replace(REQUEST, budget="drop<=2%"), silent)) as folder:
         assert folder.recipe is None
-        assert folder.spent_s() == 0.0
+        assert folder.spent_s == 0.0
         assert folder.run(TEACHER, None).latest() is not None
         assert folder.run(STUDENT, TEACHER).latest() is None
     for changed in (

@@ -1,17 +1,20 @@
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.core.errors import TargetError
+from diptych.core.errors import BundleError, TargetError
 from diptych.core.progress import Step, silent
 from diptych.core.values import Dataset
+from diptych.fitting import lowering, trials
 from diptych.fitting.lowering import is_from_elsewhere, lower_and_try
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee, build
-from diptych.targets import lacking
+from diptych.targets import Choice, lacking
+from diptych.targets.lower import LoweredProgram
 from diptych.training.models import GivenConfig, NetworkConfig, PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
@@ -34,9 +37,58 @@ class Mean(nn.Module):
         return self.head(mean)
 
 
+NETWORK = Mean(odd=False).eval()
+
+
 def model(config: NetworkConfig, *, odd: bool) -> Trainee:
     plan = ModelPlan(name="made", network=config, training=TrainingRecipe())
     return Trainee(plan=plan, network=Mean(odd=odd).eval())
+
+
+class Answers:
+    """A session that answers as the network does."""
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return NETWORK(torch.from_numpy(batch)).numpy()
+
+
+def lowered(_: nn.Module, spec: object, choices: list[Choice], **_more: object) -> list:
+    """Lower to programs without files."""
+    return [
+        LoweredProgram(
+            name="-".join(choice),
+            runtime=choice[0],
+            precision=choice[1],
+            contents={},
+            input=spec,
+            output=spec,
+        )
+        for choice in choices
+    ]
+
+
+def opened(runtime: str, *_: object) -> Answers:
+    if runtime == "openvino":
+        raise BundleError("OpenVINO cannot load it:\n  no kernel", "make the bundle again")
+    return Answers()
+
+
+def test_a_program_that_a_runtime_refuses_is_left_out_and_it_is_said(
+    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lowering, "lower_all", lowered)
+    monkeypatch.setattr(trials, "open_session", opened)
+    data, told = make_dataset(), list[Step]()
+    refused = ProgramPlan(runtime="openvino", precision="fp32")
+    plan = ModelPlan(name="made", network=GIVEN, training=TrainingRecipe())
+    given = Trainee(plan=plan, network=NETWORK)
+    tried = lower_and_try(given, [*PROGRAMS, refused], data, data.train.inputs, told.append)
+    assert [trial.name for trial in tried] == ["made onnxruntime fp32"]
+    assert told[-1].note == "left out: openvino fp32: OpenVINO cannot load it: no kernel"
+    with pytest.raises(TargetError, match=r"^net\.py:make: OpenVINO cannot load it") as caught:
+        lower_and_try(given, [refused], data, data.train.inputs, silent, alone=True)
+    assert "bundle" not in caught.value.hint
 
 
 def test_what_comes_from_elsewhere_is_known() -> None:

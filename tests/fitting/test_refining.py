@@ -6,6 +6,7 @@ import torch
 from msgspec.structs import replace
 
 from diptych.compression.quantize import QuantizedNetwork
+from diptych.core.errors import TrainingError
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.budget import Budget
 from diptych.fitting.program_plan import ProgramPlan
@@ -141,3 +142,28 @@ def test_what_is_in_reserve_is_tried_where_8_bits_lose_too_much(dataset, model) 
     done = refine(model, None, trials(dataset, wrong), refining(dataset, [halves]))
     assert [trial.name for trial in done.trials] == ["student onnxruntime fp16"]
     assert done.trainees == ()
+
+
+def test_a_training_in_8_bits_that_fails_leaves_what_was_found_before(dataset, monkeypatch) -> None:
+    class Teacher:
+        rested = 0
+
+        def answers(self, *given: object) -> None:
+            return None
+
+        def rest(self) -> None:
+            self.rested += 1
+
+    def fail(*given: object, **more: object) -> None:
+        raise TrainingError("the loss at step 7 is nan", "try a lower rate")
+
+    monkeypatch.setattr("diptych.fitting.refining._try_guarded", lambda *given: ["guarded"])
+    monkeypatch.setattr("diptych.fitting.refining.train_quantized", fail)
+    told: list[str] = []
+    teacher, untrained = Teacher(), Trainee(plan=PLAN, network=torch.nn.Identity())
+    wrong = np.eye(2, dtype=np.float32)[1 - dataset.validation.targets]
+    asked = refining(dataset, report=lambda step: told.append(step.note))
+    done = refine(untrained, teacher, trials(dataset, wrong), asked)
+    assert (done.trials, done.trainees) == (("guarded",), ())
+    assert told == ["cannot be trained in 8 bits: the loss at step 7 is nan"]
+    assert teacher.rested == 1

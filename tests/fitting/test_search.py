@@ -1,3 +1,4 @@
+from diptych.core.errors import TrainingError
 from diptych.core.progress import Step, silent
 from diptych.core.values import CurvePoint
 from diptych.fitting.aim import Aim
@@ -86,3 +87,28 @@ def test_without_time_nothing_is_trained() -> None:
     list(late.found(float("inf")))
     assert asked == []
     assert late.left(()) == {}
+
+
+def test_one_that_cannot_be_trained_will_not_do_and_the_search_goes_on() -> None:
+    asked: list[tuple[str, int]] = []
+    told: list[str] = []
+    one = search(asked, told)
+    sound = one.train
+
+    def train(plan: ModelPlan, epochs: int) -> Trainee:
+        if plan.name == "e" or (plan.name == "c" and epochs > 2):
+            raise TrainingError("the loss at step 7 is nan", "try a lower rate")
+        return sound(plan, epochs)
+
+    one.train = train
+    assert next(one.found(float("inf"))).name == "b"
+    assert told.count("left out: the loss at step 7 is nan") == 2
+    assert set(one.left({"wide", "b"})) >= {"d", "c"}
+    assert "e" not in one.paused
+
+
+def test_who_was_trained_to_the_end_before_has_a_turn_without_time() -> None:
+    asked: list[tuple[str, int]] = []
+    late = search(asked, [], time=False)
+    assert [plan.name for plan in late.found(59.0, lambda plan: plan.name == "b")] == ["b"]
+    assert asked == []

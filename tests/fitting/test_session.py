@@ -1,14 +1,20 @@
 import dataclasses
+import math
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from msgspec.structs import replace
 
 from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import TrainingError
 from diptych.core.progress import Step, StopRequest, silent
+from diptych.core.values import Candidate
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
@@ -18,10 +24,12 @@ from diptych.fitting.fit_folder import FitFolder, FitRequest
 from diptych.fitting.job import Job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
-from diptych.fitting.session import QUICK, FitSession
+from diptych.fitting.session import QUICK, TIMING_S, FitSession
 from diptych.fitting.settings import Settings
+from diptych.fitting.timetable import FINAL_TIMING_S, LEAST_TIMING_S
 from diptych.fitting.trainee import Trainee
 from diptych.measure.machine import describe
+from diptych.training.checkpoint import Checkpoint, Position
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.variation import PictureVariation
@@ -313,3 +321,93 @@ def test_loading_libraries_is_not_what_each_model_takes(
     session.train_teacher()
     assert passed[0] >= 7.0
     assert session.time.lowering_s == 0.0
+
+
+def checkpoint(remaining: int) -> Checkpoint:
+    position = Position(
+        name="any",
+        seed=0,
+        data_sha256="0" * 64,
+        planned=TrainingRecipe(),
+        recipe=TrainingRecipe(),
+        step=1,
+        remaining=remaining,
+    )
+    return Checkpoint(position=position, tensors={"weight": torch.ones(2)})
+
+
+def test_a_student_that_was_trained_to_the_end_before_is_taken_however_late_it_is(
+    job: Job, recipe: FitRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, half, untouched = (replace(recipe.teacher, name=name) for name in ("a", "b", "c"))
+    recipe, taken = replace(recipe, students=(half, done, untouched)), list[str]()
+    request = FitRequest(data_sha256="0" * 64, budget="", seed=0, target="cpu", timed=True)
+
+    def interrupted(session: FitSession) -> None:
+        taken.extend(session.untrained)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FitSession, "train_teacher", tried)
+    monkeypatch.setattr(FitSession, "train_student", lambda _, plan: taken.append(plan.name))
+    monkeypatch.setattr(FitSession, "find_cheaper", interrupted)
+    with closing(FitFolder(tmp_path / "a.fit", request, silent)) as folder:
+        folder.keep(recipe)
+        for plan, remaining in ((half, 2), (done, 0)):
+            folder.run(plan, recipe.teacher).save(checkpoint(remaining))
+        with pytest.raises(KeyboardInterrupt):
+            run_job(dataclasses.replace(job, fit=folder), recipe, 0.0, Settings())
+    assert taken == ["a", "b", "c"]  # one is taken, and two are told
+    stopped = Settings(stop=StopRequest(requested=True))
+    assert not tried(FitSession(job, recipe, None, stopped)).has_time(done)
+
+
+def test_a_program_that_passed_stays_the_choice_where_its_last_timing_had_too_few_calls(
+    job: Job,
+    recipe: FitRecipe,
+    make_candidate: Callable[..., Candidate],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    budget = Budget.parse("drop<=5%, p99<=3ms")
+    session = FitSession(dataclasses.replace(job, budget=budget), recipe, None, Settings())
+    session.trainer.trainees.append(Trainee(plan=recipe.teacher, network=None))
+    session.trials = [SimpleNamespace(name="cheap"), SimpleNamespace(name="dear")]
+    session.teacher_outputs = {"validation": np.empty(0), "test": np.empty(0)}
+    timed = {"cheap": (2.0, 1.9, 2.1), "dear": (1.0, 0.9, 1.1)}
+    costs = {"cheap": 1.0, "dear": 2.0}
+    where = "diptych.fitting.session."
+    monkeypatch.setattr(where + "time_trials", lambda *_, **more: {})
+    monkeypatch.setattr(where + "gather_evidence", lambda *_, **more: None)
+    monkeypatch.setattr(
+        where + "as_candidate",
+        lambda trial, *_: make_candidate(trial.name, p99=timed[trial.name], cost=costs[trial.name]),
+    )
+    assert session._outcome(1.0, 10).chosen.name == "cheap"
+    timed["cheap"] = (2.0, 1.8, math.inf)
+    outcome = session._outcome(1.0, 10)
+    assert outcome.chosen.name == "cheap"
+    assert [candidate.meets_budget for candidate in session.candidates] == [True, True]
+
+
+def test_the_last_choice_is_timed_for_as_long_as_those_before_where_there_is_time(
+    job: Job, recipe: FitRecipe, make_candidate: Callable[..., Candidate]
+) -> None:
+    def seconds(deadline: float | None, *, stop: bool = False) -> float:
+        settings = Settings(clock=lambda: 100.0, stop=StopRequest(requested=stop))
+        session, given = FitSession(job, recipe, deadline, settings), list[float]()
+        session.candidates = (make_candidate(drop=0.1),)
+        session.trials = [SimpleNamespace(name="c")] * 20
+
+        def outcome(seconds: float, calls: int) -> None:
+            given.append(seconds)
+            raise KeyboardInterrupt
+
+        session._outcome = outcome
+        with pytest.raises(KeyboardInterrupt):
+            session.finish()
+        return given[0]
+
+    assert seconds(None) == 20 * TIMING_S
+    assert seconds(10_000.0) == 20 * TIMING_S
+    assert seconds(None, stop=True) == FINAL_TIMING_S
+    assert seconds(101.0) == LEAST_TIMING_S
+    assert FINAL_TIMING_S < seconds(250.0) < 20 * TIMING_S

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.core.errors import TargetError
+from diptych.core.errors import BundleError, TargetError
 from diptych.core.progress import Step, silent
 from diptych.core.specs import ImageSpec, TensorSpec
 from diptych.core.values import DataRecord, Dataset, Split
+from diptych.fitting import trials
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trials import (
@@ -19,6 +20,7 @@ from diptych.fitting.trials import (
     THREADS,
     Trial,
     as_candidate,
+    in_turns,
     open_lowered,
     run_all,
     run_singly,
@@ -66,6 +68,27 @@ class Recorder:
 
     def close(self) -> None:
         self.batches.clear()
+
+
+class Seen:
+    """A session that remembers which items it was asked about; each is its own number."""
+
+    def __init__(self) -> None:
+        self.items: list[int] = []
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        self.items += batch[:, 0].tolist()
+        return batch.astype(np.float32)
+
+    def close(self) -> None:
+        self.items.clear()
+
+
+class Refusing(Recorder):
+    """A session that cannot run its program."""
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        raise BundleError(f"no kernel for\n{len(batch)} items")
 
 
 def trainee(network: nn.Module) -> Trainee:
@@ -167,6 +190,53 @@ def test_a_program_that_computes_something_else_than_its_network_is_refused(
 ) -> None:
     with pytest.raises(TargetError, match="something else"):
         try_programs(trainee(MeanColor(sign=-1.0)), [program], data, silent)
+
+
+def test_a_program_that_a_runtime_refuses_is_one_that_cannot_be_lowered(
+    program: LoweredProgram,
+    data: Dataset,
+    tiny_onnx: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_onnx(WEIGHTS)
+    model.graph.node[0].op_type = "Wobble"  # type: ignore[attr-defined]
+    content: bytes = model.SerializeToString()  # type: ignore[attr-defined]
+    odd = dataclasses.replace(program, contents={"tiny.onnx": content})
+    with pytest.raises(TargetError, match=r"ONNX Runtime cannot load tiny\.onnx.*Wobble") as told:
+        try_programs(trainee(MeanColor()), [odd], data, silent)
+    assert "bundle" not in told.value.hint
+    monkeypatch.setattr(trials, "open_lowered", lambda _: Refusing())
+    with pytest.raises(TargetError, match=r"^tiny-onnxruntime-fp32: no kernel for 64 items$"):
+        try_programs(trainee(MeanColor()), [program], data, silent)
+
+
+def test_where_items_take_turns_all_do_if_some_take_far_longer() -> None:
+    inputs = np.arange(1000)[:, None]
+    for every, different in ((False, 334), (True, 1000)):
+        session = Seen()
+        run = in_turns(session, inputs, every=every)
+        for _ in range(1000):
+            run()
+        assert len(set(session.items)) == different
+        assert (session.items[:334] == sorted(session.items[:334])) is not every
+
+
+@pytest.mark.parametrize("share", ["passed_on", "second_looks"])
+def test_a_call_for_an_item_that_was_seen_tells_nothing_new_of_a_cascade(
+    program: LoweredProgram, data: Dataset, share: str
+) -> None:
+    varied = dataclasses.replace(program, **{share: 0.1})
+    timing = Timing(latencies_ms=np.linspace(1, 2, 500), cpu_seconds_per_call=1e-3)
+    teacher = np.zeros((len(PIXELS), 3), np.float32)
+    rows = [as_candidate(trial(each), timing, data, teacher) for each in (program, varied)]
+    assert [row.p99_ms.n for row in rows] == [500, len(PIXELS)]
+    assert rows[1].p99_ms.high == float("inf")
+    assert rows[1].cost_usd_per_million == rows[0].cost_usd_per_million
+    session = Seen()
+    varied_trial = dataclasses.replace(trial(varied), session=session)
+    items = np.arange(1000)[:, None]
+    time_trials([varied_trial], items, seed=0, time_limit_s=5.0, report=silent)
+    assert len(set(session.items)) > 900
 
 
 def test_all_trials_are_timed_side_by_side_on_single_items(program: LoweredProgram) -> None:

@@ -18,6 +18,7 @@ from diptych.fitting.verdicts import (
     overall,
     scores,
 )
+from diptych.measure.quantiles import samples_for_bounds
 from diptych.tasks.goals import GOALS
 
 ENERGY = Energy(value_j=2e-3, low_j=1e-3, high_j=4e-3, label="modelled", method="CPU seconds x 6 W")
@@ -117,6 +118,9 @@ COLD = {"cold_ms": np.arange(300.0, 310.0), "memory_bytes": np.arange(50, 60) * 
         ("memory<=49MB", COLD, "FAIL"),
         ("memory<=55MB", COLD, "CANNOT TELL"),
         ("memory<=1GB", {}, "CANNOT TELL"),
+        ("memory<=1GB", {"memory_bytes": np.array([50, 60])}, "CANNOT TELL"),
+        ("memory<=1B", {"memory_bytes": np.array([50, 60])}, "CANNOT TELL"),
+        ("memory<=60B", {"memory_bytes": np.arange(55, 61)}, "PASS"),
     ],
 )
 def test_a_term_is_decided_as_the_evidence_says(
@@ -240,11 +244,16 @@ def test_the_whole_is_as_bad_as_its_worst_term(seen: tuple[str, ...], outcome: s
     assert overall(verdicts) == outcome
 
 
-def test_figures_of_new_processes_are_medians_and_ranges() -> None:
+def test_figures_of_new_processes_are_medians_of_which_few_tell_nothing() -> None:
     seen = evidence(cold_ms=np.array([5.0, 1.0, 9.0]), memory_bytes=np.array([30, 10, 20]))
     assert cold(seen).value == 5.0
-    largest = memory(seen)
-    assert (largest.value, largest.low, largest.high, largest.n) == (20.0, 10.0, 30.0, 3)
+    peak = memory(seen)
+    assert (peak.value, peak.low, peak.high, peak.n) == (20.0, -math.inf, math.inf, 3)
+    assert "peak resident memory" in peak.method
+    assert "3 samples are too few" in peak.method
+    assert decide("memory<=1MB", seen).samples_needed == samples_for_bounds(0.5)
+    six = memory(evidence(memory_bytes=np.array([30, 10, 20, 60, 50, 40])))
+    assert (six.low, six.high, six.n) == (10.0, 60.0, 6)
 
 
 def test_joules_become_millijoules_with_their_bounds() -> None:

@@ -1,13 +1,14 @@
-"""What cheaper students have to reach, where there is one already that keeps the budget."""
+"""When cheaper students are tried, and what they have to reach if one keeps the budget already."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from diptych.core.values import Candidate, Estimate, GivenUp
-from diptych.fitting.budget import MAIN_SCORE, Budget
+from diptych.fitting.budget import MAIN_SCORE, Budget, Term
+from diptych.fitting.choice import COSTS, choose, measured, outcomes
 from diptych.fitting.forecast import CONFIDENCE, UNKNOWN, Forecast, forecast
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trainee import Trainee
@@ -93,12 +94,13 @@ def aim_of(
         items: How many there are to train on.
 
     Returns:
-        None where there are none, where no student keeps the budget but pruned ones, or where a
+        None where none are left, where no student keeps the budget but pruned ones, or where a
         better score is always wanted.
     """
     whole = {model.name: model for model in students if model.plan.prune is None}
     passing = [c for c in candidates if c.meets_budget and c.model in whole]
-    if not recipe.cheaper or not passing:
+    cheaper = below(recipe.cheaper, whole)
+    if not cheaper or not passing:
         return None
     best = min(passing, key=lambda candidate: candidate.cost_usd_per_million)
     reference, spare = whole[best.model], slack(best, budget)
@@ -109,9 +111,47 @@ def aim_of(
     if reference.plan.training.replans:
         batch_size = min(reference.plan.training.batch_size, items)
         epochs = reference.samples / (items // batch_size * batch_size)
-    plans = [replace(p, training=replace(p.training, epochs=epochs)) for p in recipe.cheaper]
+    plans = [replace(p, training=replace(p.training, epochs=epochs)) for p in cheaper]
     needed = scores[-1] - spare
     return Aim(reference=reference, scores=scores, needed=needed, plans=tuple(plans))
+
+
+def below(cheaper: Sequence[ModelPlan], trained: Collection[str]) -> tuple[ModelPlan, ...]:
+    """Say who is left of a ladder of students.
+
+    Args:
+        cheaper: The costliest first.
+        trained: The names of those that were trained.
+
+    Returns:
+        Those below the last one that was.
+    """
+    places = [place for place, plan in enumerate(cheaper, 1) if plan.name in trained]
+    return tuple(cheaper[max(places, default=0) :])
+
+
+def costs_too_much(
+    candidates: Sequence[Candidate], students: Sequence[Trainee], budget: Budget
+) -> bool:
+    """Say whether the last student misses what a budget says of costs, and nothing else.
+
+    Args:
+        candidates: All so far.
+        students: Those that were trained.
+        budget: The limits.
+
+    Returns:
+        By its best program. False too where another student keeps the budget, and where a cost is
+        not known, as of what cannot run here or was timed for too few calls.
+    """
+    whole = [model.name for model in students if model.plan.prune is None]
+    own = [candidate for candidate in candidates if candidate.model in whole[-1:]]
+    if not own or any(c.meets_budget for c in candidates if c.model in whole):
+        return False
+    best = choose(own, budget)
+    decided = outcomes(best, budget)
+    missed = [term for term in budget.terms if decided.get(term.name, "PASS") != "PASS"]
+    return bool(missed) and all(_is_missed_cost(best, term) for term in missed)
 
 
 def epochs_at(share: float, reference: Sequence[float]) -> int:
@@ -174,3 +214,9 @@ def scores_of(model: Trainee) -> tuple[float, ...]:
     scores = [point.score for point in model.curve]
     known = tuple(score for score in scores if score is not None and score <= 1)
     return known if len(known) == len(scores) else ()
+
+
+def _is_missed_cost(candidate: Candidate, term: Term) -> bool:
+    """Say whether a term is one of costs, and more is known of it than that it may be missed."""
+    known = measured(candidate, term.name) if term.name in COSTS else None
+    return known is not None and (known.value > term.limit or math.isfinite(known.high))

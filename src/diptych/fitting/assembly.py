@@ -78,7 +78,7 @@ def write_bundle(
         What ``bundle.json`` holds.
     """
     chosen = next(t for t in outcome.trials if t.name == outcome.chosen.name)
-    kept = kept_trials(chosen, outcome.trials)
+    kept = kept_trials(chosen, outcome.trials, outcome.candidates)
     examples = _golden_inputs(job)
     answers = [run_singly(trial.session, examples) for trial in kept]
     packed = [
@@ -115,25 +115,40 @@ def write_bundle(
     return manifest
 
 
-def kept_trials(chosen: Trial, trials: Sequence[Trial]) -> list[Trial]:
+def kept_trials(
+    chosen: Trial, trials: Sequence[Trial], candidates: Sequence[Candidate] = ()
+) -> list[Trial]:
     """Keep the choice, and beside it a program of the same network that the base install can run.
 
     Args:
         chosen: The choice.
         trials: All programs that were tried.
+        candidates: What they showed.
 
     Returns:
-        It, and where it needs an extra the other one, in the same precision if there is one.
+        It, and where it needs an extra the other one: the first by whether it keeps the budget,
+        was trained alike, is in the same precision, then by score.
     """
     if PORTABLE_RUNTIME in {chosen.program.runtime, RUNTIMES[chosen.program.runtime].stand_in}:
         return [chosen]
-    portable = [
-        t
-        for t in trials
-        if t.program.runtime == PORTABLE_RUNTIME and _same_network(t.model, chosen.model)
-    ]
-    same = [t for t in portable if t.program.precision == chosen.program.precision]
-    return [chosen, *(same or portable)[:1]]
+    shown = {candidate.name: candidate for candidate in candidates}
+
+    def rank(trial: Trial) -> tuple[bool, bool, bool, float]:
+        row = shown.get(trial.name)
+        return (
+            row is None or not row.meets_budget,
+            trial.model is not chosen.model,
+            trial.program.precision != chosen.program.precision,
+            0.0 if row is None else -row.score.value,
+        )
+
+    portable = [t for t in trials if _is_portable(t) and _same_network(t.model, chosen.model)]
+    return [chosen, *sorted(portable, key=rank)[:1]]
+
+
+def _is_portable(trial: Trial) -> bool:
+    """Say whether the base install runs a program; a cascade has a network more."""
+    return trial.program.runtime == PORTABLE_RUNTIME and trial.program.passed_on is None
 
 
 def _same_network(one: Trainee, other: Trainee) -> bool:

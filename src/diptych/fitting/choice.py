@@ -15,9 +15,9 @@ from diptych.measure.proportions import normal_quantile
 
 DROP_SCALE = 0.01
 MOST_NOISE = 0.05
+"""On a noisier machine costs are compared all the same."""
 EVEN_SHARE = 0.1
 """Of a standard error: drops that differ by less are alike."""
-"""On a noisier machine costs are compared all the same."""
 OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
 
 
@@ -129,8 +129,8 @@ def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) 
         where one cannot be told, the main score where the budget limits no score and no drop, cost
         per prediction. If that one does not pass, the cheapest that is no worse but for chance: by
         less than a standard error of each score that the budget limits, and a tenth of one of the
-        drop, which is of the same items for all. Of those that pass and cost
-        the same but for noise, the one of the best main score.
+        drop, which is of the same items for all. Of those that pass and cost the same but for
+        noise, or no more operations where costs are unknown, the one of the best main score.
 
     Source: the rule of one standard error, L. Breiman et al., "Classification and regression
     trees", 1984.
@@ -150,7 +150,7 @@ def choose(candidates: Sequence[Candidate], budget: Budget, noise: float = 0.0) 
         return best
     if rank(best)[0] == OUTCOME_ORDER["PASS"]:
         most = best.cost_usd_per_million * (1 + min(noise, MOST_NOISE))
-        even = [c for c in candidates if not rank(c)[0] and c.cost_usd_per_million <= most]
+        even = [c for c in candidates if not rank(c)[0] and _price(c) <= (most, best.flops)]
         return max(even, key=lambda c: (c.score.value, -c.cost_usd_per_million))
     alike = [c for c in candidates if rank(c)[0] == rank(best)[0] and _as_near(c, best, budget)]
     return min(alike, key=_price)

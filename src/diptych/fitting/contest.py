@@ -21,6 +21,7 @@ from diptych.core.values import Dataset, GivenUp
 from diptych.fitting.aim import Aim, scores_of
 from diptych.fitting.building import network_maker
 from diptych.fitting.ladder import RUNGS
+from diptych.fitting.optional import optional
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.training.flops import forward_flops
@@ -107,24 +108,33 @@ class Contest:
 
         Returns:
             The best by the validation split; the first of those that are alike, or of all where
-            there is no score or no time.
+            there is no score or no time. Whoever cannot be trained is left out.
+
+        Raises:
+            TrainingError: If none can be trained.
         """
-        standing, scores = list(plans), {}
+        standing, count = list(plans), len(plans)
+        reached: dict[str, tuple[float, float]] = {}
         for share, left in zip(RUNGS, LEFT, strict=False):
-            for plan in standing:
+            for plan in standing[:count]:
                 if not has_time():
                     return standing[0]
                 epochs = max(1, math.ceil(share * plan.training.epochs))
-                model = train(plan, epochs)
-                self.paused[plan.name] = model
-                scores[plan.name] = last = scores_of(model)[:epochs][-1:]
+                model: Trainee | None = None
+                with optional(plan.name, len(standing) > 1, report):
+                    model = self.paused[plan.name] = train(plan, epochs)
+                if model is None:
+                    standing.remove(plan)
+                    continue
+                last = scores_of(model)[:epochs][-1:]
                 if not last:
                     return standing[0]
+                reached[plan.name] = share, last[0]
                 note = f"{plan.name}: {100 * last[0]:.1f} % after {epochs} of "
                 note += f"{plan.training.epochs:g} epochs"
                 report(Step(stage=STAGE, done=1, total=1, note=note))
-            standing.sort(key=lambda plan: scores[plan.name], reverse=True)
-            standing = standing[:left]
+            standing.sort(key=lambda plan: reached[plan.name], reverse=True)
+            count = left
         return standing[0]
 
     def left(

@@ -4,9 +4,12 @@ Scores and losses are measured afresh, on the same items; times, sizes, energies
 that the bundles recorded where they were made.
 """
 
+import math
+
 from diptych.core.damage import Damage
+from diptych.core.manifest import Manifest
 from diptych.core.specs import Value
-from diptych.core.values import Estimate, ModelSummary, Outcome, Verdict
+from diptych.core.values import Estimate, Outcome, Verdict
 from diptych.fitting.answering import Reading, answer, pair
 from diptych.fitting.budget import MAIN_SCORE, Budget, check_terms
 from diptych.fitting.damage import Answered, assess
@@ -14,6 +17,7 @@ from diptych.fitting.verdicts import millijoules, overall, verdict_of
 from diptych.inference.bundle import Bundle
 from diptych.measure.decisions import exact
 from diptych.measure.means import unknown
+from diptych.measure.quantiles import samples_for_bounds
 from diptych.measure.scores import drop
 from diptych.tasks.goals import GoalKind, goal_kind, unit_of
 
@@ -74,7 +78,7 @@ def difference(first: Bundle, second: Bundle, reading: Reading, budget: Budget) 
     answers = answer(second, reading)
     both = pair(first, second, answers, reading)
     scores = tuple(_score(name, both, kind) for name in kind.metrics)
-    old, new = _recorded(first.manifest.model), _recorded(second.manifest.model)
+    old, new = _recorded(first.manifest), _recorded(second.manifest)
     lost = drop(
         kind.item_scores(both.reference, both.targets), kind.item_scores(both.model, both.targets)
     )
@@ -112,17 +116,30 @@ def _score(name: str, both: Answered, kind: GoalKind) -> Figure:
     )
 
 
-def _recorded(model: ModelSummary) -> dict[str, Estimate]:
+def _recorded(manifest: Manifest) -> dict[str, Estimate]:
     """Gather what a bundle recorded of its model, by the names of the budget's terms."""
+    model = manifest.model
     energy, n = model.energy, model.p50_ms.n if model.p50_ms else 0
-    size, cost, memory = model.size_bytes, model.cost_usd_per_million, model.memory_bytes
+    size, cost = model.size_bytes, model.cost_usd_per_million
     figures = {
         "p50": model.p50_ms,
         "p99": model.p99_ms,
         "size": None if size is None else exact(size, "size of the program's files"),
-        "memory": None if memory is None else exact(memory, "peak memory, as recorded"),
+        "memory": _memory(manifest),
         "energy": None if energy is None else millijoules(energy, n),
         "cost": None if cost is None else exact(cost, "CPU time at a declared price"),
         "cold": model.cold_ms,
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _memory(manifest: Manifest) -> Estimate | None:
+    """Give the peak memory that was recorded, with an interval if a limit was decided by it."""
+    value = manifest.model.memory_bytes
+    if value is None:
+        return None
+    method, least = "peak memory, as recorded", samples_for_bounds(0.5)
+    for term in manifest.terms:
+        if term.name == "memory" and term.n >= least:
+            return Estimate(value=value, low=term.low, high=term.high, n=term.n, method=method)
+    return Estimate(value=value, low=-math.inf, high=math.inf, n=1, method=method)

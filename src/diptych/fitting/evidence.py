@@ -8,7 +8,7 @@ import numpy as np
 from diptych.core.interpreter import python
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
-from diptych.fitting.trials import Trial, in_turns, run_all
+from diptych.fitting.trials import Trial, in_turns, new_calls, run_all
 from diptych.fitting.verdicts import Evidence, unknown_energy
 from diptych.measure.cost import usd_per_million
 from diptych.measure.energy import modelled
@@ -37,14 +37,14 @@ def gather_evidence(
     test = dataset.test
     if trial.unverified:
         return _unverified(trial, dataset, teacher_outputs)
-    run = in_turns(trial.session, test.inputs)
+    run = in_turns(trial.session, test.inputs, every=trial.varies)
     timing = interleave({trial.name: run}, samples=calls, time_limit_s=seconds)[trial.name]
     return Evidence(
         kind=kind_of(dataset),
         targets=test.targets,
         teacher_outputs=teacher_outputs,
         outputs=run_all(trial.session, test.inputs),
-        latencies_ms=timing.latencies_ms,
+        latencies_ms=new_calls(trial, timing.latencies_ms, len(test)),
         size_bytes=trial.size_bytes,
         energy=modelled(timing.cpu_seconds_per_call),
         cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),

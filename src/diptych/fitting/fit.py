@@ -89,7 +89,10 @@ def fit(
         asked = run_file.request_of(job.source, job.destination, recipe, settings)
         check_shareable(asked, settings)
         check_programs(recipe.programs)
-        deadline = None if seconds is None else started + seconds - folder.spent_s()
+        deadline = None if seconds is None else started + seconds - folder.spent_s
+        if seconds is not None:
+            report = folder.counting(settings.clock() - started)
+            settings = dataclasses.replace(settings, report=report)
         bundle = run_job(dataclasses.replace(job, fit=folder), recipe, deadline, settings)
         if not settings.stop:
             folder.remove()
@@ -176,7 +179,7 @@ def run_job(job: Job, recipe: FitRecipe, deadline: float | None, settings: Setti
         session.train_teacher()
         session.hold_contest()
         for plan in session.recipe.students:
-            if session.has_time():
+            if session.has_time(plan):
                 session.train_student(plan)
             elif not settings.stop:
                 settings.report(Step(stage=plan.name, done=1, total=1, note=NO_TIME))
@@ -209,16 +212,16 @@ def available_programs(target: str) -> tuple[ProgramPlan, ...]:
     if target not in TARGETS:
         hint = nearest(ALSO_CALLED.get(target.lower(), target), TARGETS)
         raise ConfigError(f"there is no target {target!r}", hint)
-    choices = [choice for choice in TARGETS[target] if _can_lower(choice[0])]
+    choices = [choice for choice in TARGETS[target] if _can_lower(*choice)]
     if not choices:
         _refuse(target, TARGETS[target][0][0])
-    choices += [choice for choice in WELCOME.get(target, ()) if _can_lower(choice[0])]
+    choices += [choice for choice in WELCOME.get(target, ()) if _can_lower(*choice)]
     calibrated = [ProgramPlan(runtime=runtime, precision=p) for runtime, p in choices]
     rounded = [plan for plan in calibrated if plan.precision == "int8"]
     guarded = [plan for plan in rounded if plan.runtime == "onnxruntime"]
     return (
         *calibrated,
-        *reserve_programs(target, describe()),
+        *(plan for plan in reserve_programs(target, describe()) if _can_lower(*plan.choice)),
         *(replace(plan, method="guarded") for plan in guarded),
         *(replace(plan, method="trained") for plan in rounded),
     )
@@ -234,19 +237,21 @@ def check_programs(plans: Sequence[ProgramPlan]) -> None:
         MissingExtraError: If a runtime is not installed, or what makes its programs is not.
     """
     for plan in plans:
-        if not _can_lower(plan.runtime):
-            _refuse(f"the recipe's {plan.runtime} {plan.precision} program", plan.runtime)
+        precision = "" if plan.method == "trained" else plan.precision  # it is rounded already
+        if not _can_lower(plan.runtime, precision):
+            name = f"the recipe's {plan.runtime} {plan.precision} program"
+            _refuse(name, plan.runtime, precision)
 
 
-def _can_lower(runtime: Runtime) -> bool:
+def _can_lower(runtime: Runtime, precision: str = "") -> bool:
     """Say whether programs for a runtime can be made here, and run or be stood in for."""
     runs = available(runtime) or bool(RUNTIMES[runtime].stand_in)
-    return runs and lacking(runtime) is None
+    return runs and lacking(runtime, precision) is None
 
 
-def _refuse(target: str, runtime: Runtime) -> NoReturn:
+def _refuse(target: str, runtime: Runtime, precision: str = "") -> NoReturn:
     """Say what a target needs."""
-    if absent := lacking(runtime):
+    if absent := lacking(runtime, precision):
         library, extra = absent
         reason = f"{target} needs {library}, which is not installed"
         raise MissingExtraError(reason, f"pip install 'diptych[{extra}]'")

@@ -5,14 +5,17 @@ command goes on with it, another one with those models that it would train alike
 when the fit is over.
 """
 
+import math
 import shutil
-from contextlib import ExitStack, closing
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, StorageError, TrainingError
 from diptych.core.files import storage_error, write_atomic
 from diptych.core.progress import Reporter, Step
 from diptych.core.specs import Value
@@ -23,6 +26,8 @@ Kept = TypeVar("Kept", bound=Value)
 
 BUNDLE, SUFFIX = ".dip", ".fit"
 PLAN, MODEL = "fit.json", "model.json"
+KEPT_EVERY_S = 10.0
+"""How often the time that a fit has taken is written down."""
 
 
 def folder_of(bundle: Path) -> Path:
@@ -70,10 +75,11 @@ class FitRequest(Value):
 
 
 class PlannedFit(Value):
-    """A request, and the recipe that is followed."""
+    """A request, the recipe that is followed, and how long that has taken so far."""
 
     request: FitRequest
     recipe: FitRecipe
+    spent_s: float = 0.0
 
 
 class PlannedModel(Value):
@@ -86,7 +92,7 @@ class PlannedModel(Value):
 
 
 class FitFolder:
-    """The folder of a fit.
+    """The folder of a fit; `spent_s` is how long its earlier calls took, where that was counted.
 
     Args:
         path: Where it is, or will be once there is something to keep.
@@ -104,7 +110,9 @@ class FitFolder:
         if path.is_dir() and any(path.iterdir()) and not (path / PLAN).exists():
             raise ConfigError(f"{path} is not a fit's folder", "give another --out, or remove it")
         kept = _read(path / PLAN, PlannedFit)
-        self.recipe = kept.recipe if kept and kept.request == request else None
+        kept = kept if kept and kept.request == request else None
+        self.recipe = kept.recipe if kept else None
+        self.spent_s = kept.spent_s if kept else 0.0
         if self.recipe:
             self._say(f"goes on from {path}")
 
@@ -122,7 +130,8 @@ class FitFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(self.path, error) from error
-        _write(self.path / PLAN, PlannedFit(request=self.request, recipe=recipe))
+        planned = PlannedFit(request=self.request, recipe=recipe, spent_s=self.spent_s)
+        _write(self.path / PLAN, planned)
 
     def run(self, plan: ModelPlan, teacher: ModelPlan | None) -> RunFolder:
         """Open the folder of a model's training; one of another training is emptied.
@@ -139,29 +148,53 @@ class FitFolder:
         if folder is None:
             folder = self.opened.enter_context(closing(RunFolder(place, self._say)))
             self.runs[plan.name] = folder
-        request = self.request
-        wanted = PlannedModel(
-            data_sha256=request.data_sha256, seed=request.seed, plan=plan, teacher=teacher
-        )
+        wanted = self._planned(plan, teacher)
         if _read(place / MODEL, PlannedModel) != wanted:
             folder.clear()
             _write(place / MODEL, wanted)
         return folder
 
-    def spent_s(self) -> float:
-        """Say how long this fit has trained models before.
+    def is_done(self, plan: ModelPlan, teacher: ModelPlan | None) -> bool:
+        """Say whether a model was trained to the end before.
+
+        Args:
+            plan: The model.
+            teacher: Whom it imitates.
 
         Returns:
-            Seconds, by their last checkpoints; 0 for a fit that begins.
+            False too where its checkpoints cannot be read.
         """
-        if self.recipe is None:
-            return 0.0
-        seconds = 0.0
-        for file in self.path.glob(f"*/{MODEL}"):
-            with closing(RunFolder(file.parent, self._say)) as folder:
-                kept = folder.latest()
-            seconds += kept.position.seconds if kept else 0.0
-        return seconds
+        if _read(self.path / plan.name / MODEL, PlannedModel) != self._planned(plan, teacher):
+            return False
+        with suppress(TrainingError):
+            kept = self.run(plan, teacher).latest()
+            return kept is not None and kept.position.remaining == 0
+        return False
+
+    def counting(self, before_s: float, clock: Callable[[], float] = time.monotonic) -> Reporter:
+        """Make what passes steps on, and meanwhile writes down how long this fit has taken.
+
+        A process that is killed loses the count of the last seconds.
+
+        Args:
+            before_s: How long this call has taken until now.
+            clock: Gives seconds.
+
+        Returns:
+            The reporter.
+        """
+        begun, written = clock() - before_s - self.spent_s, -math.inf
+
+        def report(step: Step) -> None:
+            nonlocal written
+            self.report(step)
+            now = clock()
+            if self.recipe is not None and now - written >= KEPT_EVERY_S:
+                self.spent_s, written = now - begun, now
+                with suppress(StorageError):
+                    self.keep(self.recipe)
+
+        return report
 
     def close(self) -> None:
         """Let another process have the folders of models."""
@@ -171,6 +204,10 @@ class FitFolder:
         """Remove the folder, for the fit is over."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _planned(self, plan: ModelPlan, teacher: ModelPlan | None) -> PlannedModel:
+        sha256, seed = self.request.data_sha256, self.request.seed
+        return PlannedModel(data_sha256=sha256, seed=seed, plan=plan, teacher=teacher)
 
     def _say(self, text: str) -> None:
         self.report(Step(stage="fit", done=1, total=1, note=text))

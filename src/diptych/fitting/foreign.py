@@ -87,7 +87,7 @@ def find_config(
 
 def _answers(foreign: Foreign, spec: ImageSpec, scaling: Scaling, inputs: np.ndarray) -> np.ndarray:
     """Return its logits, float32 (N, K)."""
-    network = AdoptedNetwork(adopt(foreign, spec, scaling))
+    network = AdoptedNetwork(adopt(foreign, spec, scaling), name=foreign.name)
     size = items_at_once(inputs.shape, TRIED_ITEMS)
     return np.concatenate(
         [network(part).numpy() for part in torch.split(torch.from_numpy(inputs), size)]

@@ -5,6 +5,7 @@ have an operation that a target lacks: that program is left out, and it is said 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def lower_and_try(
         note = f"left out: {', '.join(left_out)}: {reason}"
         report(Step(stage=f"try {model.name}", done=1, total=1, note=note))
     if alone and not trials:
-        raise TargetError(next(iter(reasons.values())), "allow students, which are other networks")
+        reason = f"{_source_of(model)}: {next(iter(reasons.values()))}"
+        raise TargetError(reason, "allow students, which are other networks")
     return trials
 
 
@@ -74,9 +76,21 @@ def is_from_elsewhere(model: Trainee) -> bool:
     Returns:
         Whether it is a user's module, what was pruned from one, or an ONNX file.
     """
+    return isinstance(_whole(model), ForeignConfig | GivenConfig)
+
+
+def _whole(model: Trainee) -> object:
+    """Return how a network is planned, or that which it was pruned from."""
     config = model.plan.network
-    whole = getattr(config, "network", config)
-    return isinstance(whole, ForeignConfig | GivenConfig)
+    return getattr(config, "network", config)
+
+
+def _source_of(model: Trainee) -> str:
+    """Name what the user gave."""
+    whole = _whole(model)
+    if isinstance(whole, ForeignConfig):
+        return Path(whole.path).name
+    return whole.source if isinstance(whole, GivenConfig) else model.name
 
 
 def _tried(

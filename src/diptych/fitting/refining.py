@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from diptych.compression.aware import quantized_recipe, train_quantized
 from diptych.compression.quantize import QuantizedNetwork
-from diptych.core.errors import TargetError
+from diptych.core.errors import TargetError, TrainingError
 from diptych.core.values import Dataset
 from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.allowance import Allowance, excess, rounding_costs_too_much
@@ -81,7 +81,7 @@ def refine(
         runtimes = []  # an ONNX file holds no weights that can be trained
     try:
         trained = _try_trained(model, teacher, runtimes, refining) if runtimes else Refined()
-    except TargetError as error:
+    except (TargetError, TrainingError) as error:
         refining.control.warn(f"cannot be trained in 8 bits: {error}")
         trained = Refined()
     return Refined(trainees=trained.trainees, trials=(*spare, *guarded, *trained.trials))
@@ -156,19 +156,22 @@ def train_in_8_bits(
 
     Raises:
         TargetError: If torch cannot follow the network.
+        TrainingError: If the loss is not finite or explodes.
     """
     plan, imitated = model.plan, teacher or model
     recipe = plan.quantized or quantized_recipe(plan.training)
-    answers = imitated.answers(dataset, recipe, control.device)
-    trained = train_quantized(
-        network_of(model),
-        lesson_of(dataset),
-        recipe,
-        objective_of(dataset, recipe, answers, control.device),
-        control,
-        calibration=calibration,
-    )
-    imitated.rest()
+    try:
+        answers = imitated.answers(dataset, recipe, control.device)
+        trained = train_quantized(
+            network_of(model),
+            lesson_of(dataset),
+            recipe,
+            objective_of(dataset, recipe, answers, control.device),
+            control,
+            calibration=calibration,
+        )
+    finally:
+        imitated.rest()
     refined = Trainee(
         plan=replace(plan, quantized=trained.recipe),
         network=model.network,

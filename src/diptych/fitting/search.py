@@ -1,5 +1,6 @@
 """The search for a cheaper student, among those that were not needed to keep the budget."""
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
@@ -8,11 +9,14 @@ from diptych.core.values import GivenUp
 from diptych.fitting.aim import Aim
 from diptych.fitting.forecast import UNKNOWN, Forecast
 from diptych.fitting.ladder import climb, within
+from diptych.fitting.optional import optional
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.reporting.given_up import told
 
 STAGE = "search"
+HOPELESS = Forecast(value=-math.inf, low=-math.inf, high=-math.inf)
+"""Of what cannot be trained."""
 
 
 class Search:
@@ -44,16 +48,20 @@ class Search:
         self.paused: dict[str, Trainee] = {}
         self.turns: tuple[ModelPlan, ...] = ()
 
-    def found(self, seconds: float) -> Iterator[ModelPlan]:
+    def found(
+        self, seconds: float, is_done: Callable[[ModelPlan], bool] = lambda plan: False
+    ) -> Iterator[ModelPlan]:
         """Find who is worth training to the end, one after the other.
 
         Args:
             seconds: For all of the search, with that.
+            is_done: Says who was trained to the end before, and has a turn however late it is.
 
         Returns:
-            The plans, in the order of their turns; none where there is too little time.
+            The plans, in the order of their turns; none else where there is too little time.
         """
-        plans = within(self.aim.plans, seconds, self.aim.reference.seconds)
+        chosen = within(self.aim.plans, seconds, self.aim.reference.seconds)
+        plans = [plan for plan in self.aim.plans if plan in chosen or is_done(plan)]
         self.turns = tuple(reversed(plans))
         return climb(plans, self.aim.needed, self._look)
 
@@ -84,7 +92,11 @@ class Search:
         if not self.has_time():
             return UNKNOWN
         epochs = self.aim.epochs(share)
-        model = self.paused[plan.name] = self.train(plan, epochs)
+        model: Trainee | None = None
+        with optional(plan.name, True, self.report):
+            model = self.paused[plan.name] = self.train(plan, epochs)
+        if model is None:
+            return HOPELESS
         model = replace(model, curve=model.curve[:epochs])
         note = f"{plan.name}: {told(self.aim.give_up(model, self.items), self.score)}"
         self.report(Step(stage=STAGE, done=1, total=1, note=note))

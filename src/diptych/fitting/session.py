@@ -7,14 +7,15 @@ import numpy as np
 
 from diptych.core.values import Candidate
 from diptych.fitting.ahead import Ahead, in_search
-from diptych.fitting.aim import aim_of
 from diptych.fitting.allowance import Allowance
 from diptych.fitting.assembly import Outcome, hash_items, write_bundle
+from diptych.fitting.bounds import with_bounds
 from diptych.fitting.calibration import calibration_items
 from diptych.fitting.cascading import try_cascade
 from diptych.fitting.choice import choose, mark_passing
 from diptych.fitting.contest import Contest, capacities, settled
 from diptych.fitting.cores import try_on_all_cores
+from diptych.fitting.descent import go_down, search_below
 from diptych.fitting.evidence import gather_evidence, with_starts
 from diptych.fitting.job import Job
 from diptych.fitting.lowering import lower_and_try
@@ -126,29 +127,9 @@ class FitSession:
             self._refine(student, self.trainer.teacher)
 
     def find_cheaper(self) -> None:
-        """Where the choice is a student that keeps the budget, try those that cost less."""
-        dataset, students = self.job.dataset, self.trainer.trainees[1:]
-        given = students, self.recipe, self.job.budget, dataset.num_learned
-        aim = aim_of(self.candidates, *given)
-        if aim is None:
-            return
-        self.search = Search(
-            aim,
-            len(dataset.validation),
-            self._train_to,
-            self.has_time,
-            next(iter(self.candidates[0].scores)),
-            self.settings.report,
-        )
-        with self._optional("search"):
-            for plan in self.search.found(self.time.training_s(1)):
-                if self.has_time():
-                    self.train_student(plan)
-                if any(c.meets_budget for c in self.candidates if c.model == plan.name):
-                    break
-        self.ahead.halt()
-        for plan in self.ahead.begun_of(self.search.turns):
-            self.search.leave(plan.name, self.trainer.left(plan))
+        """Where a student costs too much, or one keeps the budget, try those that cost less."""
+        go_down(self, self._probe())
+        search_below(self, self._train_to)
 
     def try_cascade(self) -> None:
         """Where no student keeps the budget, try cascades, second looks and all cores."""
@@ -163,11 +144,14 @@ class FitSession:
             self.trials += found
             self._write_so_far()
 
-    def has_time(self) -> bool:
+    def has_time(self, plan: ModelPlan | None = None) -> bool:
         """Say whether another model can be trained, lowered and tried.
 
+        Args:
+            plan: Which, if that is known.
+
         Returns:
-            True too where there is no program yet, however late it is.
+            True too where there is no program yet, or this one is done, however late it is.
 
         Raises:
             KeyboardInterrupt: If a person stopped it before there was anything to keep.
@@ -176,7 +160,21 @@ class FitSession:
             raise KeyboardInterrupt
         if self.settings.stop:
             return False
-        return not self.trials or self.time.training_s(1) > LEAST_TRAINING_S
+        if not self.trials or self.time.training_s(1) > LEAST_TRAINING_S:
+            return True
+        return plan is not None and self.is_done(plan)
+
+    def is_done(self, plan: ModelPlan) -> bool:
+        """Say whether a student was trained to the end before, if a fit goes on.
+
+        Args:
+            plan: The student.
+
+        Returns:
+            False too where it would be trained otherwise now.
+        """
+        fit = self.job.fit
+        return fit is not None and fit.is_done(plan, self.trainer.planned_teacher)
 
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
@@ -185,7 +183,9 @@ class FitSession:
             trial = next(t for t in self.trials if t.name == best.name)
             limit_s = self.time.final_timing_s
             self.noise = noise_floor(trial, self.job.dataset.validation.inputs, limit_s)
-        outcome = self._outcome(self.time.final_timing_s, FINAL_CALLS)
+        spare_s = 0.0 if self.settings.stop else (self.time.training_s(1) - LEAST_TRAINING_S) / 2
+        seconds = max(self.time.final_timing_s, min(len(self.trials) * TIMING_S, spare_s))
+        outcome = self._outcome(seconds, FINAL_CALLS)
         if not (self.settings.stop or outcome.evidence.unverified):
             write_bundle(self.job, outcome)
             place, report, late = self.job.destination, self.settings.report, self.time.is_late
@@ -273,13 +273,13 @@ class FitSession:
 
     def _outcome(self, seconds: float, calls: int) -> Outcome:
         """Time all programs side by side, choose one, and measure it on the test split."""
-        dataset, teacher = self.job.dataset, self.teacher_outputs
+        dataset, budget, teacher = self.job.dataset, self.job.budget, self.teacher_outputs
         inputs, seed, report = dataset.validation.inputs, self.recipe.seed, self.settings.report
         timings = time_trials(self.trials, inputs, seed=seed, time_limit_s=seconds, report=report)
         given = dataset, teacher["validation"]
         rows = [as_candidate(each, timings.get(each.name), *given) for each in self.trials]
-        candidates = self.candidates = mark_passing(rows, self.job.budget)
-        chosen = choose(candidates, self.job.budget, self.noise or 0.0)
+        candidates = self.candidates = mark_passing(with_bounds(rows, self.candidates), budget)
+        chosen = choose(candidates, budget, self.noise or 0.0)
         trial = next(t for t in self.trials if t.name == chosen.name)
         trained = self.trainer.trainees
         beaten = self.contest.left(trained, len(inputs))

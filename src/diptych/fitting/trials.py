@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diptych.core.progress import Reporter, Step
+from diptych.core.seeds import generator
 from diptych.core.values import Candidate, Dataset, Energy, Estimate
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.verdicts import scores, unknown_energy, unmeasured
@@ -24,6 +25,7 @@ from diptych.measure.scores import drop
 from diptych.measure.timing import Timing, interleave
 from diptych.targets.lower import LoweredProgram
 from diptych.targets.parity import check
+from diptych.targets.running import refusals
 from diptych.tasks.goals import kind_of
 from diptych.training.compute import compute_outputs
 
@@ -59,6 +61,12 @@ class Trial:
         return name + method + (f", {self.threads} threads" if self.threads > 1 else "")
 
     @property
+    def varies(self) -> bool:
+        """Whether some items take far longer than others: a cascade, or second looks."""
+        shares = (self.program.passed_on, self.program.second_looks)
+        return any(share is not None for share in shares)
+
+    @property
     def size_bytes(self) -> int:
         """The size of the program's files, and of those that preparation needs."""
         return self.assets_bytes + sum(len(data) for data in self.program.contents.values())
@@ -79,7 +87,8 @@ def try_programs(
         One trial per program.
 
     Raises:
-        TargetError: If a program in fp32 computes something else than the network.
+        TargetError: If a program in fp32 computes something else than the network, or one cannot
+            be opened or run here.
     """
     lowered = list(programs)
     trials = []
@@ -87,7 +96,8 @@ def try_programs(
     reference = compute_outputs(network_of(model), inputs[:PARITY_ITEMS], model.plan.training)
     for done, program in enumerate(lowered, 1):
         session = open_lowered(program)
-        outputs = run_all(session, inputs)
+        with refusals(program.name):
+            outputs = run_all(session, inputs)
         check(reference, outputs[:PARITY_ITEMS], program.precision)
         trial = Trial(model=model, program=program, session=session, outputs=outputs)
         reason = unverified(program)
@@ -118,13 +128,17 @@ def open_lowered(program: LoweredProgram, threads: int = THREADS) -> Session:
 
     Returns:
         Its session, or that of its stand-in where it is unverified.
+
+    Raises:
+        TargetError: If the runtime cannot open it.
     """
     stand_in = RUNTIMES[program.runtime].stand_in if unverified(program) else ""
     with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
         paths = [Path(folder, name) for name in program.contents]
         for path, content in zip(paths, program.contents.values(), strict=True):
             path.write_bytes(content)
-        return open_session(stand_in or program.runtime, paths, threads)
+        with refusals():
+            return open_session(stand_in or program.runtime, paths, threads)
 
 
 def run_all(session: Session, inputs: np.ndarray) -> np.ndarray:
@@ -169,7 +183,7 @@ def time_trials(
     Returns:
         The timing by the trial's name.
     """
-    runs = {t.name: in_turns(t.session, inputs) for t in trials if not t.unverified}
+    runs = {t.name: in_turns(t.session, inputs, every=t.varies) for t in trials if not t.unverified}
     if not runs:
         return {}
     return interleave(
@@ -177,19 +191,36 @@ def time_trials(
     )
 
 
-def in_turns(session: Session, inputs: np.ndarray) -> Callable[[], object]:
-    """Make single predictions of some items in turn; a cascade does not take as long for all.
+def in_turns(session: Session, inputs: np.ndarray, *, every: bool = False) -> Callable[[], object]:
+    """Make single predictions of some items in turn, or of all, mixed.
 
     Args:
         session: An open session.
         inputs: Raw inputs (N, ...), N at least 1.
+        every: Whether all take turns, since some take far longer than others.
 
     Returns:
         What makes the next one.
     """
-    step = max(1, len(inputs) // TURNS)
-    singles = cycle([np.ascontiguousarray(inputs[i : i + 1]) for i in range(0, len(inputs), step)])
+    places: Iterable[int] = range(0, len(inputs), max(1, len(inputs) // TURNS))
+    if every:
+        places = generator(0, "timing", "items").permutation(len(inputs)).tolist()
+    singles = cycle([np.ascontiguousarray(inputs[i : i + 1]) for i in places])
     return lambda: session.run(next(singles))
+
+
+def new_calls(trial: Trial, latencies_ms: np.ndarray, num_items: int) -> np.ndarray:
+    """Take the calls that say something new: an item that is slow once is slow each time.
+
+    Args:
+        trial: What was timed.
+        latencies_ms: One per call, in order, (M,).
+        num_items: How many items took turns.
+
+    Returns:
+        No more than there are items, if the program varies; else all.
+    """
+    return latencies_ms[:num_items] if trial.varies else latencies_ms
 
 
 def as_candidate(
@@ -208,7 +239,10 @@ def as_candidate(
     """
     targets, kind = dataset.validation.targets, kind_of(dataset)
     right = kind.item_scores(trial.outputs, targets)
-    costs = _unknown_costs(trial.unverified) if timing is None else _costs(timing)
+    if timing is None:
+        costs = _unknown_costs(trial.unverified)
+    else:
+        costs = _costs(timing, new_calls(trial, timing.latencies_ms, len(targets)))
     return Candidate(
         name=trial.name,
         model=trial.model.name,
@@ -238,10 +272,10 @@ class _Costs(NamedTuple):
     cost_usd_per_million: float
 
 
-def _costs(timing: Timing) -> _Costs:
+def _costs(timing: Timing, latencies_ms: np.ndarray) -> _Costs:
     return _Costs(
-        quantile(timing.latencies_ms, 0.5),
-        quantile(timing.latencies_ms, 0.99),
+        quantile(latencies_ms, 0.5),
+        quantile(latencies_ms, 0.99),
         modelled(timing.cpu_seconds_per_call),
         usd_per_million(timing.cpu_seconds_per_call),
     )

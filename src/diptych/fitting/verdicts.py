@@ -126,17 +126,17 @@ def _label(term: Term, evidence: Evidence) -> str | None:
 def _samples_needed(term: Term, evidence: Evidence) -> int | None:
     if term.name in {MAIN_SCORE, evidence.kind.score}:
         return samples_for_score(evidence.item_scores, term.limit)
-    match term.name:
-        case "drop":
-            return samples_for_drop(evidence.teacher_scores, evidence.item_scores, term.limit)
-        case "p50":
-            return samples_for_quantile(evidence.latencies_ms, 0.5, term.limit)
-        case "p99":
-            return samples_for_quantile(evidence.latencies_ms, 0.99, term.limit)
-        case "cold" if evidence.cold_ms is not None:
-            return samples_for_quantile(evidence.cold_ms, 0.5, term.limit)
-        case _:
-            return None
+    if term.name == "drop":
+        return samples_for_drop(evidence.teacher_scores, evidence.item_scores, term.limit)
+    samples = {
+        "p50": evidence.latencies_ms,
+        "p99": evidence.latencies_ms,
+        "cold": evidence.cold_ms,
+        "memory": evidence.memory_bytes,
+    }.get(term.name)
+    if samples is None:
+        return None
+    return samples_for_quantile(samples, 0.99 if term.name == "p99" else 0.5, term.limit)
 
 
 def scores(kind: GoalKind, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Estimate]:
@@ -174,18 +174,12 @@ def memory(evidence: Evidence) -> Estimate:
         evidence: What was measured.
 
     Returns:
-        Bytes, with the smallest and largest of the runs as bounds.
+        The median in bytes, of six processes or more with an interval.
     """
-    peaks = evidence.memory_bytes
-    if peaks is None:
+    if evidence.memory_bytes is None:
         return unknown("not measured")
-    return Estimate(
-        value=float(np.median(peaks)),
-        low=float(peaks.min()),
-        high=float(peaks.max()),
-        n=len(peaks),
-        method="peak resident memory of new processes, range",
-    )
+    median = quantile(evidence.memory_bytes, 0.5)
+    return replace(median, method=f"peak resident memory of new processes, {median.method}")
 
 
 def millijoules(energy: Energy, n: int) -> Estimate:

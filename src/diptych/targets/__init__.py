@@ -33,6 +33,9 @@ WELCOME: dict[str, tuple[Choice, ...]] = {"cpu": (("litert", "int8"),)}
 goes without."""
 CONVERTERS = {"litert": ("litert_torch", "edge-export")}
 """The library that makes programs for a runtime and is not that of the runtime; its extra."""
+ROUNDERS = {"openvino": ("nncf", "openvino")}
+"""The same of what rounds a network that was not rounded in training, to those in `ROUNDED`."""
+ROUNDED: frozenset[str] = frozenset(("int8", "int8-weights", "int4-weights"))
 NATIVE, MOBILE = "torch", "mobile"
 BESIDE = {NATIVE: "machine code", MOBILE: "files for apps"}
 """Targets of `export` alone: what they make is beside a bundle, which holds none of it."""
@@ -52,15 +55,17 @@ RESERVE: dict[str, tuple[Choice, ...]] = {
 """What is tried where int8 does not do, most promising first (benchmarks/compression/)."""
 
 
-def lacking(runtime: str) -> tuple[str, str] | None:
+def lacking(runtime: str, precision: str = "") -> tuple[str, str] | None:
     """Look for the library that makes a runtime's programs, without importing it.
 
     Args:
         runtime: Its name.
+        precision: Of the programs; without it, what only some precisions need is not looked for.
 
     Returns:
         That library and the extra that brings it, where it is not installed; None where it is, or
         where none is needed but the runtime's own.
     """
-    converter = CONVERTERS.get(runtime)
-    return converter if converter and not installed(converter[0]) else None
+    tables = (CONVERTERS, ROUNDERS) if precision in ROUNDED else (CONVERTERS,)
+    needed = [table[runtime] for table in tables if runtime in table]
+    return next((each for each in needed if not installed(each[0])), None)

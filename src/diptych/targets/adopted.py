@@ -16,9 +16,11 @@ from diptych.core.files import sha256_of_file
 from diptych.core.specs import ImageSpec, InputSpec, Value
 from diptych.inference.runtimes import open_session
 from diptych.targets.foreign import adopt, count_flops, count_parameters, read_foreign
+from diptych.targets.running import refusals
 from diptych.training.models.given import Scaling
 
 RUNTIME = "onnxruntime"
+UNNAMED = "the ONNX file"
 
 
 class ForeignConfig(Value, tag_field="name", tag="onnx"):
@@ -36,16 +38,18 @@ class AdoptedNetwork(nn.Module):
     Args:
         program: An ONNX file from `adopt`.
         threads: With how many it computes.
+        name: Of the file that it was.
     """
 
-    def __init__(self, program: bytes, threads: int = 1) -> None:
+    def __init__(self, program: bytes, threads: int = 1, name: str = UNNAMED) -> None:
         super().__init__()
-        self.program = program
+        self.program, self.name = program, name
         self.parameter_count, self.flops = count_parameters(program), count_flops(program)
         with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
-            path = Path(folder) / "adopted.onnx"
+            path = Path(folder) / Path(name).name
             path.write_bytes(program)
-            self.session = open_session(RUNTIME, [path], threads)
+            with refusals(hint="export it with operations that ONNX Runtime has"):
+                self.session = open_session(RUNTIME, [path], threads)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Compute the logits; no gradient comes back.
@@ -56,7 +60,8 @@ class AdoptedNetwork(nn.Module):
         Returns:
             float32 (N, K), where the pixels are.
         """
-        outputs = self.session.run(pixels.detach().cpu().numpy())
+        with refusals(self.name, "export it with a free batch axis"):
+            outputs = self.session.run(pixels.detach().cpu().numpy())
         return torch.from_numpy(outputs).to(pixels.device)
 
 
@@ -80,6 +85,6 @@ def open_adopted(config: ForeignConfig, spec: InputSpec, threads: int = 1) -> Ad
     if path.is_file() and sha256_of_file(path) != config.sha256:
         raise TargetError(f"{path} is not the file that it was", "fit anew with --teacher")
     foreign = read_foreign(path, config.output)
-    network = AdoptedNetwork(adopt(foreign, spec, config.scaling), threads)
+    network = AdoptedNetwork(adopt(foreign, spec, config.scaling), threads, config.path)
     network.eval()
     return network

@@ -4,14 +4,40 @@ Shapes: N items, K outputs.
 """
 
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from diptych.core.errors import BundleError, TargetError
 from diptych.inference.runtimes import open_session
 
 BATCH_SIZE = 64
+OTHERWISE = "use another runtime for it"
+
+
+@contextmanager
+def refusals(name: str = "", hint: str = OTHERWISE) -> Iterator[None]:
+    """Tell of what a runtime refuses as of a model that cannot be lowered: it is in no bundle yet.
+
+    Args:
+        name: The model or program; not needed where the runtime names it.
+        hint: What to do next, where the runtime does not say it.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        TargetError: If the runtime cannot open or run the program.
+    """
+    try:
+        yield
+    except BundleError as error:
+        reason = " ".join(error.message.split())
+        usable = error.hint and "bundle" not in error.hint
+        message = f"{name}: {reason}" if name else reason
+        raise TargetError(message, error.hint if usable else hint) from error
 
 
 def answers(runtime: str, files: dict[str, bytes], inputs: np.ndarray) -> np.ndarray:
@@ -25,7 +51,7 @@ def answers(runtime: str, files: dict[str, bytes], inputs: np.ndarray) -> np.nda
     Returns:
         float32 (N, K).
     """
-    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+    with refusals(), tempfile.TemporaryDirectory(prefix="diptych-") as folder:
         paths = [Path(folder) / name for name in files]
         for path, content in zip(paths, files.values(), strict=True):
             path.write_bytes(content)
