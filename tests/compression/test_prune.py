@@ -180,6 +180,7 @@ def test_where_nothing_can_be_removed_the_pruning_is_dropped_and_says_so(
 
 def test_layers_that_cannot_be_cut_are_named(cases: Cases, dataset: Dataset) -> None:
     assert pruned(dataset, cases("plain").network, share=0.5).left == ()
+    torch.manual_seed(0)  # by chance the half that is cut may be the one that is swapped
     network = nn.Sequential(Pixels(), nn.Linear(48, 16), Swapped(), nn.Linear(16, 5)).eval()
     result = pruned(dataset, network, share=0.5)
     assert result.left == ("1",)
