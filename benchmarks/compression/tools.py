@@ -6,12 +6,11 @@ A tool that fails, or takes longer than it may, is told as failed: the others go
 import json
 import os
 import subprocess
-import sys
-import venv
 from argparse import Namespace
 from pathlib import Path
 
 from conditions import ROOT
+from environments import interpreter
 
 BASE = ("numpy==2.4.6", "onnxruntime==1.32.0", "onnx==1.23.2")
 ENVIRONMENTS = {
@@ -44,24 +43,12 @@ TOLD_ITS_TIME = ("olive-search",)
 SILENT = {"OLIVE_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
 
-def interpreter(name: str, work: Path) -> Path:
-    """Return the interpreter of an environment; made, or made again, where versions differ."""
-    place = work / f"env-{name}"
-    done, wanted = place / "installed.txt", "\n".join(ENVIRONMENTS[name])
-    if not done.is_file() or done.read_text() != wanted:
-        print(f"installing {wanted.splitlines()} into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *ENVIRONMENTS[name]], check=True)
-        done.write_text(wanted)
-    return place / "bin" / "python"
-
-
 def peer(name: str, place: Path, out: Path, asked: Namespace) -> dict[str, object]:
     """Run a tool in its environment; it is stopped at the time limit."""
     log = place / f"{name}.log"
     try:
-        words = [interpreter(PEERS[name], asked.work), "-m", "compression.peer", name]
+        python = interpreter(asked.work / f"env-{PEERS[name]}", ENVIRONMENTS[PEERS[name]])
+        words = [python, "-m", "compression.peer", name]
         words += [place / "inputs", out, 60 * asked.minutes, asked.sums]
         with log.open("w") as errors:
             output = subprocess.run(

@@ -11,11 +11,10 @@ run again; a peer that fails is told as failed, and the others go on.
 import json
 import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 from conditions import print_conditions
+from environments import interpreter
 from tasks.sets import ROOT, SEEDS, SETS, arguments, folder
 
 ENVIRONMENTS = {
@@ -30,20 +29,6 @@ PEERS = {"audio": {"mlperf-tiny-dscnn": "litert"}, "text": TEXTS, "table": TABLE
 ONE_SEED = {"mlperf-tiny-dscnn"}
 
 
-def environment(name: str, work: Path) -> Path:
-    """Return the interpreter of an environment; made, or made again, where versions differ."""
-    place = work / f"env-{name}"
-    done = place / "installed.txt"
-    wanted = "\n".join(ENVIRONMENTS[name])
-    if not done.is_file() or done.read_text() != wanted:
-        print(f"installing {wanted.splitlines()} into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *ENVIRONMENTS[name]], check=True)
-        done.write_text(wanted)
-    return place / "bin" / "python"
-
-
 def place(peer: str, name: str, seed: int, work: Path) -> Path:
     """Return the folder of a peer and a seed: last of all it has `result.json`."""
     return work / "peers" / name / f"{peer}-{seed}"
@@ -51,7 +36,8 @@ def place(peer: str, name: str, seed: int, work: Path) -> Path:
 
 def command(job: str, peer: str, name: str, seed: int, work: Path) -> list[str]:
     """Return the command that runs a peer's `fit` or its `lane`; its folder exists afterwards."""
-    python = environment(PEERS[SETS[name].kind][peer], work)
+    own = PEERS[SETS[name].kind][peer]
+    python = interpreter(work / f"env-{own}", ENVIRONMENTS[own])
     out = place(peer, name, seed, work)
     out.mkdir(parents=True, exist_ok=True)
     words = [python, "-m", "tasks.peer", job, peer, name, folder(name, work), out, seed]

@@ -31,7 +31,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import venv
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +39,7 @@ from pathlib import Path
 from conditions import ROOT, data_folder, print_conditions
 from diptych.fitting.plans.machines import fast_arithmetic
 from diptych.measure.machine import describe
+from environments import interpreter
 from tasks.sets import WORK
 
 TARGET, THREADS = 0.93, 2
@@ -81,21 +81,6 @@ RACERS = {
 }
 
 
-def interpreter(name: str, work: Path) -> Path:
-    """Return the interpreter of an environment; made, or made again, where versions differ."""
-    if not name:
-        return Path(sys.executable)
-    place = work / f"env-{name}"
-    done, wanted = place / "installed.txt", "\n".join(ENVIRONMENTS[name])
-    if not done.is_file() or done.read_text() != wanted:
-        print(f"installing {wanted.splitlines()} into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *ENVIRONMENTS[name]], check=True)
-        done.write_text(wanted)
-    return place / "bin" / "python"
-
-
 def surroundings(threads: int) -> dict[str, str]:
     paths = os.pathsep.join((str(ROOT / "benchmarks"), str(ROOT / "src")))
     count = str(threads)
@@ -107,7 +92,10 @@ def race(name: str, seed: int, limit: float | None, asked: Namespace) -> dict[st
     """Run a racer to its end, or to the limit in seconds of training; return what it told."""
     racer = RACERS[name]
     threads = 1 if asked.trial else THREADS
-    words: list[object] = [interpreter(racer.environment, asked.work), "-m"]
+    python, own = Path(sys.executable), racer.environment
+    if own:
+        python = interpreter(asked.work / f"env-{own}", ENVIRONMENTS[own])
+    words: list[object] = [python, "-m"]
     words += [f"training.{racer.module}", data_folder("fashion-mnist")]
     words += ["--seed", seed, "--target", TARGET, "--threads", threads]
     words += ["--variant", racer.variant, "--items", TRIAL_ITEMS if asked.trial else 0]

@@ -127,6 +127,7 @@ def test_the_first_request_arrives_at_once_however_few_there_are() -> None:
     amount = Amount(calls=1, time_limit_s=0.5)
     result = server(simulation.work(0.05), amount, rate_per_s=0.01, clock=simulation.clock)
     np.testing.assert_allclose(result.latencies_ms, [50.0])
+    assert result.items_per_s < 1, "no more than arrived, however fast it was answered"
 
 
 def test_warm_up_takes_no_more_than_a_part_of_the_time() -> None:

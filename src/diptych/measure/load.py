@@ -10,7 +10,7 @@ Source: the scenarios are those of MLPerf Inference (Reddi et al. 2020), with on
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -138,7 +138,8 @@ def server(
 
     Returns:
         The latency of each request, from the moment it was due; a request that was due but not
-        answered when the time was up counts with its wait so far.
+        answered when the time was up counts with its wait so far. Each has a gap in the throughput,
+        also the first one, which arrives at once.
 
     Raises:
         ConfigError: If `rate_per_s` is not above 0.
@@ -161,7 +162,8 @@ def server(
     answered = len(latencies_s)
     unanswered = arrivals[answered:]
     latencies_s += list(end - unanswered[unanswered < end])
-    return _result("server", latencies_s, end - begin, answered, rate_per_s)
+    result = _result("server", latencies_s, end - begin, answered, rate_per_s)
+    return replace(result, items_per_s=answered / (end - begin + float(gaps_s[0])))
 
 
 def highest_rate(
