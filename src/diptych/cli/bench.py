@@ -52,7 +52,7 @@ def _row(scenario: Scenario) -> tuple[str, ...]:
         f"{scenario.p50_ms.n:,}",
         _interval(scenario.p50_ms),
         _interval(scenario.p99_ms),
-        f"{scenario.items_per_s:,.0f}",
+        number(scenario.items_per_s),
     )
 
 
