@@ -23,6 +23,9 @@ for turn in range(turns):
     own = torch.arange(count) - turn
     heard = exchange.gather(own)
     assert torch.equal(heard, torch.stack([own * 3, own])), heard
+    mean = own.float()
+    exchange.average(mean)
+    assert torch.equal(mean, own.float() * 2), mean
 print("right", flush=True)
 sys.stdin.read()
 """
@@ -68,6 +71,9 @@ def test_each_process_gets_what_both_said_in_every_turn(
         for turn in range(turns):
             theirs = torch.arange(count) - turn
             assert torch.equal(exchange.gather(theirs * 3), torch.stack([theirs * 3, theirs]))
+            mean = theirs.float() * 3
+            exchange.average(mean)
+            assert torch.equal(mean, theirs.float() * 2)
         assert other.stdout is not None
         assert other.stdout.readline() == "right\n"
 

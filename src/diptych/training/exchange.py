@@ -73,8 +73,8 @@ class Exchange:
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX, 1, rank)  # let go of when the process ends
         memory = mmap.mmap(self.descriptor, _total(size))
         self.turns = np.frombuffer(memory, np.int64, size * LINE // 8)[:: LINE // 8]
-        places = torch.frombuffer(memory, dtype=torch.uint8, offset=size * LINE)
-        self.places = places.view(2, size, ROOM)
+        places = np.frombuffer(memory, np.uint8, offset=size * LINE)
+        self.places = places.reshape(2, size, ROOM)
 
     def gather(self, own: Tensor) -> Tensor:
         """Put the tensors of all processes side by side.
@@ -88,22 +88,38 @@ class Exchange:
         Raises:
             LostTeamError: If another process has ended, or does not come in time.
         """
-        data = own.contiguous().view(torch.uint8)
-        parts = [self._gather(part) for part in torch.split(data, ROOM)]
-        return torch.cat(parts, dim=1).view(own.dtype)
+        data = own.contiguous().view(torch.uint8).numpy()
+        found = np.empty((self.size, len(data)), np.uint8)
+        for start in range(0, len(data), ROOM):
+            part = slice(start, start + ROOM)
+            found[:, part] = self._tell(data[part])
+        return torch.from_numpy(found).view(own.dtype)
+
+    def average(self, own: Tensor) -> None:
+        """Give all processes the mean of their tensors, in place.
+
+        Args:
+            own: (K,) contiguous, on the processor, the same K and type for all.
+
+        Raises:
+            LostTeamError: If another process has ended, or does not come in time.
+        """
+        for part in own.split(ROOM // own.element_size()):
+            told = self._tell(part.view(torch.uint8).numpy())
+            torch.mean(torch.from_numpy(told).view(own.dtype), 0, out=part)
 
     def close(self) -> None:
         """Let go of the memory."""
         os.close(self.descriptor)
 
-    def _gather(self, data: Tensor) -> Tensor:
-        """Gather at most as many bytes as there is room for."""
+    def _tell(self, own: np.ndarray) -> np.ndarray:
+        """Return what all tell, uint8 (R, K), in memory that the next turn but one writes to."""
         self.turn += 1
-        places = self.places[self.turn % 2, :, : len(data)]
-        places[self.rank].copy_(data)
+        places = self.places[self.turn % 2, :, : len(own)]
+        places[self.rank] = own
         self.turns[self.rank] = self.turn
         self._await()
-        return places.clone()
+        return places
 
     def _await(self) -> None:
         began = looked = time.monotonic()

@@ -117,17 +117,15 @@ class _GlobalNormFunction(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         inputs, weight, mean, scale = ctx.saved_tensors
         factor = torch.ones_like(mean) if weight is None else weight
-        by_input, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, inputs, factor, None, None, mean, scale, True, ctx.eps, [True, True, True]
+        _, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, inputs, factor, None, None, mean, scale, True, ctx.eps, [False, True, True]
         )
-        own = torch.cat((by_weight, by_bias))
-        all_own = ctx.gather(own)  # (R, 2C)
-        # What the own share's gradient lacks: it took its own means for those of the team.
-        excess = (own * len(all_own) - all_own.sum(0)) / ctx.count
-        excess_weight, excess_bias = excess.split(len(mean))
-        slope = factor * scale.square() * excess_weight
-        offset = factor * scale * excess_bias - mean * slope
+        whole = ctx.gather(torch.cat((by_weight, by_bias))).sum(0) / ctx.count  # (2C,)
+        mean_by_weight, mean_by_bias = whole.split(len(mean))
+        slope = -factor * scale.square() * mean_by_weight
+        offset = -factor * scale * mean_by_bias - mean * slope
         nothing, one = torch.zeros_like(mean), torch.ones_like(mean)
+        by_input = functional.batch_norm(gradient, nothing, one, factor * scale, nothing, eps=0.0)
         by_input += functional.batch_norm(inputs, nothing, one, slope, offset, eps=0.0)
         if weight is None:
             return by_input, None, None, None, None

@@ -90,12 +90,11 @@ class ProcessTeam(Team):
         """
         if self.exchange is None:
             return
-        gradients = [weight.grad for weight in parameters if weight.grad is not None]
-        own = torch.cat([gradient.flatten() for gradient in gradients])
-        mean = self.exchange.gather(own).mean(0)
-        parts = torch.split(mean, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        gradients = [_line(weight.grad) for weight in parameters if weight.grad is not None]
+        mean = torch.cat(gradients)
+        self.exchange.average(mean)
+        for gradient, part in zip(gradients, mean.split([*map(len, gradients)]), strict=True):
+            gradient.copy_(part)
 
     def apart(self) -> AbstractContextManager[None]:
         """Let gradients add up in each process for a while.
@@ -260,6 +259,11 @@ def _telling_of_loss(meeting: Meeting) -> Iterator[None]:
             f"process {meeting.rank} of {meeting.size} lost the others: {_first_line(error)}",
             "go on from the last checkpoint with --resume",
         ) from error
+
+
+def _line(tensor: Tensor) -> Tensor:
+    """View a dense tensor as (K,), in the order in which its numbers lie in memory."""
+    return tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True)).view(-1)
 
 
 def _first_line(error: RuntimeError) -> str:
