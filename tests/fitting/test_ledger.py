@@ -62,6 +62,22 @@ def test_what_gpus_counted_is_added_apart(make_dataset: MakeDataset) -> None:
     assert breakeven(summed.energy, joules(0.003), summed.gpu_energy) is None
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_processors_energy_is_counted_where_all_of_it_was(
+    make_dataset: MakeDataset, known: bool
+) -> None:
+    models = [
+        replace(trainee(name, seconds=seconds, samples=1, training_flops=1), cpu_energy=energy)
+        for name, seconds, energy in (
+            ("a", 1, joules(3.0, "counter")),
+            ("stands already", 0, None),
+            ("c", 1, joules(4.0, "counter") if known else None),
+        )
+    ]
+    wanted = joules(7.0, "counter") if known else modelled(4.0)
+    assert training_summary(models, make_dataset()).energy == wanted
+
+
 def test_one_model_alone_is_its_own_sum(make_dataset: MakeDataset) -> None:
     total = training_summary(
         [trainee("teacher", seconds=3, samples=4, training_flops=5)], make_dataset()

@@ -7,6 +7,9 @@ import pytest
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Step
+from diptych.core.values import Energy
+from diptych.measure.counted_energy import Meter
+from diptych.measure.energy import modelled
 from diptych.measure.timing import Procedure, garbage_collector_paused, interleave
 
 
@@ -17,6 +20,7 @@ class Bench:
         self.now_ns = 0
         self.cpu_ns = 0
         self.calls: list[str] = []
+        self.meter: Meter | None = None
 
     def run(self, name: str, ms: Callable[[int], float], cores: float = 1.0) -> Callable[[], None]:
         numbers = count()
@@ -30,7 +34,12 @@ class Bench:
         return call
 
     def procedure(self, **settings: int) -> Procedure:
-        return Procedure(clock=lambda: self.now_ns, cpu_clock=lambda: self.cpu_ns, **settings)
+        return Procedure(
+            clock=lambda: self.now_ns,
+            cpu_clock=lambda: self.cpu_ns,
+            meter=lambda: self.meter,
+            **settings,
+        )
 
 
 def test_each_call_is_timed_and_warm_up_is_left_out() -> None:
@@ -181,3 +190,47 @@ def test_nothing_to_time_is_refused(
 def test_a_procedure_out_of_range_is_refused(settings: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="cannot time"):
         Procedure(**settings)
+
+
+class Package:
+    """Draws 20 W while time goes by, and moves once in a millisecond; lost after some time."""
+
+    def __init__(self, bench: Bench, lost_after_ms: float = float("inf")) -> None:
+        self.bench, self.lost_after_ms = bench, lost_after_ms
+
+    def energy(self) -> Energy:
+        now_ms = self.bench.now_ns // 1_000_000
+        if now_ms > self.lost_after_ms:
+            raise ConfigError("lost", "")
+        joules = 20e-3 * now_ms
+        return Energy(value_j=joules, low_j=joules, high_j=joules, label="counter", method="bench")
+
+
+def test_energy_is_counted_over_blocks_where_it_can_be() -> None:
+    bench = Bench()
+    bench.meter = Package(bench)
+    runs = {name: bench.run(name, lambda call, ms=ms: ms) for name, ms in (("a", 0.13), ("b", 4.0))}
+    timings = interleave(runs, samples=600, procedure=bench.procedure())
+    for name, ms in (("a", 0.13), ("b", 4.0)):
+        energy = timings[name].energy_per_call
+        assert (energy.label, energy.method) == ("counter", "bench")
+        assert energy.low_j <= 20e-3 * ms <= energy.high_j
+        assert energy.high_j - energy.low_j < 0.3 * energy.value_j
+
+
+def test_few_blocks_tell_the_range_of_their_energies() -> None:
+    bench = Bench()
+    bench.meter = Package(bench)
+    runs = {"a": bench.run("a", lambda call: 1.0 if call < 40 else 3.0)}
+    procedure = bench.procedure(warmup=0, settle=0)
+    energy = interleave(runs, samples=60, procedure=procedure)["a"].energy_per_call
+    assert [energy.low_j, energy.value_j, energy.high_j] == pytest.approx([0.02, 0.1 / 3, 0.06])
+
+
+def test_energy_that_cannot_be_counted_to_the_end_is_modelled_for_all() -> None:
+    bench = Bench()
+    bench.meter = Package(bench, lost_after_ms=300)
+    runs = {name: bench.run(name, lambda call: 1.0) for name in "ab"}
+    for timing in interleave(runs, samples=500, procedure=bench.procedure()).values():
+        assert timing.counted is None
+        assert timing.energy_per_call == modelled(timing.cpu_seconds_per_call)

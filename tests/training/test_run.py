@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -16,11 +17,13 @@ from diptych.core.progress import Step, StopRequest
 from diptych.core.specs import ImageSpec
 from diptych.core.values import DataRecord, Dataset, Split
 from diptych.measure.gpu_energy import GpuMeter
+from diptych.measure.processor_energy import Counter, ProcessorMeter
 from diptych.training.control import RunControl, TrainedNetwork
 from diptych.training.loop import train_network
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
+from diptych.training.team import Team
 from diptych.training.tuning import Tuning
 
 RECIPE = TrainingRecipe(epochs=8, batch_size=10, learning_rate=0.05)
@@ -211,7 +214,8 @@ def test_what_gpus_count_is_told_apart_from_what_the_processor_used(
         folder=folder,
         clock=clock(),
         report=report,
-        meter=lambda device, team: GpuMeter(["GPU-a"], nvml),
+        gpu_meter=lambda device, team: GpuMeter(["GPU-a"], nvml),
+        processor_meter=lambda team: None,
     )
     kept = folder.latest()
     folder.close()
@@ -227,6 +231,37 @@ def test_what_gpus_count_is_told_apart_from_what_the_processor_used(
     assert kept is not None
     assert kept.position.gpu_energy is not None
     assert kept.position.gpu_energy.value_j == len(said)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_processors_count_is_of_a_run_that_has_them_for_itself(
+    data: Dataset, tmp_path: Path, alone: bool
+) -> None:
+    read = itertools.count(1)
+
+    class Package(Counter):
+        def read_uj(self) -> int:
+            return next(read) * 1_000_000
+
+    def meter(team: Team) -> ProcessorMeter:
+        return ProcessorMeter([Package(path=Path("unused"), range_uj=10**9)])
+
+    folder = RunFolder(tmp_path, print)
+    trained = train(data, folder=folder, clock=clock(), processor_meter=meter, alone=alone)
+    kept = folder.latest()
+    folder.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert kept is not None
+    if not alone:
+        assert {line["energy_label"] for line in lines} == {"modelled"}
+        assert (trained.cpu_energy, kept.position.cpu_energy) == (None, None)
+        return
+    assert {line["energy_label"] for line in lines} == {"counter"}
+    joules = [line["energy_j"] for line in lines]
+    assert joules == sorted(set(joules))
+    assert trained.cpu_energy is not None
+    assert kept.position.cpu_energy is not None
+    assert trained.cpu_energy.value_j == kept.position.cpu_energy.value_j + 1 == next(read) - 2
 
 
 def test_a_run_ends_at_its_target_and_the_record_of_it_replays_it(data: Dataset) -> None:

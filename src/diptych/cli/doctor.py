@@ -16,9 +16,9 @@ from diptych.core.progress import Reporter, Step, silent
 from diptych.core.specs import Value
 from diptych.core.text import size
 from diptych.inference.runtimes import DEVICES, obstacle, remedy
-from diptych.measure.energy import counters
 from diptych.measure.machine import cuts_sums, describe, versions
 from diptych.measure.process import probe
+from diptych.measure.processor_energy import counters
 from diptych.targets import TARGETS, lacking
 
 IMPORT_LIMIT_S = 120.0
@@ -181,7 +181,7 @@ def processor_capability(machine: Machine) -> Capability:
 
 
 def counter_capability(root: Path) -> Capability:
-    """Examine the processor's energy counters; nothing reads them yet but this.
+    """Examine the processor's energy counters.
 
     Args:
         root: The root of the file system, where ``sys`` is.
@@ -194,7 +194,7 @@ def counter_capability(root: Path) -> Capability:
         purpose="energy counters",
         name="RAPL",
         status="works" if count else "missing",
-        detail=f"{count} package(s); {MODELLED}" if count else MODELLED,
+        detail=f"{count} package(s)" if count else MODELLED,
     )
 
 

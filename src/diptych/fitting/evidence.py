@@ -11,7 +11,6 @@ from diptych.core.values import Dataset
 from diptych.fitting.trials import Trial, in_turns, new_calls, run_all
 from diptych.fitting.verdicts import Evidence, unknown_energy
 from diptych.measure.cost import usd_per_million
-from diptych.measure.energy import modelled
 from diptych.measure.process import probe
 from diptych.measure.timing import interleave
 from diptych.tasks.goals import kind_of
@@ -46,7 +45,7 @@ def gather_evidence(
         outputs=run_all(trial.session, test.inputs),
         latencies_ms=new_calls(trial, timing.latencies_ms, len(test)),
         size_bytes=trial.size_bytes,
-        energy=modelled(timing.cpu_seconds_per_call),
+        energy=timing.energy_per_call,
         cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
     )
 

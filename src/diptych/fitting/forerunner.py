@@ -105,7 +105,7 @@ def carry_out(order: Order, lesson: Lesson) -> None:
     with closing(_opened(lesson.folder / plan.name)) as run:
         control = trainer.control(plan.name, 0.0, run)
         deadline = None if left is None else control.clock() + left
-        control = replace(control, deadline=deadline)
+        control = replace(control, deadline=deadline, alone=False)
 
         def look(plan: ModelPlan, share: float) -> Forecast:
             paused = replace(control, pause_after=epochs_at(share, order.scores))

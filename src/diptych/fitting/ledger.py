@@ -18,15 +18,16 @@ def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingS
 
     Returns:
         Time, samples, operations, energy and cost of the left panel; the energy of the processor,
-        and apart from it what GPUs counted.
+        counted where all of it was, and apart from it what GPUs counted.
     """
     cpu_seconds = sum(model.cpu_seconds for model in trainees)
+    counted = [model.cpu_energy for model in trainees if model.cpu_seconds]
     return TrainingSummary(
         seconds=sum(model.seconds for model in trainees),
         cpu_seconds=cpu_seconds,
         samples=sum(model.samples for model in trainees),
         flops=sum(model.training_flops for model in trainees),
-        energy=modelled(cpu_seconds),
+        energy=(None if None in counted else total(counted)) or modelled(cpu_seconds),
         cost_usd=usd(cpu_seconds),
         data_bytes=lesson_of(dataset).train.inputs.nbytes,
         gpu_energy=total(model.gpu_energy for model in trainees),

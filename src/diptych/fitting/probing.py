@@ -23,7 +23,6 @@ from diptych.fitting.trials import open_lowered, unverified
 from diptych.fitting.verdicts import KNOWN_OF_FILES
 from diptych.measure.cost import usd_per_million
 from diptych.measure.decisions import decide
-from diptych.measure.energy import modelled
 from diptych.measure.quantiles import quantile
 from diptych.measure.timing import interleave
 from diptych.targets import Runtime
@@ -186,7 +185,7 @@ def prober(
                 p50_ms=quantile(timings[program.name].latencies_ms, 0.5),
                 p99_ms=quantile(timings[program.name].latencies_ms, 0.99),
                 size_bytes=assets_bytes + sum(map(len, program.contents.values())),
-                energy=modelled(timings[program.name].cpu_seconds_per_call),
+                energy=timings[program.name].energy_per_call,
                 cost_usd_per_million=usd_per_million(timings[program.name].cpu_seconds_per_call),
                 unverified=bool(unverified(program)),
             )

@@ -73,6 +73,7 @@ def train_pruned(
         network=pruned.network,
         seconds=sum(run.seconds for run in pruned.runs),
         cpu_seconds=sum(run.cpu_seconds for run in pruned.runs),
+        cpu_energy=total(run.cpu_energy for run in pruned.runs),
         gpu_energy=total(run.gpu_energy for run in pruned.runs),
         samples=sum(run.samples for run in pruned.runs),
         curve=_curve(plan.name, pruned.runs),

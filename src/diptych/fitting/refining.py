@@ -177,6 +177,7 @@ def train_in_8_bits(
         network=model.network,
         seconds=trained.seconds,
         cpu_seconds=trained.cpu_seconds,
+        cpu_energy=trained.cpu_energy,
         gpu_energy=trained.gpu_energy,
         samples=trained.samples,
         curve=trained.curve,

@@ -60,6 +60,7 @@ class Trainee:
     memory: Memory = field(default_factory=Memory, repr=False, compare=False)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    cpu_energy: Energy | None = None
     gpu_energy: Energy | None = None
     samples: int = 0
     curve: tuple[CurvePoint, ...] = ()
@@ -202,6 +203,7 @@ def train_model(
         network=whole,
         seconds=trained.seconds,
         cpu_seconds=trained.cpu_seconds,
+        cpu_energy=trained.cpu_energy,
         gpu_energy=trained.gpu_energy,
         samples=trained.samples,
         curve=trained.curve,
@@ -249,6 +251,7 @@ def _recorded_trainee(plan: ModelPlan, model: RecordedModel) -> Trainee:
         recorded=model,
         seconds=model.seconds,
         cpu_seconds=model.cpu_seconds,
+        cpu_energy=model.cpu_energy,
         samples=model.samples,
         curve=model.curve,
         parameters=model.parameters,

@@ -123,6 +123,7 @@ class Trainer:
             report=self.settings.report,
             stop=self.settings.stop,
             device=find_device(self.settings.device),
+            alone=self.settings.jobs == 1,
             folder=folder,
             checkpoint_s=self.settings.checkpoint_s,
             tune=self.settings.tune,

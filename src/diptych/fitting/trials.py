@@ -19,7 +19,6 @@ from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.verdicts import scores, unknown_energy, unmeasured
 from diptych.inference.runtimes import RUNTIMES, Session, obstacle, open_session
 from diptych.measure.cost import usd_per_million
-from diptych.measure.energy import modelled
 from diptych.measure.quantiles import quantile
 from diptych.measure.scores import drop
 from diptych.measure.timing import Timing, interleave
@@ -276,7 +275,7 @@ def _costs(timing: Timing, latencies_ms: np.ndarray) -> _Costs:
     return _Costs(
         quantile(latencies_ms, 0.5),
         quantile(latencies_ms, 0.99),
-        modelled(timing.cpu_seconds_per_call),
+        timing.energy_per_call,
         usd_per_million(timing.cpu_seconds_per_call),
     )
 

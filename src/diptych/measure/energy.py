@@ -1,23 +1,16 @@
 """Energy in joules, each with the label of how it was had; labels are never mixed.
 
-- ``counter``: the processor's own counters (RAPL, Intel and AMD, Linux). They count the whole
-  package, with whatever else runs on it.
+- ``counter``: the hardware's own counters, of processors (:mod:`processor_energy`) and of GPUs
+  (:mod:`gpu_energy`). They count the whole device, with whatever else runs on it.
 - ``modelled``: CPU seconds x watts of one busy core, with bounds, where there is no counter.
 - ``declared``: what somebody said.
-
-Source: Linux kernel documentation, "Power Capping Framework" (the layout of the counters).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 from diptych.core.errors import ConfigError
 from diptych.core.specs import Value
 from diptych.core.values import Energy
-
-POWERCAP = Path("/sys/class/powercap")
-JOULES_PER_UJ = 1e-6
 
 
 class PowerModel(Value, frozen=True, kw_only=True):
@@ -46,85 +39,6 @@ class PowerModel(Value, frozen=True, kw_only=True):
 
 
 POWER = PowerModel()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counter:
-    """One package's energy counter: a file of microjoules that starts again after `range_uj`."""
-
-    path: Path
-    range_uj: int
-
-    def read_uj(self) -> int:
-        """Read the counter.
-
-        Returns:
-            Microjoules since some moment in the past.
-        """
-        return int(self.path.read_text(encoding="ascii"))
-
-
-def counters(powercap: Path = POWERCAP) -> tuple[Counter, ...]:
-    """Find the energy counters that this process may read.
-
-    Args:
-        powercap: The folder in which Linux shows power zones.
-
-    Returns:
-        One counter per processor package; none where the machine has none, hides them from
-        virtual machines, or keeps them to the administrator.
-    """
-    found = []
-    for zone in sorted(powercap.glob("intel-rapl:*")):
-        try:
-            if zone.name.count(":") != 1 or not _text(zone / "name").startswith("package"):
-                continue
-            counter = Counter(
-                path=zone / "energy_uj", range_uj=int(_text(zone / "max_energy_range_uj"))
-            )
-            counter.read_uj()
-        except (OSError, ValueError):
-            continue
-        found.append(counter)
-    return tuple(found)
-
-
-def read_all(found: tuple[Counter, ...]) -> tuple[int, ...]:
-    """Read counters, for :func:`counted`.
-
-    Args:
-        found: From :func:`counters`.
-
-    Returns:
-        Microjoules, one number per counter.
-    """
-    return tuple(counter.read_uj() for counter in found)
-
-
-def counted(
-    found: tuple[Counter, ...], before_uj: tuple[int, ...], after_uj: tuple[int, ...]
-) -> Energy:
-    """Make the energy between two readings; a counter may have started again once in between.
-
-    Args:
-        found: From :func:`counters`, at least one.
-        before_uj: The first reading.
-        after_uj: The second reading.
-
-    Returns:
-        Energy of all packages, labelled ``counter``.
-
-    Raises:
-        ConfigError: If there is no counter.
-    """
-    if not found:
-        raise ConfigError("this machine shows no energy counter", "model the energy instead")
-    total_uj = 0
-    for counter, before, after in zip(found, before_uj, after_uj, strict=True):
-        total_uj += after - before if after >= before else after - before + counter.range_uj
-    joules = total_uj * JOULES_PER_UJ
-    method = f"RAPL, {len(found)} package(s), everything that ran on them"
-    return Energy(value_j=joules, low_j=joules, high_j=joules, label="counter", method=method)
 
 
 def modelled(cpu_seconds: float, power: PowerModel = POWER) -> Energy:
@@ -230,7 +144,3 @@ def share(energy: Energy, num_parts: float) -> Energy:
         label=energy.label,
         method=energy.method,
     )
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip()

@@ -2,10 +2,12 @@
 
 Each round times one block of every run, in an order shuffled anew; a few calls at the start of a
 block are not timed, since they pay for the caches that the run before has filled. The garbage
-collector rests meanwhile. CPU time is taken over whole blocks: energy and cost are made of it.
+collector rests meanwhile. CPU time and the processors' energy counters are read over whole blocks:
+energy and cost are made of them.
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +18,11 @@ import numpy as np
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.seeds import generator
+from diptych.core.values import Energy
+from diptych.measure.counted_energy import CountedEnergy, Meter
+from diptych.measure.energy import modelled
+from diptych.measure.means import mean
+from diptych.measure.processor_energy import open_meter
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -28,7 +35,7 @@ class Procedure:
 
     `warmup` calls of each run before the first round and `settle` calls before each block are not
     timed; `block` calls are. `clock` gives nanoseconds of wall time, `cpu_clock` of CPU time of
-    all threads of the process.
+    all threads of the process; `meter` counts the processors' energy where it can be counted.
     """
 
     warmup: int = 10
@@ -36,6 +43,7 @@ class Procedure:
     block: int = 20
     clock: Callable[[], int] = time.perf_counter_ns
     cpu_clock: Callable[[], int] = time.process_time_ns
+    meter: Callable[[], Meter | None] = open_meter
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -53,10 +61,19 @@ PROCEDURE = Procedure()
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What was timed of one run: float64 (N,) milliseconds, one per call, and mean CPU seconds."""
+    """What was timed of one run: float64 (N,) milliseconds, one per call, and mean CPU seconds.
+
+    `counted` is the energy of a call where the processors count theirs.
+    """
 
     latencies_ms: np.ndarray
     cpu_seconds_per_call: float
+    counted: Energy | None = None
+
+    @property
+    def energy_per_call(self) -> Energy:
+        """The energy of a call, as it was counted, else modelled from its CPU time."""
+        return self.counted or modelled(self.cpu_seconds_per_call)
 
 
 @dataclass
@@ -67,11 +84,13 @@ class _Lane:
     latencies_ns: list[int] = field(default_factory=list)
     cpu_ns: int = 0
     spent_ns: int = 0
+    joules: list[float] = field(default_factory=list)
 
-    def timing(self) -> Timing:
+    def timing(self, counted: Energy | None) -> Timing:
         return Timing(
             latencies_ms=np.array(self.latencies_ns, dtype=np.float64) / NS_PER_MS,
             cpu_seconds_per_call=self.cpu_ns / NS_PER_S / len(self.latencies_ns),
+            counted=_each(np.array(self.joules), counted.method) if counted else None,
         )
 
 
@@ -110,6 +129,7 @@ def interleave(
     share_ns = None if limit_ns is None else limit_ns // len(lanes)
     slice_ns = None if share_ns is None else share_ns // SLICES
     order = generator(seed, "timing", "order")
+    counter = CountedEnergy(procedure.meter())
     with garbage_collector_paused():
         begin_ns = procedure.clock()
         for lane in lanes.values():
@@ -121,13 +141,14 @@ def interleave(
             if limit_ns is not None and spent_ns >= limit_ns:
                 break
             count = min(procedure.block, samples - len(lanes[name].latencies_ns))
-            _time_block(lanes[name], count, slice_ns, procedure)
+            _time_block(lanes[name], count, slice_ns, procedure, counter)
             report(_progress(lanes, samples, spent_ns, limit_ns))
         for lane in lanes.values():
             if not lane.latencies_ns:
-                _time_block(lane, 1, slice_ns, procedure)
+                _time_block(lane, 1, slice_ns, procedure, counter)
     report(Step(stage="measure", done=1.0, total=1.0))
-    return {name: lane.timing() for name, lane in lanes.items()}
+    counted = counter.energy()
+    return {name: lane.timing(counted) for name, lane in lanes.items()}
 
 
 @contextmanager
@@ -174,12 +195,18 @@ def _untimed(
             return
 
 
-def _time_block(lane: _Lane, count: int, slice_ns: int | None, procedure: Procedure) -> None:
+def _time_block(
+    lane: _Lane,
+    count: int,
+    slice_ns: int | None,
+    procedure: Procedure,
+    counter: CountedEnergy,
+) -> None:
     """Time up to `count` calls, at least one, until the slice of time is used up."""
     clock, run = procedure.clock, lane.run
-    first_ns = clock()
+    first_ns, timed = clock(), len(lane.latencies_ns)
     _untimed(run, procedure.settle, slice_ns, clock)
-    cpu_begin_ns = procedure.cpu_clock()
+    before, cpu_begin_ns = counter.energy(), procedure.cpu_clock()
     for _ in range(count):
         begin_ns = clock()
         run()
@@ -188,6 +215,9 @@ def _time_block(lane: _Lane, count: int, slice_ns: int | None, procedure: Proced
         if slice_ns is not None and end_ns - first_ns >= slice_ns:
             break
     lane.cpu_ns += procedure.cpu_clock() - cpu_begin_ns
+    after = counter.energy()
+    if before and after:
+        lane.joules.append((after.value_j - before.value_j) / (len(lane.latencies_ns) - timed))
     lane.spent_ns += clock() - first_ns
 
 
@@ -199,3 +229,18 @@ def _progress(
     if limit_ns is not None:
         share = max(share, min(1.0, spent_ns / limit_ns))
     return Step(stage="measure", done=min(share, 0.999), total=1.0, note=f"{timed} calls")
+
+
+def _each(joules: np.ndarray, method: str) -> Energy:
+    """Return the mean of what was counted, joules per call of each block.
+
+    A counter moves about once in a millisecond, so that a block gets a part of what others used;
+    the interval of the mean allows for it, and where blocks are few, their range.
+    """
+    found = mean(joules, span=float(joules.mean()))
+    low, high = found.low, found.high
+    if not math.isfinite(high):
+        low, high = float(joules.min()), float(joules.max())
+    return Energy(
+        value_j=found.value, low_j=max(0.0, low), high_j=high, label="counter", method=method
+    )

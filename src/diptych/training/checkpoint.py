@@ -46,6 +46,7 @@ class Position(Value):
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     waited_seconds: float = 0.0
+    cpu_energy: Energy | None = None
     gpu_energy: Energy | None = None
     replans: tuple[Replan, ...] = ()
     numbers: dict[str, Any] = msgspec.field(default_factory=dict)

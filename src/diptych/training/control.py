@@ -10,8 +10,8 @@ from torch import nn
 
 from diptych.core.progress import Reporter, Step, StopRequest, silent
 from diptych.core.values import CurvePoint, Energy
-from diptych.measure.gpu_energy import GpuMeter
-from diptych.training.gpu_use import meter_of
+from diptych.measure.counted_energy import CountedEnergy, Meter
+from diptych.training.energy_meters import gpu_meter_of, processor_meter_of
 from diptych.training.models.given import Given
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
@@ -28,9 +28,9 @@ class RunControl:
     checkpoint, and leaves one there every `checkpoint_s` and at the end. `fresh` are the names of
     parameters that a network did not find where it started from. With `tune` it is tried first how
     this machine computes fastest. With `pause_after` the run ends after so many epochs, and what it
-    leaves in its folder goes on from there. `meter` opens the energy counters of a team's GPUs.
-    `functions` are the user's, by name.
-    `given` is a user's own module.
+    leaves in its folder goes on from there. `gpu_meter` and `processor_meter` open the energy
+    counters of a team; the processors' are of no use where other runs go on meanwhile, and this one
+    is not `alone`. `functions` are the user's, by name. `given` is a user's own module.
     """
 
     name: str = "training"
@@ -46,9 +46,20 @@ class RunControl:
     fresh: frozenset[str] = frozenset()
     tune: bool = False
     pause_after: int | None = None
-    meter: Callable[[torch.device, Team], GpuMeter | None] = meter_of
+    gpu_meter: Callable[[torch.device, Team], Meter | None] = gpu_meter_of
+    processor_meter: Callable[[Team], Meter | None] = processor_meter_of
+    alone: bool = True
     functions: Mapping[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
     given: Given | None = None
+
+    def counted(self) -> tuple[CountedEnergy, CountedEnergy]:
+        """Begin to count energy.
+
+        Returns:
+            That of the processors and that of the GPUs.
+        """
+        processors = self.processor_meter(self.team) if self.alone else None
+        return CountedEnergy(processors), CountedEnergy(self.gpu_meter(self.device, self.team))
 
     def warn(self, text: str) -> None:
         """Tell something in words.
@@ -63,8 +74,8 @@ class RunControl:
 class TrainedNetwork:
     """A trained network, the recipe as it was really run, and what the run used.
 
-    `waited_seconds` of the `seconds` went by in waiting for data. `gpu_energy` is what its GPUs
-    counted, where they do.
+    `waited_seconds` of the `seconds` went by in waiting for data. `cpu_energy` and `gpu_energy` are
+    what its processors and GPUs counted, where they do.
     """
 
     network: nn.Module
@@ -74,4 +85,5 @@ class TrainedNetwork:
     seconds: float
     cpu_seconds: float
     waited_seconds: float = 0.0
+    cpu_energy: Energy | None = None
     gpu_energy: Energy | None = None

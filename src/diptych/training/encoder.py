@@ -112,6 +112,7 @@ def train_encoder(
         KeyboardInterrupt: If a person asked to stop.
     """
     started, cpu_started = control.clock(), time.process_time()
+    processors, _ = control.counted()
     control.report(Step(stage=control.name, done=0, total=1, note=f"open {config.folder}"))
     check_items(dataset)
     network, told = _opened(dataset, config, control)
@@ -134,6 +135,7 @@ def train_encoder(
         unlabelled=unlabelled,
         seconds=control.clock() - started,
         cpu_seconds=time.process_time() - cpu_started,
+        cpu_energy=processors.energy(),
         samples=trained.samples,
         curve=trained.curve,
         parameters=sum(p.numel() for p in network.parameters()),

@@ -61,6 +61,7 @@ def train_network(
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
         waited_seconds=run.waited_seconds,
+        cpu_energy=run.processors.energy(),
         gpu_energy=run.gpus.energy(),
     )
 

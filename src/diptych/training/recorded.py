@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diptych.core.values import CurvePoint
+from diptych.core.values import CurvePoint, Energy
 from diptych.training.recipe import TrainingRecipe
 
 
@@ -18,8 +18,8 @@ class RecordedModel:
     `train` are the answers that students learn from, and `unlabelled` those to U more items.
     `recipe` is how training really went, where there was one; `answered` is how many training items
     have an answer, None for all, and `trees` how many trees there was time for, None where there
-    are none. `flops` is of one forward pass; `training_flops` of the whole run, a multiply-add
-    counted as two.
+    are none. `cpu_energy` is what the processors counted, where they do. `flops` is of one forward
+    pass; `training_flops` of the whole run, a multiply-add counted as two.
     """
 
     train: np.ndarray
@@ -28,6 +28,7 @@ class RecordedModel:
     unlabelled: np.ndarray | None = None
     seconds: float
     cpu_seconds: float
+    cpu_energy: Energy | None = None
     samples: int = 0
     curve: tuple[CurvePoint, ...] = ()
     parameters: int = 0

@@ -50,6 +50,7 @@ def capture(run: "Run") -> Checkpoint:
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
         waited_seconds=run.waited_seconds,
+        cpu_energy=run.processors.energy(),
         gpu_energy=run.gpus.energy(),
         numbers=numbers,
     )
@@ -81,6 +82,7 @@ def go_on(run: "Run", checkpoint: Checkpoint) -> None:
     run.loss_sum, run.loss_count = at.loss_sum, at.loss_count
     run.seconds_before, run.cpu_before = at.seconds, at.cpu_seconds
     run.waited_before = at.waited_seconds
+    run.processors.go_on(at.cpu_energy)
     run.gpus.go_on(at.gpu_energy)
     if run.folder is not None and run.team.rank == 0:
         run.folder.records.rewind(at.step, within_epoch=at.loss_count > 0)

@@ -15,7 +15,6 @@ from diptych.training.control import RunControl
 from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
 from diptych.training.freezing import Freezing
-from diptych.training.gpu_use import GpuUse
 from diptych.training.objectives import Objective
 from diptych.training.optimizers import rate_of
 from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
@@ -62,7 +61,7 @@ class Run:
         self.progress, self.paused, self.looked_at = Progress(steps), False, control.clock()
         self.seconds_before = self.cpu_before = self.waited_before = 0.0
         self.started, self.cpu_started = control.clock(), time.process_time()
-        self.gpus = GpuUse(control.meter(control.device, self.team))
+        self.processors, self.gpus = control.counted()
         self.recipe = recipe if kept else self._found(recipe, objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
@@ -260,6 +259,7 @@ class Run:
     def _report(self, epoch: int, score: float | None = None) -> Record:
         """Tell people how the run stands."""
         step, seconds, gpus = self.progress.step, self.seconds, self.gpus.energy()
+        energy = self.processors.energy() or modelled(self.cpu_seconds)
         scores = [point.score for point in self.curve if point.score is not None]
         record = Record(
             step=step,
@@ -271,7 +271,8 @@ class Run:
             samples_per_second=step * self.feed.batch_size / seconds if seconds else 0.0,
             waiting_share=self.waited_seconds / seconds if seconds else 0.0,
             score=score,
-            energy_j=modelled(self.cpu_seconds).value_j,
+            energy_j=energy.value_j,
+            energy_label=energy.label,
             gpu_energy_j=gpus.value_j if gpus else None,
             gpu_energy_label=gpus.label if gpus else None,
         )

@@ -72,6 +72,7 @@ def train_trees(
     if not isinstance(spec, TableSpec) or len(train) < config.folds:
         raise DataError("trees grow on tables with a row for each fold", "use a network")
     started, cpu_started = control.clock(), time.process_time()
+    processors, _ = control.counted()
     folds = generator(control.seed, control.name, "folds").permutation(len(train)) % config.folds
     unseen = np.empty((len(train), len(dataset.labels)), np.float32)
     splits: dict[str, np.ndarray] = {
@@ -101,6 +102,7 @@ def train_trees(
         unlabelled=others["unlabelled"].astype(np.float32) if "unlabelled" in others else None,
         seconds=control.clock() - started,
         cpu_seconds=time.process_time() - cpu_started,
+        cpu_energy=processors.energy(),
         samples=len(train) * (config.folds - 1),
         trees=config.trees,
     )
