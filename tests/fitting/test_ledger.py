@@ -1,15 +1,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from torch import nn
 
 from diptych.core.values import Dataset, Energy
-from diptych.fitting.ledger import breakeven, training_summary
+from diptych.fitting.ledger import breakeven, prediction_energy, training_summary
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee
 from diptych.measure.cost import usd
 from diptych.measure.energy import modelled
+from diptych.measure.timing import Timing
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
@@ -60,6 +62,15 @@ def test_what_gpus_counted_is_added_apart(make_dataset: MakeDataset) -> None:
     assert summed.energy == modelled(6.0)
     assert training_summary(models[1:2], make_dataset()).gpu_energy is None
     assert breakeven(summed.energy, joules(0.003), summed.gpu_energy) is None
+
+
+def test_a_prediction_uses_what_was_counted_unless_a_gpu_computes_it() -> None:
+    timing = Timing(
+        latencies_ms=np.ones(9), cpu_seconds_per_call=1e-3, counted=joules(0.5, "counter")
+    )
+    assert prediction_energy(timing, "onnxruntime") == joules(0.5, "counter")
+    assert prediction_energy(timing, "onnxruntime-cuda") == modelled(1e-3)
+    assert prediction_energy(replace(timing, counted=None), "openvino") == modelled(1e-3)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -9,6 +9,7 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
+from diptych.core.progress import Step
 from diptych.core.specs import ImageSpec
 from diptych.core.values import Dataset, Goal
 from diptych.data import read
@@ -65,6 +66,14 @@ def test_a_student_learns_from_the_teacher_and_its_work_is_counted(
     for name, value in teacher.network.state_dict().items():
         assert torch.equal(value, weights[name]), f"the teacher's {name} was changed"
 
+    said: list[Step] = []
+    every = teacher.all_outputs(data, said.append)
+    np.testing.assert_array_equal(every["test"], teacher.outputs(data, "test"))
+    assert list(every) == ["validation", "test"]
+    assert [(step.stage, step.done / step.total) for step in said] == [
+        ("teacher answers validation", 1.0),
+        ("teacher answers test", 1.0),
+    ]
     answers = [m.outputs(data, "test").argmax(1) for m in (teacher, student)]
     assert np.mean(answers[0] == data.test.targets) > 0.9
     assert np.mean(answers[0] == answers[1]) > 0.9, "the student took the labels, not the teacher"

@@ -56,7 +56,10 @@ def test_matrices_are_multiplied_in_the_wanted_arithmetic(
 def test_outputs_are_of_the_whole_split_in_batches_and_in_evaluation_mode() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3, 2), nn.Dropout(0.9))
     inputs = np.random.default_rng(0).normal(size=(1203, 3)).astype(np.float32)
-    outputs = compute_outputs(network, inputs, TrainingRecipe())
+    told: list[int] = []
+    outputs = compute_outputs(network, inputs, TrainingRecipe(), told.append)
+    assert told == sorted(set(told))
+    assert told[-1] == 1203 > told[0]
     weight, bias = (p.detach().numpy() for p in network[1].parameters())
     np.testing.assert_allclose(outputs, inputs @ weight.T + bias, atol=1e-5)
 

@@ -8,6 +8,7 @@ import numpy as np
 from diptych.core.interpreter import python
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
+from diptych.fitting.ledger import prediction_energy
 from diptych.fitting.trials import Trial, in_turns, new_calls, run_all
 from diptych.fitting.verdicts import Evidence, unknown_energy
 from diptych.measure.cost import usd_per_million
@@ -45,7 +46,7 @@ def gather_evidence(
         outputs=run_all(trial.session, test.inputs),
         latencies_ms=new_calls(trial, timing.latencies_ms, len(test)),
         size_bytes=trial.size_bytes,
-        energy=timing.energy_per_call,
+        energy=prediction_energy(timing, trial.program.runtime),
         cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
     )
 

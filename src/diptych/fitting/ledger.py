@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from diptych.core.values import Dataset, Energy, TrainingSummary
 from diptych.fitting.aims import lesson_of
 from diptych.fitting.trainee import Trainee
+from diptych.inference.runtimes import RUNTIMES
 from diptych.measure.cost import usd
 from diptych.measure.energy import modelled, total
+from diptych.measure.timing import Timing
 
 
 def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingSummary:
@@ -32,6 +34,21 @@ def training_summary(trainees: Sequence[Trainee], dataset: Dataset) -> TrainingS
         data_bytes=lesson_of(dataset).train.inputs.nbytes,
         gpu_energy=total(model.gpu_energy for model in trainees),
     )
+
+
+def prediction_energy(timing: Timing, runtime: str) -> Energy:
+    """Say what one prediction uses.
+
+    Args:
+        timing: Of single predictions.
+        runtime: What computes them.
+
+    Returns:
+        What the processors counted; where they do not, or a GPU computes, whose part they do not
+        see, what is modelled from the processor's time.
+    """
+    on_gpu = bool(RUNTIMES[runtime].stand_in)
+    return (None if on_gpu else timing.counted) or modelled(timing.cpu_seconds_per_call)
 
 
 def breakeven(training: Energy, prediction: Energy, gpu: Energy | None = None) -> float | None:

@@ -17,6 +17,7 @@ from diptych.fitting.budget import Budget
 from diptych.fitting.building import build
 from diptych.fitting.choice import COSTS
 from diptych.fitting.contest import Measure, rivals
+from diptych.fitting.ledger import prediction_energy
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trials import open_lowered, unverified
@@ -185,7 +186,7 @@ def prober(
                 p50_ms=quantile(timings[program.name].latencies_ms, 0.5),
                 p99_ms=quantile(timings[program.name].latencies_ms, 0.99),
                 size_bytes=assets_bytes + sum(map(len, program.contents.values())),
-                energy=timings[program.name].energy_per_call,
+                energy=prediction_energy(timings[program.name], program.runtime),
                 cost_usd_per_million=usd_per_million(timings[program.name].cpu_seconds_per_call),
                 unverified=bool(unverified(program)),
             )

@@ -100,8 +100,7 @@ class FitSession:
         """Train the teacher, try its programs and write the first bundle."""
         students = len(self.recipe.students)
         teacher = self.trainer.train(self.recipe.teacher, self.time.teacher_s(students))
-        self.teacher_outputs["validation"] = teacher.outputs(self.job.dataset, "validation")
-        self.teacher_outputs["test"] = teacher.outputs(self.job.dataset, "test")
+        self.teacher_outputs = teacher.all_outputs(self.job.dataset, self.settings.report)
         if self.recipe.teacher.kept:
             check_acquainted(self.job, self.teacher_outputs["validation"], self.settings.report)
         if teacher.network is not None:

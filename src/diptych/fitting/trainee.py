@@ -22,6 +22,7 @@ from diptych.compression.answers import (
     recorded,
 )
 from diptych.compression.features import Showing
+from diptych.core.progress import Reporter, Step, silent
 from diptych.core.values import CurvePoint, Dataset, Energy
 from diptych.fitting.aims import lesson_of, objective_of
 from diptych.fitting.building import build
@@ -73,12 +74,15 @@ class Trainee:
         """The model's name."""
         return self.plan.name
 
-    def outputs(self, dataset: Dataset, split: Literal["validation", "test"]) -> np.ndarray:
+    def outputs(
+        self, dataset: Dataset, split: Literal["validation", "test"], report: Reporter = silent
+    ) -> np.ndarray:
         """Answer a split.
 
         Args:
             dataset: What the model was trained on.
             split: Which.
+            report: Told how far that is.
 
         Returns:
             float32 (N, K).
@@ -87,7 +91,26 @@ class Trainee:
             answers: np.ndarray = getattr(self.recorded, split)
             return answers
         inputs = getattr(dataset, split).inputs
-        return compute_outputs(self.voice(), inputs, self.plan.training)
+
+        def tell(done: int) -> None:
+            report(Step(stage=f"{self.name} answers {split}", done=done, total=len(inputs)))
+
+        return compute_outputs(self.voice(), inputs, self.plan.training, tell)
+
+    def all_outputs(self, dataset: Dataset, report: Reporter = silent) -> dict[str, np.ndarray]:
+        """Answer the splits that are not learned.
+
+        Args:
+            dataset: What the model was trained on.
+            report: Told how far that is.
+
+        Returns:
+            float32 (N, K) of each, by its name.
+        """
+        return {
+            "validation": self.outputs(dataset, "validation", report),
+            "test": self.outputs(dataset, "test", report),
+        }
 
     @property
     def mirrors(self) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from diptych.core.progress import Reporter, Step
 from diptych.core.seeds import generator
 from diptych.core.values import Candidate, Dataset, Energy, Estimate
+from diptych.fitting.ledger import prediction_energy
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.verdicts import scores, unknown_energy, unmeasured
 from diptych.inference.runtimes import RUNTIMES, Session, obstacle, open_session
@@ -241,7 +242,8 @@ def as_candidate(
     if timing is None:
         costs = _unknown_costs(trial.unverified)
     else:
-        costs = _costs(timing, new_calls(trial, timing.latencies_ms, len(targets)))
+        latencies_ms = new_calls(trial, timing.latencies_ms, len(targets))
+        costs = _costs(timing, trial.program.runtime, latencies_ms)
     return Candidate(
         name=trial.name,
         model=trial.model.name,
@@ -271,11 +273,11 @@ class _Costs(NamedTuple):
     cost_usd_per_million: float
 
 
-def _costs(timing: Timing, latencies_ms: np.ndarray) -> _Costs:
+def _costs(timing: Timing, runtime: str, latencies_ms: np.ndarray) -> _Costs:
     return _Costs(
         quantile(latencies_ms, 0.5),
         quantile(latencies_ms, 0.99),
-        timing.energy_per_call,
+        prediction_energy(timing, runtime),
         usd_per_million(timing.cpu_seconds_per_call),
     )
 

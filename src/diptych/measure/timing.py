@@ -20,7 +20,6 @@ from diptych.core.progress import Reporter, Step, silent
 from diptych.core.seeds import generator
 from diptych.core.values import Energy
 from diptych.measure.counted_energy import CountedEnergy, Meter
-from diptych.measure.energy import modelled
 from diptych.measure.means import mean
 from diptych.measure.processor_energy import open_meter
 
@@ -69,11 +68,6 @@ class Timing:
     latencies_ms: np.ndarray
     cpu_seconds_per_call: float
     counted: Energy | None = None
-
-    @property
-    def energy_per_call(self) -> Energy:
-        """The energy of a call, as it was counted, else modelled from its CPU time."""
-        return self.counted or modelled(self.cpu_seconds_per_call)
 
 
 @dataclass

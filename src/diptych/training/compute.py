@@ -130,7 +130,7 @@ def compute_outputs(
     network: nn.Module,
     inputs: np.ndarray,
     recipe: TrainingRecipe,
-    tell: Callable[[], None] = lambda: None,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> np.ndarray:
     """Compute outputs in float32, whatever the run's own precision.
 
@@ -140,7 +140,7 @@ def compute_outputs(
         network: A network; used in evaluation mode, where it is.
         inputs: Raw inputs (N, ...).
         recipe: Gives the number of threads.
-        tell: Called after each batch.
+        tell: Called after each batch with how many items have outputs.
 
     Returns:
         float32 (N, K).
@@ -162,7 +162,7 @@ def compute_outputs(
             else:
                 start += size
                 release(inputs)
-                tell()
+                tell(start)
                 continue
             size //= 2  # out here the error is gone, which held tensors
             torch.cuda.empty_cache()

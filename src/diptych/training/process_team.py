@@ -93,7 +93,8 @@ class ProcessTeam(Team):
         gradients = [_line(weight.grad) for weight in parameters if weight.grad is not None]
         mean = torch.cat(gradients)
         self.exchange.average(mean)
-        for gradient, part in zip(gradients, mean.split([*map(len, gradients)]), strict=True):
+        parts = torch.split(mean, [len(gradient) for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part)
 
     def apart(self) -> AbstractContextManager[None]:

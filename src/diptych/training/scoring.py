@@ -40,7 +40,7 @@ def validation_score(
     starts = [min(rank * each, len(split) - each) for rank in range(team.size)]
     start = starts[team.rank]
     recipe = replace(recipe, threads=team.threads(recipe.threads))
-    own = compute_outputs(network, split.inputs[start : start + each], recipe, tell)
+    own = compute_outputs(network, split.inputs[start : start + each], recipe, lambda done: tell())
     parts = team.gathered(torch.from_numpy(own).flatten()).view(team.size, *own.shape).numpy()
     new = [part[rank * each - starts[rank] :] for rank, part in enumerate(parts)]
     scores = kind_of(dataset).item_scores(np.concatenate(new), split.targets)
