@@ -1,10 +1,11 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from diptych.core.errors import DataError
+from diptych.core.errors import ConfigError, DataError
 from diptych.data import read
 from diptych.data.reading import Options
 from diptych.tasks.own import Task
@@ -74,6 +75,25 @@ def test_a_reader_of_the_task_lists_items_and_labels(tmp_path: Path) -> None:
     )
     data = read(tmp_path, Options(task=task, goal="regression"))
     np.testing.assert_allclose(data.test.targets, data.test.inputs[:, 0] / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (lambda source: {"train": [1 / 0]}, "ZeroDivisionError"),
+        (lambda source: {"train": (1 / part for part in (1, 0))}, "TypeError|ZeroDivisionError"),
+        (lambda source: {"train": [(1, 2, 3)]}, "ValueError: too many values"),
+        (lambda source: [(1, 2)], "AttributeError"),
+        (lambda source: {"train": (source / "absent").read_text()}, "FileNotFoundError"),
+    ],
+)
+def test_a_reader_that_fails_is_told_as_the_users(
+    tmp_path: Path, listed: Callable[..., Any], said: str
+) -> None:
+    task = Task(name="rows", shape=(1,), decode=np.array, network=lambda *given: None, read=listed)
+    with pytest.raises(ConfigError, match=f"read of task 'rows' raises ({said})") as told:
+        read(tmp_path, Options(task=task))
+    assert told.value.hint.startswith("mend it; it gives pairs of item and label")
 
 
 @pytest.mark.parametrize(

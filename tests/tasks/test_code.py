@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from diptych.core.errors import ConfigError
-from diptych.tasks.code import find_object, is_code
+from diptych.core.errors import ConfigError, DataError
+from diptych.tasks.code import find_object, is_code, users_code
 
 
 @pytest.mark.parametrize("name", ["net.py:make", "a/b c/net.py:make", "package.module:make"])
@@ -48,3 +48,20 @@ def test_of_a_name_that_is_not_there_those_that_may_be_meant_are_told(tmp_path: 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no file"):
         find_object(f"{tmp_path / 'absent.py'}:make")
+
+
+def test_what_a_users_code_raises_is_told_in_one_line() -> None:
+    with pytest.raises(ConfigError) as told, users_code("add", "mend it", "'x'"):
+        raise KeyError("left")
+    line = told.value.__traceback__
+    assert line is not None
+    place = f"test_code.py, line {line.tb_lineno + 1}"
+    assert told.value.message == f"add raises KeyError: 'left' ({place}) for 'x'"
+    assert told.value.hint == "mend it"
+
+
+@pytest.mark.parametrize("error", [DataError("bad"), KeyError("wanted"), KeyboardInterrupt()])
+def test_errors_of_ours_and_those_that_are_wanted_go_on(error: BaseException) -> None:
+    with pytest.raises(type(error)) as seen, users_code("f", "mend it", but=(KeyError,)):
+        raise error
+    assert seen.value is error

@@ -1,13 +1,16 @@
 """The goals: what holds for each of them, on outputs and targets made at random."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
+from diptych.core.errors import ConfigError
 from diptych.core.values import Goal
 from diptych.measure.scores import score
-from diptych.tasks.goals import GOALS
+from diptych.tasks.goals import GOALS, goal_kind
+from diptych.tasks.own import Task
 
 ALL: tuple[Goal, ...] = ("classification", "multi-label", "ordinal", "regression")
 
@@ -74,3 +77,24 @@ def test_there_is_one_answer_for_each_input(goal: Goal) -> None:
     names = [f"item {number}" for number in range(200)]
     answers = GOALS[goal].answer(names, outputs, ("a", "b", "c", "d")[: outputs.shape[1]])
     assert [each.input for each in answers] == names
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda outputs, targets: outputs[:, 7], "IndexError"),
+        (lambda outputs, targets: 0.5, r"ValueError: it gives \(\) for 3 items"),
+        (lambda outputs, targets: outputs, r"ValueError: it gives \(3, 2\) for 3 items"),
+    ],
+)
+def test_a_score_of_ones_own_that_fails_is_told_as_the_users(given: Any, said: str) -> None:
+    task = Task(
+        name="sums",
+        shape=(2,),
+        decode=np.array,
+        network=lambda *given: None,
+        score=("closeness", given),
+    )
+    kind = goal_kind("classification", task)
+    with pytest.raises(ConfigError, match=f"score 'closeness' of task 'sums' raises {said}"):
+        kind.item_scores(np.zeros((3, 2), np.float32), np.zeros(3, np.int64))

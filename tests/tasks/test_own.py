@@ -6,6 +6,7 @@ import pytest
 
 from diptych.core.errors import ConfigError, DataError, MissingExtraError
 from diptych.core.specs import OwnSpec
+from diptych.tasks.code import find_object
 from diptych.tasks.own import OwnPreparer, Task, find
 
 
@@ -59,8 +60,20 @@ def test_a_defect_of_the_task_is_the_users_and_not_bad_data(error: Exception, sa
     broken = Task(name="triples", shape=(3,), decode=fail, network=never)
     with pytest.raises(ConfigError) as told:
         OwnPreparer(TASK.spec, broken)("x")
-    assert told.value.message == f"decode of task 'triples' raises {said} for 'x'"
+    message = f"decode of task 'triples' raises {said} (test_own.py, line "
+    assert told.value.message.startswith(message)
+    assert told.value.message.endswith(") for 'x'")
     assert told.value.__cause__ is error
+
+
+def test_the_line_of_the_users_own_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "thirds_of_mine.py"
+    file.write_text(
+        "def decode(item):\n    return third(item)\n\n\ndef third(item):\n    return item / 3\n"
+    )
+    broken = Task(name="triples", shape=(3,), decode=find_object(f"{file}:decode"), network=never)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"TypeError: .*\(thirds_of_mine\.py, line 6\) for 'x'"):
+        OwnPreparer(TASK.spec, broken)("x")
 
 
 def test_a_missing_library_of_ours_keeps_its_hint() -> None:

@@ -15,9 +15,11 @@ from diptych.core.values import Assets, Skipped
 from diptych.data.folders import split_folders, subfolders, walk
 from diptych.data.raw import RawData, RawSplit, named_splits
 from diptych.data.reading import Decoded, Learned, Modality, Options
+from diptych.tasks.code import users_code
 from diptych.tasks.own import OwnPreparer, Task
 
 REPORT_EVERY = 200
+READ_HINT = "mend it; it gives pairs of item and label for each split, by its name"
 Pairs = Mapping[str, Iterable[tuple[Any, object]]]
 
 
@@ -84,7 +86,11 @@ def _decode(
 def _listed(source: Path, task: Task) -> tuple[Pairs, tuple[str, ...]]:
     """List the items and labels of each split, and warnings."""
     if task.read is not None:
-        listed = task.read(source)
+        with users_code(f"read of task {task.name!r}", READ_HINT):
+            listed = {
+                split: [(item, label) for item, label in pairs]
+                for split, pairs in task.read(source).items()
+            }
         names = named_splits(source, listed)
         return {split: listed[name] for split, name in names.items()}, ()
     if not source.is_dir():

@@ -15,6 +15,7 @@ from diptych.core.values import Dataset
 from diptych.tasks.own import task_of
 from diptych.training.compute import tensor_of
 from diptych.training.control import CPU
+from diptych.training.models.own import own_loss
 from diptych.training.models.rescaled import target_scale
 from diptych.training.objectives import Objective, learn, learn_labels, mixed
 from diptych.training.recipe import TrainingRecipe
@@ -38,10 +39,10 @@ def objective_of(
         The loss of a batch.
     """
     scale = target_scale(dataset)[1]
-    targets, own = tensor_of(dataset.train.targets).to(device), task_of(dataset)
+    targets, loss = tensor_of(dataset.train.targets).to(device), own_loss(task_of(dataset))
     weights = class_weights(dataset) if recipe.balance else None
-    if own is not None and own.loss is not None:
-        labels = learn(own.loss, targets)
+    if loss is not None:
+        labels = learn(loss, targets)
     else:
         labels = learn_labels(
             dataset.goal,

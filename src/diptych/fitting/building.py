@@ -16,6 +16,7 @@ from diptych.fitting.recipe import ModelPlan
 from diptych.tasks.own import task_of
 from diptych.training.compute import initialize, tensor_of
 from diptych.training.models import NETWORKS, OwnConfig, PrunedConfig
+from diptych.training.models.own import own_network
 from diptych.training.models.pruned import cut
 from diptych.training.models.rescaled import Rescaled, target_scale
 from diptych.training.models.spelling import teach_spelling
@@ -75,4 +76,4 @@ def network_maker(plan: ModelPlan, dataset: Dataset) -> Callable[[], nn.Module]:
     own = task_of(dataset)
     if own is None:
         raise ConfigError(f"{plan.name} is of a task of its own", "hand the task over")
-    return lambda: own.network(own.spec, outputs, config.width)
+    return lambda: own_network(own, outputs, config.width)

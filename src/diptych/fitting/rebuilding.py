@@ -13,6 +13,7 @@ from diptych.core.manifest import Manifest
 from diptych.core.specs import OwnSpec
 from diptych.tasks.own import Task, find
 from diptych.training.models import NETWORKS, NetworkConfig, OwnConfig, PrunedConfig
+from diptych.training.models.own import own_network
 from diptych.training.models.pruned import cut
 from diptych.training.models.rescaled import Rescaled
 from diptych.training.start import Start
@@ -56,4 +57,4 @@ def _maker(config: NetworkConfig, manifest: Manifest, task: Task | None) -> Call
     if not isinstance(config, OwnConfig):
         return lambda: cast(nn.Module, NETWORKS[type(config)](config, spec, outputs))
     own = task or find(manifest.task)
-    return lambda: own.network(own.spec, outputs, config.width)
+    return lambda: own_network(own, outputs, config.width)

@@ -4,15 +4,19 @@ What is run is what the user has named: no recipe and no bundle leads here.
 """
 
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from diptych.core.errors import ConfigError
+from diptych.core.errors import ConfigError, DiptychError
 from diptych.core.text import nearest
 
 CODE = ".py"
+PACKAGE = Path(__file__).parents[1]
 
 
 def is_code(name: str) -> bool:
@@ -42,30 +46,53 @@ def find_object(name: str) -> object:
         ConfigError: If there is none, or the code cannot be run.
     """
     place, _, attribute = name.rpartition(":")
-    try:
-        module = _from_file(Path(place)) if place.endswith(CODE) else import_module(place)
-    except ConfigError:
-        raise
-    except ImportError as error:
-        raise ConfigError(f"cannot import {place!r}: {error}", "check its name") from error
-    except Exception as error:  # a user's code may raise anything
-        raise ConfigError(f"{place} raises {told(error)}", "run it on its own first") from error
+    with users_code(place, "run it on its own first"):
+        try:
+            module = _from_file(Path(place)) if place.endswith(CODE) else import_module(place)
+        except ImportError as error:
+            raise ConfigError(f"cannot import {place!r}: {error}", "check its name") from error
     if not hasattr(module, attribute):
         raise ConfigError(f"{place} has no {attribute!r}", nearest(attribute, _own(module)))
     found: object = getattr(module, attribute)
     return found
 
 
-def told(error: Exception) -> str:
-    """Name an error of a user's code.
+@contextmanager
+def users_code(
+    what: str, hint: str, item: str = "", but: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Tell what a user's code raises in one line, as an error of the user's.
 
     Args:
-        error: The error.
+        what: The code.
+        hint: What to do.
+        item: What it was called for.
+        but: What it may raise, which goes on to the caller.
 
-    Returns:
-        Its type and its text.
+    Yields:
+        Nothing.
+
+    Raises:
+        ConfigError: If the code raises anything else.
+        DiptychError: If it raises one.
     """
-    return f"{type(error).__name__}: {error}"
+    try:
+        yield
+    except but:
+        raise
+    except DiptychError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        told = f"{type(error).__name__}: {error}{_place(error)}"
+        raise ConfigError(f"{what} raises {told}{item and f' for {item}'}", hint) from error
+
+
+def _place(error: Exception) -> str:
+    """Say which line of the user's file an error came out of."""
+    frames = traceback.extract_tb(error.__traceback__)
+    others = [frame for frame in frames if not Path(frame.filename).is_relative_to(PACKAGE)]
+    own = [frame for frame in others if frame.filename == others[0].filename]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _own(module: ModuleType) -> list[str]:

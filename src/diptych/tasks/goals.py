@@ -11,6 +11,7 @@ import numpy as np
 from diptych.core.values import Dataset, Estimate, Goal
 from diptych.measure.scores import score
 from diptych.tasks import classification, multi_label, ordinal, regression
+from diptych.tasks.code import users_code
 from diptych.tasks.own import Task, task_of
 from diptych.tasks.prediction import Prediction
 
@@ -34,6 +35,7 @@ class GoalKind:
     answer: Answer
 
 
+SCORE_HINT = "mend it; of outputs (N, K) and targets it gives how well each item was told (N,)"
 UNITS = {
     "accuracy": "fraction",
     "f1": "fraction",
@@ -96,7 +98,14 @@ def goal_kind(goal: Goal, own: Task | None = None) -> GoalKind:
     kind = GOALS[goal]
     if own is None or own.score is None:
         return kind
-    name, item_scores = own.score
+    name, given = own.score
+
+    def item_scores(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        with users_code(f"score {name!r} of task {own.name!r}", SCORE_HINT):
+            scores = np.asarray(given(outputs, targets))
+            if scores.shape != (len(targets),):
+                raise ValueError(f"it gives {scores.shape} for {len(targets)} items")
+        return scores
 
     def main(outputs: np.ndarray, targets: np.ndarray) -> Estimate:
         return score(item_scores(outputs, targets))

@@ -20,10 +20,11 @@ from diptych.core.errors import ConfigError, DataError, DiptychError
 from diptych.core.specs import OwnSpec
 from diptych.core.text import nearest
 from diptych.core.values import Dataset, Goal
-from diptych.tasks.code import find_object, told
+from diptych.tasks.code import find_object, users_code
 
 ENTRY_POINTS = "diptych.tasks"
 LONGEST_NAME = 120
+DECODE_HINT = "mend it; of an item that cannot be decoded it raises ValueError or OSError"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,19 +105,14 @@ class OwnPreparer:
 
     def _decoded(self, item: Any) -> np.ndarray:  # noqa: ANN401  what an item is, the task says
         task = self.task
+        bad = (ValueError, OSError)
         try:
-            return np.asarray(task.decode(item))
-        except DataError:
-            raise
-        except (ValueError, OSError) as error:
-            raise DataError(f"task {task.name!r} cannot decode {_name(item)}: {error}") from error
+            with users_code(f"decode of task {task.name!r}", DECODE_HINT, _name(item), bad):
+                return np.asarray(task.decode(item))
         except DiptychError:
             raise
-        except Exception as error:  # a user's code may raise anything
-            raise ConfigError(
-                f"decode of task {task.name!r} raises {told(error)} for {_name(item)}",
-                "mend it; of an item that cannot be decoded it raises ValueError or OSError",
-            ) from error
+        except bad as error:
+            raise DataError(f"task {task.name!r} cannot decode {_name(item)}: {error}") from error
 
 
 def find(name: str) -> Task:
@@ -158,15 +154,9 @@ def _entry_point(name: str) -> object:
             f"there is no task {name!r} installed",
             f"{near}hand it over: --task file.py:TASK, load(..., task=TASK)",
         )
-    try:
+    what = f"task {name!r} cannot be loaded: {known[name].value}"
+    with users_code(what, "import it on its own first, or install its package again"):
         found: object = known[name].load()
-    except DiptychError:
-        raise
-    except Exception as error:  # a user's code may raise anything
-        raise ConfigError(
-            f"task {name!r} cannot be loaded: {known[name].value} raises {told(error)}",
-            "import it on its own first, or install its package again",
-        ) from error
     return found
 
 
