@@ -31,6 +31,11 @@ def test_a_misspelt_name_gets_the_nearest_or_all(word: str, hint: str) -> None:
     assert nearest(word, {"size": 1, "p99": 2, "drop": 3}) == hint
 
 
+def test_of_a_long_name_the_first_letters_decide() -> None:
+    assert nearest("x" * 5_000_000, {"y" * 200}) == f"known: {'y' * 200}"
+    assert nearest("x" * 5_000_000, {"x" * 199}) == f"did you mean {'x' * 199!r}?"
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
     [

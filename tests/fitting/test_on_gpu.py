@@ -162,6 +162,16 @@ def test_a_student_learns_there(
     np.testing.assert_allclose(outputs, alone.outputs(data, "test"), rtol=1e-4, atol=1e-4)
 
 
+def test_the_teacher_comes_back_from_a_student_that_diverges(
+    make_dataset: MakeDataset, large_gpu: Places
+) -> None:
+    data = make_dataset()
+    teacher = train_model(plan(name="teacher"), data, on_gpu(name="teacher"))
+    with pytest.raises(TrainingError):
+        train_model(plan(learning_rate=1e30, epochs=9.0), data, on_gpu(), teacher)
+    assert {weight.device for weight in teacher.voice().state_dict().values()} == {CPU}
+
+
 @pytest.mark.parametrize("goal", get_args(Goal))
 def test_each_goal_is_learned_there(make_dataset: MakeDataset, gpu: Places, goal: Goal) -> None:
     data = make_dataset(goal=goal)

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import timeit
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import DataError
 from diptych.core.specs import CategoryColumn, DateColumn, NumberColumn, TableSpec
-from diptych.tasks.table import LARGEST, MISSING, number_of, preparer, word_of
+from diptych.tasks.table import LARGEST, MISSING, NUMBER, number_of, preparer, word_of
 
 SPEC = TableSpec(
     columns=(
@@ -161,3 +162,19 @@ def test_a_row_of_14_columns_takes_some_microseconds() -> None:
     row = {f"n{n}": 1.5 * n for n in range(6)} | {f"w{n}": "abcdefgh"[n] for n in range(8)}
     seconds = min(timeit.repeat(lambda: ready(row), number=1000, repeat=20)) / 1000
     assert seconds < 30e-6  # 5 us on an idle machine
+
+
+@pytest.mark.timeout(20)
+def test_a_long_word_that_is_no_number_is_told_at_once() -> None:
+    assert re.fullmatch(NUMBER, "1" * 200_000 + "x") is None
+    assert re.fullmatch(NUMBER, "1" * 200_000 + "." + "1" * 200_000 + "x") is None
+
+
+@pytest.mark.parametrize("word", ["1", "1.", ".5", "-1.5e3", "+2E-4", "12.25"])
+def test_numbers_are_known(word: str) -> None:
+    assert re.fullmatch(NUMBER, word)
+
+
+@pytest.mark.parametrize("word", ["", ".", "e3", "1e", "1..2", "--1", "1 2"])
+def test_what_is_no_number_is_known(word: str) -> None:
+    assert not re.fullmatch(NUMBER, word)

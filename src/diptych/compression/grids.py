@@ -39,7 +39,7 @@ class WeightGrid(nn.Module):
     def __init__(self, channels: int, levels: int = WEIGHT_LEVELS) -> None:
         super().__init__()
         self.levels = levels
-        self.register_buffer("zero", torch.zeros(channels, dtype=torch.int32), persistent=False)
+        self.register_buffer("zero", torch.zeros(channels), persistent=False)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Round weights.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from diptych.core.errors import ConfigError
 
+MOST_LETTERS = 200
 SIZES = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
 SIZE = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(GB|MB|KB|B|)\s*")
 DURATIONS_S = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -17,14 +18,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Make the hint for a misspelt name.
 
     Args:
-        word: What was written.
+        word: What was written; its first letters decide where it is long.
         known: The names that exist.
 
     Returns:
         ``did you mean 'x'?`` where one is close, else the list of names.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word.lower(), names, n=1)
+    close = difflib.get_close_matches(word[:MOST_LETTERS].lower(), names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 

@@ -202,17 +202,19 @@ def train_model(
     control = begin_plan(plan, network, dataset, control)
     flops = forward_flops(network, dataset.spec)
     learner = _learner(network, teacher, dataset, training, control)
-    trained = train_network(
-        learner.module.to(control.device),
-        lesson_of(dataset) if teacher else dataset,
-        training,
-        learner.objective,
-        learner.control,
-    )
+    try:
+        trained = train_network(
+            learner.module.to(control.device),
+            lesson_of(dataset) if teacher else dataset,
+            training,
+            learner.objective,
+            learner.control,
+        )
+    finally:
+        if teacher:
+            teacher.rest()
     whole = trained.network.network if isinstance(trained.network, Showing) else trained.network
     whole.cpu()
-    if teacher:
-        teacher.rest()
     fold_spelling(whole)
     learned = flops // (whole.passes if isinstance(whole, PixelNet) else 1)
     training_flops = PASSES_PER_STEP * learned * trained.samples

@@ -22,7 +22,7 @@ BLANKS = " \t\r\n"
 MISSING = frozenset(
     ("", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "#N/A", "?")
 )
-NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 INFINITE = r"[+-]?(?:inf|Inf|INF|infinity|Infinity|INFINITY)"
 LARGEST = float(np.finfo(np.float32).max)
 MOST_TEXT = 16 << 20

@@ -43,7 +43,7 @@ class TeamDropout(nn.Dropout):
         if not self.training or self.p == 0:
             return inputs
         kept = functional.dropout(_ones(inputs, self.size * len(inputs)), self.p)
-        return inputs * kept.chunk(self.size)[self.rank]
+        return inputs * kept.chunk(self.size)[self.rank].clone()  # the others' share is let go of
 
     def origin(self) -> nn.Dropout:
         """Give the dropout that this one stands for.

@@ -6,6 +6,7 @@ uninterrupted process would.
 Shapes: N items, B batch, b this process's share of it.
 """
 
+import gc
 import math
 import time
 from collections import deque
@@ -22,6 +23,7 @@ from diptych.measure.memory import total_bytes
 from diptych.training.compute import tensor_of
 from diptych.training.memory import parts_at
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.sending import sent
 from diptych.training.team import SOLO, Team
 from diptych.training.variation import batches_of
 from diptych.training.variation.mixing import mix
@@ -100,7 +102,7 @@ class Feed:
         chosen = self._order(view)[place * self.batch_size : (place + 1) * self.batch_size]
         generator = self.generator.manual_seed(derive(self.seed, "batch", str(shown)))
         if self.on_device:
-            chosen = chosen.to(self.device)
+            chosen = sent(chosen, self.device)
         inputs = self.batches.draw(chosen, epoch, generator)
         self._release(len(chosen))
         part = self.team.part(len(chosen), self._parts(step))
@@ -132,13 +134,10 @@ class Feed:
         if self.on_device:
             return batch
 
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-
         return Batch(
-            inputs=move(batch.inputs),
-            chosen=move(batch.chosen),
-            partners=None if batch.partners is None else move(batch.partners),
+            inputs=sent(batch.inputs, self.device),
+            chosen=sent(batch.chosen, self.device),
+            partners=None if batch.partners is None else sent(batch.partners, self.device),
             share=batch.share,
         )
 
@@ -219,5 +218,7 @@ class Feeder:
 
 def _fits(items: Tensor, device: torch.device) -> bool:
     """Say whether the items can stay on a graphics processor beside a network."""
+    gc.collect()  # a run that is over lies in cycles, and holds its data
+    torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(device)
     return items.nbytes < DEVICE_SHARE * free

@@ -63,6 +63,7 @@ class ProcessTeam(Team):
             network,
             device_ids=[self.device] if self.device.type == "cuda" else None,
             gradient_as_bucket_view=True,
+            find_unused_parameters=True,
         )
         wrapped.broadcast_buffers = False  # each process changes them alike
         self._wrapped = wrapped
@@ -217,8 +218,11 @@ def join(
         try:
             with closing(make(meeting, own)) as team:
                 yield team
-        finally:
-            distributed.destroy_process_group()
+        except BaseException:
+            if own.type == "cpu":  # NCCL would wait for the others, and they for this process
+                distributed.destroy_process_group()
+            raise
+        distributed.destroy_process_group()
 
 
 def _device_of(meeting: Meeting, device: str) -> torch.device:

@@ -70,7 +70,7 @@ class ShardedTeam(ProcessTeam):
         """
 
     def restored(self, network: nn.Module) -> nn.Module:
-        """Bring a network's weights together, in every process.
+        """Bring a network's weights together, in every process, out of a GPU's memory.
 
         Args:
             network: What `wrapped` was given.
@@ -80,7 +80,7 @@ class ShardedTeam(ProcessTeam):
         """
         plain = self._plain.pop(network)
         state = {
-            name: tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+            name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
             for name, tensor in network.state_dict().items()
         }
         plain.load_state_dict(state, assign=True)

@@ -1,6 +1,8 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pretended_gpu import GPU, pretended_gpu
 
 from diptych.training.models.lengths import GROUP, by_length
 
@@ -39,3 +41,15 @@ def test_gradients_flow_through_the_groups() -> None:
     by_length(lambda group: summed(group) * weight, tokens).sum().backward()
     assert weight.grad is not None
     assert weight.grad.item() == summed(tokens).sum().item()
+
+
+def test_on_a_graphics_processor_no_length_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def compute(tokens: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(tokens.shape))
+        return tokens.float().sum(1, keepdim=True)
+
+    with pretended_gpu(monkeypatch):
+        by_length(compute, torch.ones(100, 7, dtype=torch.int32).to(GPU))
+    assert seen == [(100, 7)]

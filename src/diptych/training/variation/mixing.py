@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from diptych.core.errors import ConfigError
+from diptych.training.sending import sent
 
 SEEDS = 2**62
 
@@ -49,7 +50,7 @@ def mix(inputs: Tensor, generator: torch.Generator, mixup: float, cutmix: float)
     seed = int(torch.randint(SEEDS, (), generator=generator, device=generator.device))
     draw = random.Random(seed)  # noqa: S311  # not for secrets
     order = torch.randperm(len(inputs), generator=generator, device=generator.device)
-    partner = order.to(inputs.device)
+    partner = sent(order, inputs.device)
     cuts = cutmix > 0 and (mixup == 0 or draw.random() < 0.5)
     alpha = cutmix if cuts else mixup
     share = draw.betavariate(alpha, alpha) if alpha > 0 else 1.0

@@ -13,6 +13,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from diptych.core.specs import Value
+from diptych.training.sending import sent
 
 MEAN_OF = 100
 """Pictures, at even distances, whose mean color fills what is cut out."""
@@ -78,11 +79,11 @@ class PictureBatches:
     def _shifted(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         reach = min(self.variation.translate, side - 1)
         shift = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
-        return (torch.arange(side) + shift).to(self.pixels.device)
+        return torch.arange(side, device=self.pixels.device) + sent(shift, self.pixels.device)
 
     def _span(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         start = torch.randint(0, side, (count, 1), generator=generator)
-        start = (start - self.variation.cutout // 2).to(self.pixels.device)
+        start = sent(start - self.variation.cutout // 2, self.pixels.device)
         position = torch.arange(side, device=self.pixels.device)
         return (position >= start) & (position < start + self.variation.cutout)
 

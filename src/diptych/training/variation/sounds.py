@@ -10,6 +10,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from diptych.core.specs import Value
+from diptych.training.sending import sent
 
 FULL_SCALE = 32_768
 NOISE_SPAN = 100.0
@@ -78,9 +79,10 @@ class SoundBatches:
         amplitude = sounds.square().mean(1, keepdim=True).sqrt() * self.variation.noise
         share = NOISE_SPAN ** -torch.rand(len(sounds), 1, generator=generator)
         noise = torch.randn(sounds.shape, generator=generator)
-        return noise.to(sounds.device) * amplitude * share.to(sounds.device)
+        return sent(noise, sounds.device) * amplitude * sent(share, sounds.device)
 
     @staticmethod
     def _extent(sounds: Tensor, generator: torch.Generator) -> Tensor:
         """Draw (B, 1) from -1 to 1."""
-        return (2 * torch.rand(len(sounds), 1, generator=generator) - 1).to(sounds.device)
+        drawn = 2 * torch.rand(len(sounds), 1, generator=generator) - 1
+        return sent(drawn, sounds.device)

@@ -10,6 +10,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from diptych.core.specs import Value
+from diptych.training.sending import sent
 
 UNKNOWN = 1
 
@@ -49,5 +50,5 @@ class TextBatches:
         """
         longest = max(1, int(self.lengths[chosen].max()))
         batch = self.tokens[chosen, :longest]
-        drawn = torch.rand(batch.shape, generator=generator).to(batch.device)
+        drawn = sent(torch.rand(batch.shape, generator=generator), batch.device)
         return torch.where(drawn < self.variation.forget, batch.clamp(max=UNKNOWN), batch)
