@@ -2,11 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from diptych.cli.diff import summary
 from diptych.cli.main import run
 from diptych.core.damage import Damage, Flips
-from diptych.core.values import Estimate
+from diptych.core.values import EnergyLabel, Estimate
 from diptych.fitting.difference import Difference, Figure
 
 
@@ -48,6 +49,23 @@ def test_people_see_both_bundles_side_by_side_and_the_damage() -> None:
 
 def test_times_of_different_processors_are_not_held_against_each_other() -> None:
     assert "different processors" in summary(of(one_machine=False))
+
+
+@pytest.mark.parametrize("label", ["counter", "modelled"])
+def test_energies_stand_beside_how_they_were_had(label: EnergyLabel) -> None:
+    both = Figure(
+        name="energy",
+        unit="mJ",
+        first=number(1.5),
+        second=number(2.5),
+        first_label="modelled",
+        second_label=label,
+    )
+    lines = summary(replace(of(), recorded=(both,))).splitlines()
+    shown = [line.split() for line in lines]
+    name = ["energy"] if label == "modelled" else ["energy", "(not", "comparable)"]
+    assert [*name, "1.5", "mJ", "modelled", "2.5", "mJ", label] in shown
+    assert lines[-1] == "PASS"
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from diptych.core.errors import BudgetError
 from diptych.core.specs import ImageSpec
-from diptych.core.values import DataRecord, Dataset, Estimate, Split
+from diptych.core.values import DataRecord, Dataset, Energy, EnergyLabel, Estimate, Split
 from diptych.fitting.answering import Reading
 from diptych.fitting.budget import Budget
 from diptych.fitting.difference import Difference, difference
@@ -67,7 +67,11 @@ def differ(tiny):
     """Give what compares a right bundle with one that gets some bees wrong."""
 
     def compare(
-        wrong: int, budget: str, cpu: str = "made by hand", runs: int | None = None
+        wrong: int,
+        budget: str,
+        cpu: str = "made by hand",
+        runs: int | None = None,
+        labels: tuple[EnergyLabel, EnergyLabel] | None = None,
     ) -> Difference:
         number = Estimate(value=2.0, low=1.9, high=2.1, n=500, method="by hand")
         model = structs.replace(tiny.manifest.model, p99_ms=number, size_bytes=5000)
@@ -79,6 +83,14 @@ def differ(tiny):
             peak = Estimate(value=2000, low=1900, high=2100, n=runs, method="by hand")
             term = verdict_of(Budget.parse("memory<=1MB").terms[0], peak)
             new = structs.replace(new, model=model, terms=(term,) if runs else ())
+        if labels is not None:
+            spent = [
+                Energy(value_j=1e-3, low_j=5e-4, high_j=2e-3, label=label, method="by hand")
+                for label in labels
+            ]
+            old = structs.replace(old, model=structs.replace(old.model, energy=spent[0]))
+            model = structs.replace(new.model, energy=spent[1], cost_usd_per_million=0.1)
+            new = structs.replace(new, model=model)
         program = old.programs[0]
         first, second = (
             Bundle(Path(name), manifest, program, Fixed(k), lambda item: item)  # type: ignore[arg-type]
@@ -153,3 +165,21 @@ def test_other_processors_are_noticed(differ) -> None:
 def test_a_limit_on_a_score_of_another_goal_is_refused(differ) -> None:
     with pytest.raises(BudgetError, match="r2"):
         differ(0, "r2>=50%")
+
+
+@pytest.mark.parametrize("first", ["modelled", "counter"])
+def test_energies_carry_their_labels_and_those_that_differ_are_not_comparable(
+    differ, first: EnergyLabel
+) -> None:
+    found = differ(0, "energy<=5mJ, cost<=$1, p99<=3ms", labels=(first, "counter"))
+    both = {one.name: one for one in found.recorded}
+    assert (both["energy"].first_label, both["energy"].second_label) == (first, "counter")
+    assert both["energy"].comparable is (first == "counter")
+    assert (both["cost"].first_label, both["cost"].second_label) == (None, "declared")
+    assert both["cost"].comparable
+    assert [term.label for term in found.terms] == ["counter", "declared", None]
+    assert found.verdict == "PASS"
+
+
+def test_what_was_not_recorded_has_no_label(differ) -> None:
+    assert [term.label for term in differ(0, "energy<=1J, cost<=$1").terms] == [None, None]

@@ -3,10 +3,13 @@ from msgspec.structs import replace
 
 from diptych.core.damage import Damage, ErrorChange
 from diptych.core.values import Estimate
+from diptych.fitting.damage import MOST_CLASSES
 from diptych.reporting.damage import (
     CLASS_HEADER,
+    MOST_LISTED,
     QUANTILE_HEADER,
     line,
+    quantile_rows,
     section,
 )
 from diptych.reporting.honesty import CALIBRATION_HEADER
@@ -105,3 +108,39 @@ def test_of_many_that_pay_three_are_named(manifest, hurt) -> None:
 
 def test_a_bundle_without_a_report_has_no_section(manifest) -> None:
     assert section(manifest) is None
+
+
+def test_what_the_others_lost_is_of_all_of_them_however_few_are_listed(manifest, hurt) -> None:
+    damage = of(hurt(manifest, 4000, 0.2))
+    few = replace(damage, classes=damage.classes[:2])
+    assert "(all others 0.53 %)" in line(few)
+    warning = section(replace(manifest, damage=few)).warning
+    assert "; all others together 0.53 %. " in warning
+
+
+def test_of_very_many_labels_it_is_not_told_what_the_others_lost(tagged, hurt) -> None:
+    damage = of(hurt(tagged.manifest))
+    calm = next(one for one in damage.classes if not one.pays)
+    rows = tuple(replace(calm, label=f"label {k}") for k in range(MOST_LISTED - 1))
+    cut = replace(damage, classes=(*damage.paying, *rows), num_classes=150)
+    assert line(cut).endswith("; night (44 %) pays more than chance")
+    found = section(replace(tagged.manifest, damage=cut))
+    assert "all others" not in found.warning
+    assert found.listed == "All numbers per label, of the 100 that lost most"
+
+
+def test_where_all_are_listed_it_is_said(manifest, tagged, hurt) -> None:
+    assert MOST_LISTED == MOST_CLASSES
+    assert section(hurt(manifest)).listed == "All numbers per class"
+    labels = section(hurt(tagged.manifest))
+    assert labels.listed == "All numbers per label"
+    assert "; all others together " in labels.warning
+
+
+def test_errors_whose_bounds_coincide_are_not_exact(tabled, hurt) -> None:
+    damage = of(hurt(tabled.manifest))
+    first, *others = damage.errors.quantiles
+    same = replace(first.model, low=first.model.value, high=first.model.value)
+    quantiles = (replace(first, model=same), *others)
+    coarse = replace(damage, errors=replace(damage.errors, quantiles=quantiles))
+    assert "exact" not in quantile_rows(coarse)[0]

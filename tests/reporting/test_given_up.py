@@ -36,3 +36,9 @@ def test_the_page_and_the_text_tell_both(sound) -> None:
     for told_there in (render(manifest), page.render(manifest, ())):
         assert lines(manifest)[0] in told_there
         assert noise(manifest) in told_there
+
+
+def test_what_was_expected_is_not_exact_where_its_bounds_coincide() -> None:
+    narrow = replace(EXPECTED, low=0.912, high=0.912)
+    said = "3 of 20 epochs, 91.20 to 91.20 % expected, 92 % needed"
+    assert told(replace(ONE, expected=narrow), "accuracy") == said

@@ -39,6 +39,21 @@ def test_the_code_is_python_whatever_the_columns_are_called(names: list[str]) ->
     assert "`" not in code
 
 
+def test_columns_and_their_words_may_have_any_name_that_fits_a_line() -> None:
+    columns = (
+        NumberColumn(name="sepal length (cm)"),
+        NumberColumn(name="in `code`"),
+        NumberColumn(name="two\nlines"),
+        CategoryColumn(name="_花", values=("山鸢尾",)),
+        CategoryColumn(name='"so" \\', values=("a\u202eb", "`", "it's")),
+        NumberColumn(name="one too many"),
+    )
+    code = describe(TableSpec(columns=columns)).code
+    assert code == r'{"sepal length (cm)": 1.5, "_花": "山鸢尾", "\"so\" \\": "it' + """'s"}"""
+    row = {"sepal length (cm)": 1.5, "_花": "山鸢尾", '"so" \\': "it's"}
+    assert ast.literal_eval(code) == row
+
+
 @pytest.mark.parametrize(("count", "written"), [(1, "1 category"), (2, "2 categories")])
 def test_categories_are_counted_in_english(count: int, written: str) -> None:
     columns = tuple(CategoryColumn(name=f"c{k}", values=()) for k in range(count))

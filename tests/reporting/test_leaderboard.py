@@ -1,3 +1,6 @@
+from msgspec.structs import replace
+
+from diptych.measure.means import unknown
 from diptych.reporting.leaderboard import HEADER, entries, header, nearest
 
 
@@ -28,3 +31,10 @@ def test_the_score_has_its_own_name_and_unit(manifest, tabled, tagged) -> None:
     names = [header(one)[1] for one in (manifest, tabled.manifest, tagged.manifest)]
     assert names == ["Accuracy", "R²", "F1"]
     assert entries(tabled.manifest)[0].cells[1] == "83.0 %"
+
+
+def test_what_could_not_be_had_is_unknown_and_not_0(manifest) -> None:
+    nothing = unknown("undefined: a value is not finite")
+    odd = replace(manifest.candidates[0], scores={"accuracy": nothing}, drop=nothing)
+    (entry,) = entries(replace(manifest, candidates=(odd,)))
+    assert entry.cells[1:3] == ("unknown", "unknown")

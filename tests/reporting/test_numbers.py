@@ -79,6 +79,14 @@ def test_an_exact_number_says_so() -> None:
     assert exact(300_000, "bytes") == "300 KB"
 
 
+def test_bounds_of_many_samples_that_coincide_are_not_called_exact() -> None:
+    assert interval(0.18, 0.18, "ms") == "exact"
+    assert interval(0.18, 0.18, "ms", n=5000) == "0.180 to 0.180 ms"
+    assert interval(0.18004, 0.18004, "ms", 0.18, 900) == "0.18004 to 0.18004 ms"
+    assert interval(0.0, 0.0, "ms", n=9) == "0 to 0 ms"
+    assert interval(41e6, 41e6, "bytes", n=6) == "41 MB to 41 MB"
+
+
 def test_a_size_just_beyond_its_limit_does_not_look_like_it() -> None:
     assert size(300_400, 300_000) == "300,400 B"
     assert size(300_000, 300_000) == "300 KB"

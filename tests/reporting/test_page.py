@@ -217,6 +217,19 @@ def test_a_damaged_bundle_is_refused_before_anything_is_written(tiny_bundle: Pat
     assert not (tiny_bundle / "report.html").exists()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_examples_that_the_bundle_does_not_vouch_for_are_not_read(
+    tiny, tmp_path: Path, there: bool
+) -> None:
+    bundle, out = tmp_path / "odd.dip", tmp_path / "report.html"
+    store.write(bundle, replace(tiny.manifest, files=()), tiny.contents)
+    if not there:
+        (bundle / "golden.npz").unlink()
+    with pytest.raises(BundleError, match="no golden examples"):
+        write_report(bundle, out)
+    assert not out.exists()
+
+
 @pytest.fixture
 def text_bundle(tiny, written, tmp_path: Path) -> Path:
     """Write a bundle whose program adds up a weight for each token: good is 1, bad is -1."""
@@ -300,3 +313,12 @@ def test_hostile_names_of_items_and_classes_are_text(sound, hurt) -> None:
     assert "script" not in reader.tags
     assert not [name for name, _ in reader.attributes if name.startswith("on")]
     assert EVIL in "".join(reader.text)
+
+
+def test_of_very_many_classes_the_page_says_which_it_lists(manifest, hurt) -> None:
+    damaged = hurt(manifest)
+    known = damaged.damage.classes
+    rows = tuple(replace(known[k % len(known)], label=f"class {k}") for k in range(100))
+    many = replace(damaged, damage=replace(damaged.damage, classes=rows, num_classes=150))
+    said = "All numbers per class, of the 100 that lost most"
+    assert said in " ".join(read(render(many, ())).text)

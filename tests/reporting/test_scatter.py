@@ -3,6 +3,7 @@ import math
 import pytest
 from msgspec.structs import replace
 
+from diptych.measure.means import unknown
 from diptych.reporting.drawing import PAPER, theme, to_svg
 from diptych.reporting.scatter import candidates, limits, score_scale
 
@@ -42,6 +43,19 @@ def test_bounds_that_are_missing_or_impossible_do_not_break_the_chart(manifest) 
 
 def test_without_candidates_there_is_no_chart(manifest) -> None:
     assert candidates(replace(manifest, candidates=()), PAPER, 600) is None
+
+
+def test_a_candidate_whose_score_is_unknown_is_no_point_and_no_measure_of_a_drop(manifest) -> None:
+    nothing = unknown("undefined: a value is not finite")
+    first, *others = manifest.candidates
+    odd = replace(first, scores={"accuracy": nothing}, drop=nothing)
+    some = replace(manifest, candidates=(odd, *others))
+    rows = points(candidates(some, PAPER, 600))
+    assert len(rows) == len(others)
+    assert limits(some) == limits(manifest)
+    alone = replace(manifest, candidates=(odd,))
+    assert candidates(alone, PAPER, 600) is None
+    assert [one.axis for one in limits(alone)] == ["p99"]
 
 
 def test_the_names_are_in_the_drawing(manifest) -> None:

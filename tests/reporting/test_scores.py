@@ -35,3 +35,9 @@ def test_a_score_that_could_not_be_had_is_unknown() -> None:
     assert figure("r2", nothing) == "unknown"
     assert figures("r2", nothing) == ("unknown", "undefined: all targets are equal")
     assert lines({"r2": nothing, "auroc": nothing})[-1] == "AUROC unknown"
+
+
+def test_a_score_whose_bounds_coincide_is_not_exact(manifest) -> None:
+    half = replace(manifest.model.score, value=0.5, low=0.5, high=0.5, n=9)
+    assert figures("accuracy", half) == ("50 %", "50.00 to 50.00 %, n = 9")
+    assert lines({"accuracy": half, "auroc": half})[-1] == "AUROC 50 % (50.00 to 50.00 %)"

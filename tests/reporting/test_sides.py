@@ -1,8 +1,11 @@
+import pytest
 from msgspec.structs import replace
 
 from diptych.core.values import Energy
+from diptych.measure.energy import modelled
+from diptych.measure.means import unknown
 from diptych.reporting.scores import title
-from diptych.reporting.sides import breakeven, comparable, energy, estimate, rows
+from diptych.reporting.sides import TAKEN, breakeven, comparable, energy, estimate, rows
 
 
 def row(manifest, what):
@@ -93,3 +96,53 @@ def test_an_example_is_told_in_the_words_of_its_kind(sound, written, tabled) -> 
     assert [first for first, _ in handled] == [
         "16 KB per request", "32 B per request", "12 B per request",
     ]  # fmt: skip
+
+
+def test_where_nothing_was_trained_there_is_no_break_even_and_no_column_of_zeros(manifest) -> None:
+    nothing = {"seconds": 0.0, "cpu_seconds": 0.0, "samples": 0, "flops": 0, "cost_usd": 0.0}
+    training = replace(manifest.training, energy=modelled(0.0), **nothing)
+    found = replace(manifest, training=training, breakeven_predictions=0.0)
+    assert breakeven(found) == "Nothing was trained here, so no break-even."
+    pairs = list(zip(rows(found), rows(manifest), strict=True))
+    assert {one.what for one, _ in pairs} > TAKEN
+    for one, trained in pairs:
+        wanted = ("none was needed",) if one.what in TAKEN else trained.training
+        assert (one.training, one.inference) == (wanted, trained.inference)
+
+
+@pytest.mark.parametrize(
+    ("value_j", "label", "words"),
+    [
+        (None, "", "The energy of a prediction was not measured"),
+        (0.0, "modelled", "too little energy to be measured"),
+        (1e-3, "counter", "not had in the same way"),
+        (0.0, "counter", "not had in the same way"),
+    ],
+)
+def test_why_there_is_no_break_even_is_told(manifest, value_j, label: str, words: str) -> None:
+    used = None
+    if value_j is not None:
+        used = Energy(value_j=value_j, low_j=0.0, high_j=1.0, label=label, method="made up")
+    model = replace(manifest.model, energy=used)
+    said = breakeven(replace(manifest, model=model, breakeven_predictions=None))
+    assert words in said
+    assert said.endswith(", so no break-even.")
+
+
+def test_a_time_whose_bounds_coincide_is_not_exact(manifest) -> None:
+    coarse = replace(manifest.model.p50_ms, low=0.147, high=0.147)
+    assert estimate(coarse, "ms") == ("0.147 ms", "0.147 to 0.147 ms, n = 5,000")
+
+
+def test_a_drop_that_could_not_be_had_is_unknown(manifest) -> None:
+    model = replace(manifest.model, drop=unknown("undefined: a value is not finite"))
+    scores = row(replace(manifest, model=model), "Accuracy on the test split")
+    assert scores.inference[-1] == "drop unknown (undefined: a value is not finite)"
+
+
+@pytest.mark.parametrize("what", ["Energy", "Cost"])
+def test_what_leaves_out_the_gpu_says_so(manifest, what: str) -> None:
+    on_gpu = replace(manifest, model=replace(manifest.model, runtime="onnxruntime-cuda"))
+    usual = row(manifest, what).inference
+    assert "of the processor only" not in usual
+    assert row(on_gpu, what).inference == (*usual, "of the processor only")

@@ -55,3 +55,11 @@ def test_relaxations_are_rounded_outward_and_keep_their_order(failed, manifest) 
     assert first.startswith("With p99 ≤ 0.189 ms instead of 0.15 ms, student-s-int8-openvino")
     assert second.startswith("With drop ≤ 2.9 % instead of 1 %")
     assert relaxation_lines(manifest) == ()
+
+
+def test_a_time_whose_bounds_coincide_keeps_them_and_its_n(failed) -> None:
+    drop, p99, size = failed.terms
+    coarse = replace(p99, low=p99.value, high=p99.value)
+    _, time, files = term_rows(replace(failed, terms=(drop, coarse, size)))
+    assert (time.bounds, time.n) == ("0.182 to 0.182 ms", "10,000")
+    assert (files.bounds, files.n) == ("exact", "")

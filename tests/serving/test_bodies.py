@@ -12,13 +12,15 @@ from PIL import Image
 from scipy.special import expit, softmax
 
 from diptych.core.errors import DataError
-from diptych.core.specs import ImageSpec
+from diptych.core.specs import AudioSpec, ImageSpec
 from diptych.inference.bundle import load
 from diptych.serving.app import Application
 from diptych.serving.bodies import (
     BODIES,
     check_items,
     check_picture,
+    check_sound,
+    check_values,
     is_batch,
     parse_pictures,
     parse_rows,
@@ -134,6 +136,7 @@ def test_each_goal_has_its_answer(apps, ask, kind_bundle):
         ("audio", "audio/wav", b"", (422, "0 bytes")),
         ("audio", "audio/wav", wav(np.zeros(0)), (422, "0 samples")),
         ("audio", "audio/wav", wav(np.ones(900))[:-9], (422, "cut off")),
+        ("audio", "audio/wav", wav(np.ones(9), 15_999), (422, "15,999 samples per second")),
         ("audio", "text/plain", b"hello", (415, "audio/wav")),
         ("audio", JSON, b"[[[1]]]", (422, "1 to 2 levels")),
         ("audio", JSON, b"[40000]", (422, "32767")),
@@ -180,6 +183,30 @@ def test_a_small_file_of_a_large_picture_is_refused_before_it_is_decoded(app, as
     assert reply.json["error"] == "the picture has 16,004,000 pixels, more than 16,000,000"
 
 
+def test_a_picture_of_many_scans_is_refused_before_it_is_decoded(app, ask):
+    file = io.BytesIO()
+    Image.new("L", (64, 64)).save(file, "JPEG", progressive=True)
+    body = file.getvalue()
+    assert ask(app, "POST", "/predict", body, content_type="image/jpeg").status == 200
+    last = body[body.rindex(b"\xff\xda") : -2]
+    many = body[:-2] + 100 * last + body[-2:]
+    reply = ask(app, "POST", "/predict", many, content_type="image/jpeg")
+    assert reply.status == 422
+    num_scans = 100 + body.count(b"\xff\xda")
+    assert reply.json["error"] == f"the picture has {num_scans} scans, more than 100"
+
+
+@pytest.mark.parametrize("wanted", [8000, 16_000, 22_050, 44_100])
+def test_a_sound_of_a_usual_rate_is_taken(wanted):
+    spec = AudioSpec(sample_rate=wanted, samples=256)
+    for rate in (8000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000):
+        check_sound(wav(np.ones(9), rate), spec)
+
+
+def test_a_sound_at_the_models_own_odd_rate_is_taken():
+    check_sound(wav(np.ones(9), 15_999), AudioSpec(sample_rate=15_999, samples=256))
+
+
 @pytest.mark.parametrize(
     ("parse", "item"), [(parse_sounds, b"[0.5]"), (parse_pictures, b"[[[7,7,7]]]")]
 )
@@ -193,6 +220,12 @@ def test_a_batch_has_a_largest_length():
     check_items(1024)
     with pytest.raises(DataError, match="1025 items"):
         check_items(1025)
+
+
+def test_an_answer_has_a_largest_number_of_values():
+    check_values(20, 100_000)
+    with pytest.raises(DataError, match="21 items of 100,000 labels make 2,100,000 values"):
+        check_values(21, 100_000)
 
 
 @pytest.mark.slow

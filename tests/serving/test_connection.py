@@ -29,9 +29,9 @@ async def hello(scope, receive, send) -> None:
         message = await receive()
         body += message["body"]
         more = message["more_body"]
-    length = str(len(body)).encode()
+    headers = [(b"content-length", b"%d" % len(body)), (b"x-fields", b"%d" % len(scope["headers"]))]
     start = {"type": "http.response.start", "status": 200}
-    await send({**start, "headers": [(b"content-length", length)]})
+    await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -119,6 +119,31 @@ def test_what_follows_an_answer_without_being_a_request_ends_the_connection(head
         return answer
 
     assert b" 200 " in talk(Impatient, trickle)
+
+
+@pytest.mark.parametrize(
+    ("begin", "part"),
+    [(b"0\r\n", b"a:b\r\n"), (b"0\r\na: ", b"b"), (b"0\r\n", b"b"), (b"1;", b"b")],
+)
+def test_a_trailer_without_end_is_refused_at_the_limit(begin, part):
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(GET[:-2] + b"transfer-encoding: chunked\r\n\r\n")
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write((begin + part * MAX_HEAD_BYTES)[: MAX_HEAD_BYTES + 1])
+        return await reader.read()
+
+    assert b"too large" in talk(BoundedConnection, flood)
+
+
+def test_the_fields_of_a_trailer_do_not_become_headers():
+    async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"1\r\nz\r\n0\r\nx-late: y\r\n\r\n" + GET)
+        answer = await reader.readuntil(b"\r\n\r\nz")
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        return answer
+
+    assert b"x-fields: 2\r\n" in talk(BoundedConnection, post)
 
 
 def test_a_request_after_the_rest_of_an_unread_body_is_answered():

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from scipy.special import expit, softmax
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
+from diptych.core.errors import DataError
 from diptych.inference.bundle import load
 from diptych.serving.infer import infer, metadata, offered
-from diptych.serving.messages import Request
+from diptych.serving.messages import Request, failure
 
 
 @pytest.fixture
@@ -107,6 +109,18 @@ def test_more_items_than_a_request_may_have_are_refused(client):
     batch = np.zeros((1025, 4, 6, 3), np.uint8)
     with pytest.raises(InferenceServerException, match="1025 items"):
         client.infer("colors", [tensor_of(batch, True)])
+
+
+def test_more_values_than_one_answer_may_hold_are_refused(bundle):
+    labels = tuple(map(str, range(100_000)))
+    many = SimpleNamespace(manifest=bundle.manifest, program=bundle.program, labels=labels)
+    shape = [21, 4, 6, 3]
+    data = np.zeros(shape, np.uint8).ravel().tolist()
+    first = {"name": "pixels", "datatype": "UINT8", "shape": shape, "data": data}
+    body = json.dumps({"inputs": [first]}).encode()
+    with pytest.raises(DataError, match="2,100,000 values") as caught:
+        asyncio.run(infer(Request(headers={}, body=body), "many", many))
+    assert failure(caught.value).status == 400
 
 
 @pytest.fixture(scope="module")

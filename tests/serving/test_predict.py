@@ -2,11 +2,15 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import softmax
+
+from diptych.serving.app import Application
+from diptych.serving.body import Limits
 
 EMPTY = np.zeros((4, 6, 3), np.uint8)
 
@@ -65,6 +69,19 @@ def test_json_gives_what_the_python_interface_gives(app, ask, bundle):
         expected = bundle.predict(list(array) if array.ndim == 3 else [array])
         found = found if isinstance(found, list) else [found]
         assert [answer["scores"] for answer in found] == [item.scores for item in expected]
+
+
+def test_a_batch_of_more_scores_than_one_answer_may_hold_is_refused(bundle, ask):
+    labels = tuple(map(str, range(100_000)))
+    many = SimpleNamespace(
+        manifest=bundle.manifest, program=bundle.program, labels=labels, assets=dict
+    )
+    app = Application({"many": many}, Limits())
+    body = json.dumps([[[[7, 7, 7]]]] * 21).encode()
+    reply = ask(app, "POST", "/predict", body, content_type="application/json")
+    assert reply.status == 422
+    assert "2,100,000 values, at most 2,000,000" in reply.json["error"]
+    assert reply.json["hint"] == "send fewer items per request"
 
 
 BOMB = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x01\x00\x00\x00\x01\x00\x00\x08\x02\x00\x00\x00"

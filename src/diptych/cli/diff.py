@@ -88,4 +88,7 @@ def summary(result: Difference) -> str:
 
 
 def _row(both: Figure) -> tuple[str, str, str]:
-    return both.name, figure(both.first, both.unit), figure(both.second, both.unit)
+    name = both.name if both.comparable else f"{both.name} (not comparable)"
+    sides = ((both.first, both.first_label), (both.second, both.second_label))
+    first, second = (f"{figure(one, both.unit)} {label or ''}".rstrip() for one, label in sides)
+    return name, first, second

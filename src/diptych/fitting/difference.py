@@ -6,10 +6,12 @@ that the bundles recorded where they were made.
 
 import math
 
+from msgspec.structs import replace
+
 from diptych.core.damage import Damage
 from diptych.core.manifest import Manifest
 from diptych.core.specs import Value
-from diptych.core.values import Estimate, Outcome, Verdict
+from diptych.core.values import EnergyLabel, Estimate, Outcome, Verdict
 from diptych.fitting.answering import Reading, answer, pair
 from diptych.fitting.budget import MAIN_SCORE, Budget, check_terms
 from diptych.fitting.damage import Answered, assess
@@ -33,12 +35,23 @@ RECORDED_UNITS = {
 
 
 class Figure(Value):
-    """A figure of both bundles; None where a bundle did not record it."""
+    """A figure of both bundles; None where a bundle did not record it.
+
+    The labels say how an energy or a cost was had.
+    """
 
     name: str
     unit: str
     first: Estimate | None
     second: Estimate | None
+    first_label: EnergyLabel | None = None
+    second_label: EnergyLabel | None = None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both were had in the same way, as far as both are there."""
+        one_is_absent = self.first is None or self.second is None
+        return one_is_absent or self.first_label == self.second_label
 
 
 class Difference(Value):
@@ -79,13 +92,18 @@ def difference(first: Bundle, second: Bundle, reading: Reading, budget: Budget) 
     both = pair(first, second, answers, reading)
     scores = tuple(_score(name, both, kind) for name in kind.metrics)
     old, new = _recorded(first.manifest), _recorded(second.manifest)
+    old_labels, labels = _labels(first.manifest), _labels(second.manifest)
     lost = drop(
         kind.item_scores(both.reference, both.targets), kind.item_scores(both.model, both.targets)
     )
     known = {one.name: one.second for one in scores} | {MAIN_SCORE: scores[0].second} | new
     known |= {"drop": lost}
     verdicts = tuple(
-        verdict_of(term, known.get(term.name) or unknown("not recorded")) for term in budget.terms
+        replace(
+            verdict_of(term, known.get(term.name) or unknown("not recorded")),
+            label=labels.get(term.name),
+        )
+        for term in budget.terms
     )
     return Difference(
         first=both.names[0],
@@ -96,7 +114,14 @@ def difference(first: Bundle, second: Bundle, reading: Reading, budget: Budget) 
         terms=verdicts,
         scores=scores,
         recorded=tuple(
-            Figure(name=name, unit=unit, first=old.get(name), second=new.get(name))
+            Figure(
+                name=name,
+                unit=unit,
+                first=old.get(name),
+                second=new.get(name),
+                first_label=old_labels.get(name),
+                second_label=labels.get(name),
+            )
             for name, unit in RECORDED_UNITS.items()
             if name in old or name in new
         ),
@@ -131,6 +156,16 @@ def _recorded(manifest: Manifest) -> dict[str, Estimate]:
         "cold": model.cold_ms,
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _labels(manifest: Manifest) -> dict[str, EnergyLabel]:
+    """Say how the energy and the cost were had that a bundle recorded, where it did."""
+    labels: dict[str, EnergyLabel] = {}
+    if manifest.model.energy is not None:
+        labels["energy"] = manifest.model.energy.label
+    if manifest.model.cost_usd_per_million is not None:
+        labels["cost"] = "declared"
+    return labels
 
 
 def _memory(manifest: Manifest) -> Estimate | None:

@@ -60,9 +60,10 @@ def breakeven(training: Energy, prediction: Energy, gpu: Energy | None = None) -
         gpu: What the GPUs used in training beside that, where they did.
 
     Returns:
-        The number, or None where the labels differ or a prediction used nothing measurable.
+        The number, or None where the labels differ, nothing was trained, or a prediction used
+        nothing measurable.
     """
     used = (training,) if gpu is None else (training, gpu)
     if any(energy.label != prediction.label for energy in used) or prediction.value_j <= 0:
         return None
-    return sum(energy.value_j for energy in used) / prediction.value_j
+    return sum(energy.value_j for energy in used) / prediction.value_j or None

@@ -5,12 +5,14 @@ from typing import Any
 
 from diptych.core.extras import require
 from diptych.core.manifest import Manifest
+from diptych.measure.energy import add
 from diptych.reporting import scatter, sides
 from diptych.reporting.curves import curves
 from diptych.reporting.drawing import EXTRA, PAPER, Chart, Palette, short, theme
 from diptych.reporting.numbers import count
 
 DECADES_SHOWN = 2.5
+LEAST_SHARE = 1e-3  # of a value; a bound of 0 has no place on a logarithmic axis
 COUNT_LABEL = "replace(replace(format(datum.value, '~s'), 'k', 'K'), 'G', 'B')"
 JOULE_LABEL = "replace(format(datum.value, '~s'), /([^0-9.]?)$/, ' $1') + 'J'"
 
@@ -30,7 +32,8 @@ def breakeven(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
     middle, each = manifest.breakeven_predictions, manifest.model.energy
     if not middle or each is None or not sides.comparable(manifest):
         return None
-    once = manifest.training.energy
+    gpus = manifest.training.gpu_energy
+    once = add(manifest.training.energy, *([gpus] if gpus else []))
     spread = 10**DECADES_SHOWN
     rows = []
     for number in (middle / spread, middle, middle * spread):
@@ -95,4 +98,5 @@ def _decades(low: float, high: float) -> list[float]:
 def _energy_row(
     panel: str, number: float, value_j: float, low_j: float, high_j: float
 ) -> dict[str, Any]:
+    low_j = max(low_j, LEAST_SHARE * value_j)
     return {"panel": panel, "number": number, "value": value_j, "low": low_j, "high": high_j}

@@ -9,6 +9,8 @@ from diptych.reporting.honesty import calibration_rows, trust
 from diptych.reporting.numbers import count, interval, measured, plural, significant
 
 NAMED = 3
+MOST_LISTED = 100
+"""Where a report lists as many classes as this, it may have left some out."""
 CLASS_HEADER = (
     "Items", "Recall before", "Now", "Lost", "Gained", "Loss of recall", "Interval",
     "p, corrected",
@@ -31,6 +33,7 @@ class Section:
 
     lead: str
     warning: str
+    listed: str
     classes: tuple[ClassRow, ...]
     class_header: tuple[str, ...]
     calibration: tuple[tuple[str, ...], ...]
@@ -53,6 +56,7 @@ def section(manifest: Manifest) -> Section | None:
     return Section(
         lead=lead(damage),
         warning=warning(damage),
+        listed=_listed(damage),
         classes=class_rows(damage),
         class_header=(noun(damage).title(), *CLASS_HEADER),
         calibration=calibration_rows(damage),
@@ -119,10 +123,11 @@ def warning(damage: Damage) -> str:
         return ""
     first, *others = damage.paying
     named = [f", {one.label} {_percent(one.loss)}" for one in others[: NAMED - 1]]
-    more = len(others) - len(named)
+    more, rest = len(others) - len(named), _rest(damage)
+    together = "" if rest is None else f"; all others together {_percent(rest)}"
     return (
         f"{first.label} loses {_percent(first.loss)} of its items{''.join(named)}"
-        f"{f' and {more} more' if more else ''}; all others together {_percent(_rest(damage))}. "
+        f"{f' and {more} more' if more else ''}{together}. "
         "Where all share the damage evenly, fewer than 5 of 100 reports say such a thing."
     )
 
@@ -195,15 +200,40 @@ def _payers(damage: Damage) -> str:
     named = ", ".join(f"{one.label} ({_percent(one.loss)})" for one in paying[:NAMED])
     more = len(paying) - NAMED
     others = f" and {more} more" if more > 0 else ""
-    pay = "pays" if len(paying) == 1 else "pay"
-    return f"{named}{others} {pay} more than chance (all others {_percent(_rest(damage))})"
+    pay, rest = "pays" if len(paying) == 1 else "pay", _rest(damage)
+    beside = "" if rest is None else f" (all others {_percent(rest)})"
+    return f"{named}{others} {pay} more than chance{beside}"
 
 
-def _rest(damage: Damage) -> float:
-    """Return the net loss of all known classes that do not pay, as a share of their items."""
-    others = [one for one in damage.classes if not one.pays]
-    items = sum(one.n for one in others)
-    return sum(one.lost - one.gained for one in others) / items if items else 0.0
+def _rest(damage: Damage) -> float | None:
+    """Return the net loss of all classes that do not pay, as a share of their items.
+
+    An item has one class, so that those which are not listed are what is left of all items. It may
+    have several labels: where some are not listed, nothing is known of them.
+    """
+    paying, flips = damage.paying, damage.flips
+    if damage.goal != "multi-label" and flips is not None:
+        items = flips.n - sum(one.n for one in paying)
+        lost = flips.lost - flips.gained - sum(one.lost - one.gained for one in paying)
+    elif _all_listed(damage):
+        others = [one for one in damage.classes if not one.pays]
+        items = sum(one.n for one in others)
+        lost = sum(one.lost - one.gained for one in others)
+    else:
+        return None
+    return lost / items if items > 0 else None
+
+
+def _all_listed(damage: Damage) -> bool:
+    """Say whether every class that has items is among those listed."""
+    return len(damage.classes) < MOST_LISTED or len(damage.classes) >= damage.num_classes
+
+
+def _listed(damage: Damage) -> str:
+    every = f"All numbers per {noun(damage)}"
+    if _all_listed(damage):
+        return every
+    return f"{every}, of the {len(damage.classes):,} that lost most"
 
 
 def _class_cells(one: ClassDamage) -> tuple[str, ...]:
@@ -217,7 +247,10 @@ def _class_cells(one: ClassDamage) -> tuple[str, ...]:
 
 
 def _target_cells(one: Estimate) -> tuple[str, str]:
-    return measured(one.value, one.low, one.high, "target"), interval(one.low, one.high, "target")
+    return (
+        measured(one.value, one.low, one.high, "target"),
+        interval(one.low, one.high, "target", n=one.n),
+    )
 
 
 def _error_line(change: ErrorChange) -> str:

@@ -16,7 +16,7 @@ def told(one: GivenUp, score: str) -> str:
     Returns:
         Such as ``3 of 20 epochs, 90.8 to 91.6 % expected, 92.0 % needed``.
     """
-    expected = interval(one.expected.low, one.expected.high, unit_of(score))
+    expected = interval(one.expected.low, one.expected.high, unit_of(score), n=one.expected.n)
     needed = measured(one.needed, one.expected.low, one.expected.high, unit_of(score))
     return f"{one.epochs} of {one.planned_epochs} epochs, {expected} expected, {needed} needed"
 

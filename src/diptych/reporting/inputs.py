@@ -1,6 +1,6 @@
 """What goes into a model, in words: for the two panels, the card and the lines that use it."""
 
-import re
+import json
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,7 +17,6 @@ from diptych.core.specs import (
 from diptych.reporting.numbers import count, plural, significant
 
 SHOWN_COLUMNS = 3
-SIMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ def _row(spec: TableSpec) -> InputWords:
         form=", ".join(_column_count(str(kind), number) for kind, number in kinds.items()),
         limit="A column that is absent or blank counts as missing, and so does a word that was "
         "not in the training data.",
-        code=f"{{{', '.join(_cell(column) for column in _simple_columns(spec))}}}",
+        code=f"{{{', '.join(_cell(column) for column in _plain_columns(spec))}}}",
     )
 
 
@@ -109,13 +108,23 @@ def _column_count(kind: str, number: int) -> str:
     return plural(number, kind)
 
 
-def _simple_columns(spec: TableSpec) -> list[Column]:
-    return [column for column in spec.columns if SIMPLE.fullmatch(column.name)][:SHOWN_COLUMNS]
+def _plain_columns(spec: TableSpec) -> list[Column]:
+    return [column for column in spec.columns if _is_plain(column.name)][:SHOWN_COLUMNS]
 
 
 def _cell(column: Column) -> str:
+    name = _quoted(column.name)
     if column.__struct_config__.tag == "number":
-        return f'"{column.name}": 1.5'
+        return f"{name}: 1.5"
     values = column.values if isinstance(column, CategoryColumn) else ()
-    value = next((value for value in values if SIMPLE.fullmatch(value)), None)
-    return f'"{column.name}": "{value}"' if value else f'"{column.name}": None'
+    value = next((value for value in values if _is_plain(value)), None)
+    return f"{name}: {_quoted(value)}" if value else f"{name}: None"
+
+
+def _is_plain(words: str) -> bool:
+    """Say whether words stay as they are in a line, and cannot end a block of code in Markdown."""
+    return words.isprintable() and words == " ".join(words.split()) and "`" not in words
+
+
+def _quoted(words: str) -> str:
+    return json.dumps(words, ensure_ascii=False)  # a JSON string is one of Python

@@ -78,10 +78,11 @@ def _entry(one: Candidate) -> Entry:
         p50, p99 = (measured(e.value, e.low, e.high, "ms") for e in (one.p50_ms, one.p99_ms))
         energy = f"{scaled(one.energy.value_j, 'J')} {one.energy.label}"
         cost = f"${significant(one.cost_usd_per_million, 2)}"
+    drop = measured(one.drop.value, one.drop.low, one.drop.high, "fraction")
     cells = (
         one.name,
         scores.figure(next(iter(one.scores)), one.score),
-        measured(one.drop.value, one.drop.low, one.drop.high, "fraction"),
+        drop if one.drop.n else scores.UNKNOWN,
         p50,
         p99,
         text.size(one.size_bytes),

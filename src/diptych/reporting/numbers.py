@@ -46,7 +46,7 @@ def measured(value: float, low: float, high: float, unit: str) -> str:
     return f"{written} {symbol}".rstrip()
 
 
-def interval(low: float, high: float, unit: str, limit: float | None = None) -> str:
+def interval(low: float, high: float, unit: str, limit: float | None = None, n: int = 1) -> str:
     """Write an interval.
 
     Args:
@@ -54,12 +54,14 @@ def interval(low: float, high: float, unit: str, limit: float | None = None) -> 
         high: The upper end.
         unit: A unit of :func:`diptych.core.text.quantity`.
         limit: The limit that the bounds are compared with, if there is one.
+        n: How many samples it was had from; the bounds of many may coincide, as of times by a
+            coarse clock, and only what took no more than one is exact then.
 
     Returns:
         Such as ``"92.9 to 93.9 %"``, ``"exact"``, or ``"at least 0.2 ms"`` where n is too small
         for both bounds.
     """
-    if high <= low:
+    if high <= low and n <= 1:
         return "exact"
     if not math.isfinite(high - low):
         return _one_sided(low, high, unit)
@@ -212,9 +214,11 @@ def _places(low: float, high: float, unit: str) -> int:
 
 
 def _decimals(low: float, high: float, most: int) -> int:
-    half = (high - low) / 2
+    half, largest = (high - low) / 2, max(abs(low), abs(high))
+    finest = most - 1 - math.floor(math.log10(largest)) if largest else 0
+    if half <= 0:
+        return finest
     exponent = math.floor(math.log10(half))
-    finest = most - 1 - math.floor(math.log10(max(abs(low), abs(high))))
     return min((1 if half / 10**exponent < 3.55 else 0) - exponent, finest)
 
 

@@ -124,7 +124,7 @@ def write_report(bundle: Path, out: Path) -> Path:
     """
     manifest, folder = store.read(bundle)
     check_output(out, manifest, folder)
-    found = golden.parse((folder / golden.FILE_NAME).read_bytes(), manifest)
+    found = golden.read(folder, manifest)
     outputs = found.expected[manifest.programs[0].name]
     assets = {name: safe_join(folder, name).read_bytes() for name in manifest.assets}
     with ExitStack() as stack:

@@ -37,13 +37,13 @@ def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None
         width: Points of the plot itself.
 
     Returns:
-        The chart, or None without candidates that ran where they were made.
+        The chart, or None without candidates that ran where they were made and have a score.
     """
-    verified = [one for one in manifest.candidates if not one.unverified]
-    if not verified:
+    known = [one for one in manifest.candidates if one.score.n and not one.unverified]
+    if not known:
         return None
     alt = require("altair", EXTRA)
-    points, lines = [_point(one) for one in verified], limits(manifest)
+    points, lines = [_point(one) for one in known], limits(manifest)
     shown = [point["p99"] for point in points] + [one.value for one in lines if one.axis == "p99"]
     low, high = 0.7 * min(shown), 1.45 * max(shown)
     x = _latency_axis(alt, low, high)
@@ -69,13 +69,14 @@ def limits(manifest: Manifest) -> list[Limit]:
     """Find where the budget's limits lie; a drop is counted from the teacher on the same items.
 
     Args:
-        manifest: The bundle; it has candidates.
+        manifest: The bundle.
 
     Returns:
-        The limits on p99 (ms) and on the main score (as the axis has it).
+        The limits on p99 (ms) and on the main score (as the axis has it); that on a drop is left
+        out where none is known.
     """
-    one = manifest.candidates[0]
-    teacher = one.score.value + one.drop.value
+    both = [(one.score, one.drop) for one in manifest.candidates if one.score.n and one.drop.n]
+    teacher = next((score.value + drop.value for score, drop in both), None)
     found = []
     names, (_, factor) = {manifest.score_name, MAIN_SCORE}, scores.axis(manifest.score_name)
     for term in manifest.terms:
@@ -84,9 +85,10 @@ def limits(manifest: Manifest) -> list[Limit]:
         )
         if term.name == "p99":
             found.append(Limit(axis="p99", value=term.limit, label=label))
-        elif term.name in {"drop", *names}:
-            least = teacher - term.limit if term.name == "drop" else term.limit
-            found.append(Limit(axis="score", value=factor * least, label=label))
+        elif term.name == "drop" and teacher is not None:
+            found.append(Limit(axis="score", value=factor * (teacher - term.limit), label=label))
+        elif term.name in names:
+            found.append(Limit(axis="score", value=factor * term.limit, label=label))
     return found
 
 

@@ -98,7 +98,7 @@ def figures(name: str, score: Estimate) -> tuple[str, str]:
     """
     if not score.n:
         return UNKNOWN, score.method
-    return figure(name, score), f"{interval(score.low, score.high, unit_of(name))}, n = {score.n:,}"
+    return figure(name, score), f"{_bounds(name, score)}, n = {score.n:,}"
 
 
 def lines(scores: Scores) -> tuple[str, ...]:
@@ -131,4 +131,8 @@ def _line(name: str, score: Estimate) -> str:
     value = figure(name, score)
     if value == UNKNOWN:
         return f"{title(name)} {value}"
-    return f"{title(name)} {value} ({interval(score.low, score.high, unit_of(name))})"
+    return f"{title(name)} {value} ({_bounds(name, score)})"
+
+
+def _bounds(name: str, score: Estimate) -> str:
+    return interval(score.low, score.high, unit_of(name), n=score.n)

@@ -1,13 +1,17 @@
 """The two panels side by side: one table of text that HTML and Markdown share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diptych.core import text
 from diptych.core.manifest import Manifest
 from diptych.core.values import Energy, Estimate, ModelSummary
+from diptych.inference.runtimes import RUNTIMES
 from diptych.reporting import answers, scores
 from diptych.reporting.inputs import describe
 from diptych.reporting.numbers import count, interval, measured, plural, scaled, significant
+
+TAKEN = {"Data handled", "Compute", "Time", "Throughput", "Energy", "Cost"}
+"""The rows that tell what training took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,11 @@ def rows(manifest: Manifest) -> tuple[Row, ...]:
         _purpose, _example, _data, _compute, _time, _throughput, _model, _scores,
         _hardware, _energy, _cost,
     )  # fmt: skip
-    return tuple(maker(manifest) for maker in makers)
+    told = tuple(maker(manifest) for maker in makers)
+    if manifest.training.seconds:
+        return told
+    nothing = ("none was needed",)
+    return tuple(replace(row, training=nothing) if row.what in TAKEN else row for row in told)
 
 
 def breakeven(manifest: Manifest) -> str:
@@ -44,13 +52,18 @@ def breakeven(manifest: Manifest) -> str:
     Returns:
         One sentence.
     """
-    label = manifest.training.energy.label
-    number = manifest.breakeven_predictions
-    if number is None or not comparable(manifest):
+    number, training = manifest.breakeven_predictions, manifest.training
+    if not training.seconds:
+        return "Nothing was trained here, so no break-even."
+    if manifest.model.energy is None:
+        return "The energy of a prediction was not measured, so no break-even."
+    if not comparable(manifest):
         return "Training and inference energy were not had in the same way, so no break-even."
+    if number is None:
+        return "A prediction used too little energy to be measured, so no break-even."
     return (
         f"Inference overtakes training after about {count(float(f'{number:.1e}'))} predictions "
-        f"(energy, both {label})."
+        f"(energy, both {training.energy.label})."
     )
 
 
@@ -75,9 +88,12 @@ def estimate(value: Estimate, unit: str) -> tuple[str, str]:
         unit: Its unit, as in :func:`diptych.core.text.quantity`.
 
     Returns:
-        Such as ``"93.4 %"`` and ``"92.9 to 93.9 %, n = 10,000"``.
+        Such as ``"93.4 %"`` and ``"92.9 to 93.9 %, n = 10,000"``; where nothing is known,
+        ``"unknown"`` and why.
     """
-    bounds = interval(value.low, value.high, unit)
+    if not value.n:
+        return scores.UNKNOWN, value.method
+    bounds = interval(value.low, value.high, unit, n=value.n)
     return measured(value.value, value.low, value.high, unit), f"{bounds}, n = {value.n:,}"
 
 
@@ -217,17 +233,27 @@ def _energy(manifest: Manifest) -> Row:
     if value is None:
         return Row(what="Energy", training=training, inference=("not measured",))
     amount, how = energy(value)
-    return Row(what="Energy", training=training, inference=(f"{amount} per prediction", how))
+    told = (f"{amount} per prediction", how, *_seen(manifest))
+    return Row(what="Energy", training=training, inference=told)
 
 
 def _cost(manifest: Manifest) -> Row:
     cost = manifest.model.cost_usd_per_million
-    per_million = f"${significant(cost, 2)} per million" if cost is not None else "not measured"
+    told: tuple[str, ...] = ("not measured",)
+    if cost is not None:
+        per_million = f"${significant(cost, 2)} per million"
+        told = (per_million, "at a declared price", *_seen(manifest))
     return Row(
         what="Cost",
         training=(f"${significant(manifest.training.cost_usd, 2)}", "once, at a declared price"),
-        inference=(per_million, "at a declared price") if cost is not None else (per_million,),
+        inference=told,
     )
+
+
+def _seen(manifest: Manifest) -> tuple[str, ...]:
+    """Say so where energy and cost leave out the GPU that computes."""
+    engine = RUNTIMES.get(manifest.model.runtime or "")
+    return ("of the processor only",) if engine and engine.stand_in else ()
 
 
 def _named(name: str, value: Estimate, unit: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Shapes: N batch, H height, W width, C channels, T samples of sound.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import gcd
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,12 @@ CHANNELS = (1, 2, 3, 4)
 MAX_ITEMS = 1024
 MAX_SOUND_VALUES = 10_000_000
 MAX_PICTURE_PIXELS = 16_000_000
+MAX_ANSWER_VALUES = 2_000_000
+MAX_SCANS = 100
+MAX_RATIO = 5_000
+JPEG = b"\xff\xd8"
+SCAN = b"\xff\xda\x00"
+"""How a scan of a JPEG begins: its marker, and of its length the high byte, which is always 0."""
 Parsed = tuple[list[Any], bool]
 """Items, and whether they came as a list, so that a list is the answer."""
 Kind = TypeVar("Kind")
@@ -75,6 +82,25 @@ def check_items(num_items: int) -> None:
         )
 
 
+def check_values(num_items: int, num_labels: int) -> None:
+    """Check that the answer to a batch is not too large.
+
+    Args:
+        num_items: The number of items.
+        num_labels: The number of values that each is answered with.
+
+    Raises:
+        DataError: If there are more than 2 million values.
+    """
+    num_values = num_items * num_labels
+    if num_values > MAX_ANSWER_VALUES:
+        raise DataError(
+            f"{num_items} items of {num_labels:,} labels make {num_values:,} values, at most "
+            f"{MAX_ANSWER_VALUES:,} are allowed in one answer",
+            "send fewer items per request",
+        )
+
+
 def parse_pictures(body: bytes) -> Parsed:
     """Read pixels.
 
@@ -101,8 +127,15 @@ def check_picture(body: bytes, spec: ImageSpec) -> None:
         spec: What the model takes; it decides how much of a large JPEG is decoded.
 
     Raises:
-        DataError: If more than 16 million pixels would be decoded.
+        DataError: If more than 16 million pixels would be decoded, or it is a JPEG of more than 100
+            scans, each of which goes over all of them.
     """
+    num_scans = body.count(SCAN) if body.startswith(JPEG) else 0
+    if num_scans > MAX_SCANS:
+        raise DataError(
+            f"the picture has {num_scans:,} scans, more than {MAX_SCANS}",
+            "save it as a JPEG that is not progressive",
+        )
     num_pixels = image.decoded_pixels(body, spec)
     if num_pixels > MAX_PICTURE_PIXELS:
         raise DataError(
@@ -127,23 +160,30 @@ def parse_sounds(body: bytes) -> Parsed:
     return [np.array(samples) for samples in lists], True
 
 
-def check_sound(body: bytes, _spec: AudioSpec) -> None:
-    """Refuse a sound that is small when compressed, but would keep the server busy.
+def check_sound(body: bytes, spec: AudioSpec) -> None:
+    """Refuse a sound that is small, but would keep the server busy.
 
     Args:
         body: The content of a sound file; WAV is as large as it says.
-        _spec: Not used.
+        spec: What the model takes; a filter is made to bring the sound to its rate.
 
     Raises:
-        DataError: If it would be longer than 10 million samples.
+        DataError: If it is compressed and would be longer than 10 million samples, or the ratio of
+            the rates needs a number above 5,000: that of two usual rates does not.
     """
-    if body.startswith((b"fLaC", b"OggS")):
-        header = audio.probe(body)
-        if header.frames * header.channels > MAX_SOUND_VALUES:
-            seconds = MAX_SOUND_VALUES // (header.sample_rate * header.channels)
-            raise DataError(
-                f"the sound lasts {header.seconds:,.0f} s", f"send at most {seconds} s of this kind"
-            )
+    header = audio.probe(body)
+    if body.startswith((b"fLaC", b"OggS")) and header.frames * header.channels > MAX_SOUND_VALUES:
+        seconds = MAX_SOUND_VALUES // (header.sample_rate * header.channels)
+        raise DataError(
+            f"the sound lasts {header.seconds:,.0f} s", f"send at most {seconds} s of this kind"
+        )
+    rates = (header.sample_rate, spec.sample_rate)
+    if max(rates) // gcd(*rates) > MAX_RATIO:
+        raise DataError(
+            f"the sound has {header.sample_rate:,} samples per second, an odd rate to bring to "
+            f"{spec.sample_rate:,}",
+            f"send {spec.sample_rate:,} samples per second",
+        )
 
 
 class _Text(Struct, forbid_unknown_fields=True):

@@ -1,8 +1,8 @@
 """A connection that gives up on clients that never end a head, a body, or the reading of an answer.
 
 uvicorn bounds none of these with its fast parser: without this, one client could fill the memory
-with headers, or hold connections for ever with half a line, or with the rest of a body that was
-refused.
+with headers or trailers, or hold connections for ever with half a line, or with the rest of a body
+that was refused.
 """
 
 import asyncio
@@ -16,8 +16,9 @@ ANSWER_TIMEOUT_S = 60.0
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection, with a bound on a request's head and on the time between two requests.
+    """uvicorn's connection, with bounds on a head, a trailer, and the time between two requests.
 
+    `_head_bytes` counts what has come since the last end of a head or part of a body.
     `head_timeout_s` bounds a head; after an answer, also what comes before the next head, such as
     the rest of a body that nobody reads. `answer_timeout_s` bounds how long an answer that has
     filled the buffers may wait to be read.
@@ -27,6 +28,7 @@ class BoundedConnection(HttpToolsProtocol):
     answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
     _head_bytes = 0
     _head_open = True
+    _moved_on = False
     _head_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
 
@@ -55,11 +57,11 @@ class BoundedConnection(HttpToolsProtocol):
         Args:
             data: What has arrived.
         """
+        self._moved_on = False
         super().data_received(data)
-        if self._head_open and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.send_400_response("The head of the request is too large.")
+        self._head_bytes = 0 if self._moved_on else self._head_bytes + len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head or the trailer of the request is too large.")
 
     def on_message_begin(self) -> None:
         """Begin a head: what follows is counted."""
@@ -67,11 +69,30 @@ class BoundedConnection(HttpToolsProtocol):
         if not self._head_open:
             self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of a head; those of a trailer are dropped, not kept among them.
+
+        Args:
+            name: Its name.
+            value: Its value.
+        """
+        if self._head_open:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """End a head: a body is bounded elsewhere."""
-        self._head_open = False
+        self._head_open, self._moved_on = False, True
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body.
+
+        Args:
+            body: What has come of it.
+        """
+        self._moved_on = True
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Start the clock until the next head: uvicorn's own stops at any byte that comes."""

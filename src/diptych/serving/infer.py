@@ -8,6 +8,7 @@ import numpy as np
 from diptych.core.values import Goal
 from diptych.inference.bundle import Bundle
 from diptych.serving import answer_v2, protocol_v2
+from diptych.serving.bodies import check_values
 from diptych.serving.messages import Request, Response
 from diptych.serving.predict import PART_ITEMS
 from diptych.serving.ranges import check_range
@@ -36,6 +37,7 @@ async def infer(request: Request, name: str, bundle: Bundle) -> Response:
     """
     length = request.headers.get(answer_v2.LENGTH_HEADER)
     asked = protocol_v2.parse(request.body, length, bundle.program.input, offered(bundle))
+    check_values(len(asked.batch), len(bundle.labels))
     check_range(asked.batch, bundle.manifest.input)
     outputs = await _run(bundle, asked.batch)
     tensors = {bundle.program.output.name: outputs}

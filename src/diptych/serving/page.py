@@ -21,6 +21,7 @@ from diptych.tasks.goals import unit_of
 MEDIA = b"text/html; charset=utf-8"
 FEW_LABELS = 24
 CLASSES = {"PASS": "pass", "FAIL": "fail", "CANNOT TELL": "open"}
+UNKNOWN = "unknown"
 
 
 def page_response(models: Mapping[str, Bundle]) -> Response:
@@ -71,14 +72,28 @@ def _model(name: str, bundle: Bundle) -> str:
 
 
 def _facts(bundle: Bundle, takes: str) -> str:
-    manifest, program, score = bundle.manifest, bundle.program, bundle.manifest.model.score
+    manifest, program = bundle.manifest, bundle.program
     size_bytes = program.size_bytes + sum(map(len, bundle.assets().values()))
     return (
-        f"{manifest.task.replace('-', ' ', 1).capitalize()}, {manifest.score_name} "
-        f"{quantity(score.value, unit_of(manifest.score_name))} on {score.n:,} test items. "
+        f"{manifest.task.replace('-', ' ', 1).capitalize()}, {_score(manifest)}. "
         f"Takes {takes}, runs as {program.precision} on "
-        f"{program.runtime}, {size(size_bytes)}."
+        f"{program.runtime}, {size(size_bytes)}.{_whose(bundle)}"
     )
+
+
+def _score(manifest: Manifest) -> str:
+    name, score = manifest.score_name, manifest.model.score
+    if not score.n:
+        return f"{name} {UNKNOWN}"
+    return f"{name} {quantity(score.value, unit_of(name))} on {score.n:,} test items"
+
+
+def _whose(bundle: Bundle) -> str:
+    """Say whose the figures are where the first program, which was measured, does not run."""
+    measured = bundle.manifest.programs[0].name
+    if bundle.program.name == measured:
+        return ""
+    return f" The score and the budget are of {measured}, which cannot run here."
 
 
 def _budget(manifest: Manifest) -> str:
@@ -93,19 +108,26 @@ def _budget(manifest: Manifest) -> str:
 
 def _term(term: Verdict) -> str:
     relation = "≤" if term.relation == "<=" else "≥"
-    interval = ""
-    if term.low < term.high:
-        low, high = (
-            quantity(bound, term.unit).replace("-", "−").replace(" ", "\u00a0")
-            for bound in (term.low, term.high)
-        )
-        interval = f"<small>{escape(low)} to {escape(high)}</small>"
+    name = f"{term.name} ({term.label})" if term.label else term.name
     return (
-        f"<tr><td>{escape(term.name)}"
+        f"<tr><td>{escape(name)}"
         f"<td>{relation} {escape(quantity(term.limit, term.unit))}"
-        f"<td>{escape(quantity(term.value, term.unit))}{interval}"
+        f"<td>{_measured(term)}"
         f'<td class="verdict {CLASSES[term.verdict]}">{term.verdict}</tr>'
     )
+
+
+def _measured(term: Verdict) -> str:
+    if not term.n:
+        return UNKNOWN
+    value = escape(quantity(term.value, term.unit))
+    if term.low >= term.high:
+        return value
+    low, high = (
+        quantity(bound, term.unit).replace("-", "−").replace(" ", "\u00a0")
+        for bound in (term.low, term.high)
+    )
+    return f"{value}<small>{escape(low)} to {escape(high)}</small>"
 
 
 def _labels(labels: tuple[str, ...]) -> str:

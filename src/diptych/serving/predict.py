@@ -12,7 +12,7 @@ from diptych.core.errors import DataError
 from diptych.core.values import Goal
 from diptych.inference.bundle import Bundle
 from diptych.inference.inputs import Named
-from diptych.serving.bodies import BODIES, check_items
+from diptych.serving.bodies import BODIES, check_items, check_values
 from diptych.serving.messages import (
     JSON,
     ContentError,
@@ -78,6 +78,7 @@ async def predict(request: Request, bundle: Bundle) -> Response:
 
 async def _predict_each(items: list[Any], bundle: Bundle) -> list[Answer]:
     check_items(len(items))
+    check_values(len(items), len(bundle.labels))
     answer = ANSWERS[bundle.manifest.goal]
     answers: list[Answer] = []
     for start in range(0, len(items), PART_ITEMS):
