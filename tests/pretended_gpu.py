@@ -31,6 +31,10 @@ ASKED: dict[Any, Callable[[torch.device], object]] = {
 }
 
 
+class GpuGenerator(torch.Generator):
+    """One that draws on the pretended device."""
+
+
 class Places:
     """Where storages lie; a reference to each keeps its number from another one."""
 
@@ -149,7 +153,7 @@ def is_device(leaf: Any) -> bool:
 def refuse_generator(
     name: str, device: torch.device | None, generator: torch.Generator | None
 ) -> None:
-    if device == GPU and generator is not None:
+    if device == GPU and generator is not None and not isinstance(generator, GpuGenerator):
         raise RuntimeError(f"{name}: expected a 'cuda' device type for generator but found 'cpu'")
 
 
@@ -174,6 +178,12 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, free_bytes: int = 1 << 30) ->
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
+    on_processor = torch.Generator
+
+    def generator(device: Any = CPU) -> torch.Generator:
+        return GpuGenerator() if torch.device(device).type == "cuda" else on_processor()
+
+    monkeypatch.setattr(torch, "Generator", generator)
     places = Places()
     with Functions(places), Operations(places):
         yield places

@@ -17,9 +17,7 @@ import torch
 from torch import Tensor
 
 from diptych.core.errors import ConfigError
-from diptych.training.sending import sent
-
-SEEDS = 2**62
+from diptych.training.sending import SEEDS, sent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from diptych.core.specs import Value
-from diptych.training.sending import sent
+from diptych.training.sending import generator_on, sent
 
 FULL_SCALE = 32_768
 NOISE_SPAN = 100.0
@@ -78,8 +78,9 @@ class SoundBatches:
     def _noise(self, sounds: Tensor, generator: torch.Generator) -> Tensor:
         amplitude = sounds.square().mean(1, keepdim=True).sqrt() * self.variation.noise
         share = NOISE_SPAN ** -torch.rand(len(sounds), 1, generator=generator)
-        noise = torch.randn(sounds.shape, generator=generator)
-        return sent(noise, sounds.device) * amplitude * sent(share, sounds.device)
+        there = generator_on(sounds.device, generator)
+        noise = torch.randn(sounds.shape, generator=there, device=sounds.device)
+        return noise * amplitude * sent(share, sounds.device)
 
     @staticmethod
     def _extent(sounds: Tensor, generator: torch.Generator) -> Tensor:
