@@ -1,13 +1,16 @@
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import nn
 
 from diptych.core.progress import silent
+from diptych.core.values import Goal
 from diptych.data.reading import Options
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import SETTINGS, Settings
+from diptych.tasks.own import Task
 from diptych.training.models import ResidualNetConfig
 from diptych.training.models.given import Given
 from diptych.training.recipe import TrainingRecipe
@@ -55,6 +58,16 @@ def test_what_is_asked_of_the_data_reaches_its_reader() -> None:
         cache=False,
         validation_items=100,
     )
+
+
+@pytest.mark.parametrize("asked", [None, "classification"])
+def test_what_is_told_is_what_a_task_of_ones_own_says_unless_it_is_asked_for(
+    asked: Goal | None,
+) -> None:
+    task = Task(
+        name="ages", shape=(1,), goal="ordinal", decode=np.array, network=lambda *given: None
+    )
+    assert Settings(task=task, goal=asked).reading(0).goal == (asked or "ordinal")
 
 
 PLAN = ModelPlan(

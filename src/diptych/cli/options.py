@@ -18,9 +18,13 @@ BundleArgument = Annotated[Path, Argument(help="The bundle's folder.", metavar="
 AgainstOption = Annotated[
     Path | None, Option(help="Another bundle: tell what is lost against it on the same items.")
 ]
-OutOption = Annotated[Path | None, Option(help="The bundle's folder [NAME.dip].")]
+OutOption = Annotated[
+    Path | None, Option(help="The bundle's folder [NAME.dip; of compress NAME-compressed.dip].")
+]
 TimeLimitOption = Annotated[str | None, Option(help="Such as 90s, 25m or 1.5h.")]
-SeedOption = Annotated[int | None, Option(help="Of everything random [the recipe's, or 0].")]
+SeedOption = Annotated[
+    int | None, Option(help="Of everything random [the bundle's or recipe's, or 0].")
+]
 RecipeOption = Annotated[
     Path | None, Option(help="A .toml recipe, or a bundle whose making is done again.")
 ]

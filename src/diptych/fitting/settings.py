@@ -132,7 +132,7 @@ class Settings:
             seed=seed,
             validation_items=self.held_back(),
             target=self.label,
-            goal=self.goal,
+            goal=self.goal or (self.task.goal if self.task else None),
             order=self.order,
             image_size=self.image_size,
             skip_unreadable=self.skip_unreadable,
