@@ -104,6 +104,20 @@ def test_rows_come_as_json_lines_from_standard_input_or_as_one_word(monkeypatch)
     assert items('{"age": 3}', TABLE) == [("row", '{"age": 3}')]
 
 
+@pytest.mark.timeout(10)
+def test_very_many_columns_that_the_bundle_does_not_know_are_told_at_once(monkeypatch, capsys):
+    names = [f"n{number}" for number in range(10_000)]
+    spec = TableSpec(columns=tuple(NumberColumn(name=name) for name in names))
+    row = dict.fromkeys([*names[1:], *(f"other {number}" for number in range(40_000))], 1)
+    data = io.BytesIO(json.dumps(row).encode() + b"\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(data))
+    ((_, found),) = items("-", spec)
+    assert found == dict.fromkeys(names[1:], 1)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "standard input: without 'n0', taken as missing"
+    assert "and 39992 more, which the bundle does not use" in told[1]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -62,6 +62,29 @@ def test_items_are_taken_as_by_indexing(rows: list[int], width: int) -> None:
     np.testing.assert_array_equal(arrays.take(inputs, chosen, SMALL), inputs[chosen])
 
 
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.integers(0, 300))
+def test_arrays_are_joined_as_by_concatenating(lengths: list[int], most: int) -> None:
+    pieces = [np.random.default_rng(n).integers(0, 99, (n, 3), np.int32) for n in lengths]
+    whole = arrays.joined(pieces, most)
+    np.testing.assert_array_equal(whole, np.concatenate(pieces))
+    assert whole.dtype == np.int32
+    if sum(n > 0 for n in lengths) > 1:
+        assert isinstance(owner(whole), mmap.mmap) == (whole.nbytes > most)
+
+
+def test_joining_several_parts_of_each_keeps_their_order() -> None:
+    first = np.arange(9 << 20, dtype=np.int32).reshape(9, -1)
+    whole = arrays.joined([first, -first[:3]], SMALL)
+    np.testing.assert_array_equal(whole, np.concatenate([first, -first[:3]]))
+
+
+def test_what_is_joined_to_nothing_is_no_copy() -> None:
+    inputs = np.ones((3, 2), np.uint8)
+    assert arrays.joined([inputs[:0], inputs, inputs[:0]]) is inputs
+    assert arrays.joined([inputs[:0], inputs[:0]]).shape == (0, 2)
+
+
 def test_parts_put_together_are_the_array() -> None:
     inputs = np.arange(9 << 20, dtype=np.int32).reshape(9, -1)
     seen = [part.copy() for part in arrays.parts(inputs)]

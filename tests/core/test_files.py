@@ -194,6 +194,35 @@ def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path) ->
     assert (tmp_path / "file").read_bytes() == NEW
 
 
+def test_what_lies_where_a_file_is_made_is_neither_followed_nor_taken(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(OLD)
+    planted = f".file.{os.getpid()}.tmp"
+    (tmp_path / planted).symlink_to("mine")
+    write_atomic(tmp_path / "file", NEW)
+    assert names(tmp_path) == sorted([planted, "file", "mine"])
+    assert (tmp_path / "mine").read_bytes() == OLD
+    assert not (tmp_path / "file").is_symlink()
+    assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_a_file_that_is_written_twice_at_once_is_one_of_both(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with replace_file(file) as first, replace_file(file) as second:
+        first.write(OLD)
+        second.write(NEW)
+    assert file.read_bytes() == OLD
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_has_the_rights_that_are_usual_where_it_is_made(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "file", NEW)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
 def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)

@@ -145,6 +145,18 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     assert raised.value.hint == "write it such as 90s, 25m or 1.5h"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    ["1" * 200_000 + "x", "1." + "1" * 200_000 + "x", "1" + " " * 200_000 + "x", " " * 200_000],
+    ids=["digits", "decimals", "blanks inside", "blanks"],
+)
+def test_a_long_text_that_is_neither_is_told_at_once(text: str) -> None:
+    for parse in (parse_duration, parse_size):
+        with pytest.raises(ConfigError, match="is not a"):
+            parse(text)
+
+
 @given(st.text(max_size=20))
 def test_any_text_is_a_duration_or_refused(text: str) -> None:
     with suppress(ConfigError):

@@ -150,6 +150,15 @@ def test_an_impossible_size_is_refused(image_size: int) -> None:
         Options(image_size=image_size)
 
 
+def test_what_utf_8_cannot_hold_is_spelled_in_labels_names_and_warnings(picture: Picture) -> None:
+    raw = raw_of([picture(n) for n in range(30)], ["caf\udce9", "tea", "tea"] * 10)
+    raw = dataclasses.replace(raw, name="\udcff", warnings=("\udcfe was passed over",))
+    dataset, _ = assemble(raw, Options(), silent)
+    assert dataset.labels == ("caf\\udce9", "tea")
+    assert dataset.record.name == "\\udcff"
+    assert dataset.record.warnings[0] == "\\udcfe was passed over"
+
+
 def test_texts_are_kept_as_written_with_their_rows() -> None:
     texts = [f"Text number {number}!" for number in range(30)]
     split = RawSplit(items=[str(n) for n in range(30)], labels=["a", "b"] * 15, contents=texts)

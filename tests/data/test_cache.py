@@ -178,6 +178,17 @@ def test_what_comes_from_the_cache_is_what_is_read_without(
     assert not again[0].train.inputs.flags.writeable
 
 
+def test_names_that_are_not_utf_8_can_be_kept(tmp_path: Path, folder: CacheFolder) -> None:
+    source = pictures(tmp_path / "source")
+    for split in ("train", "test"):
+        (source / split / "a").rename(source / split / "\udce9")
+    first, _, _ = through(folder, source)
+    again, notes, _ = through(folder, source)
+    assert notes == ["prepared before"]
+    assert_same(first, again)
+    assert again[0].labels == ("\\udce9", "b")
+
+
 def test_a_copy_of_a_source_is_the_same_and_a_changed_or_renamed_one_is_not(
     tmp_path: Path, folder: CacheFolder
 ) -> None:

@@ -91,6 +91,17 @@ def test_a_label_that_train_does_not_have_is_named() -> None:
         encode_lists({"train": [["a"]], "test": [["a", "z"]]})
 
 
+def test_more_labels_than_can_be_told_are_refused() -> None:
+    with pytest.raises(DataError, match="there are 10,001 labels, such as '0'") as caught:
+        encode_lists({"train": [list(range(10_001))]})
+    assert caught.value.hint
+
+
+def test_labels_of_more_items_than_memory_holds_are_refused() -> None:
+    with pytest.raises(DataError, match="the train split would be 100,001 × 10,000 cells"):
+        encode_lists({"train": [list(range(10_000)), *[[0]] * 100_000]})
+
+
 def test_an_item_is_called_as_its_source_calls_it() -> None:
     items = {"train": ("one.csv#0", "two.csv#0")}
     with pytest.raises(DataError, match=r"label 7 of two.csv#0 is out of range"):

@@ -107,9 +107,10 @@ def test_a_length_that_lies_is_shown(tmp_path: Path, change: int, found: str) ->
             read_idx_file(file, IMAGES_MAGIC)
 
 
-def test_an_absurd_shape_is_refused_before_memory_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [2**32 - 1, 0])
+def test_an_absurd_shape_is_refused_before_memory_is_asked_for(tmp_path: Path, count: int) -> None:
     file = tmp_path / "x"
-    file.write_bytes(struct.pack(">IIII", IMAGES_MAGIC, *[2**32 - 1] * 3))
+    file.write_bytes(struct.pack(">IIII", IMAGES_MAGIC, count, *[2**32 - 1] * 2))
     with pytest.raises(DataError, match="says its shape is"):
         read_idx_file(file, IMAGES_MAGIC)
 

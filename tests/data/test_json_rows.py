@@ -58,6 +58,18 @@ def test_other_content_is_one_clear_line(
     assert caught.value.hint
 
 
+def test_rows_of_ever_other_names_are_refused_before_columns_are_made(tmp_path: Path) -> None:
+    row = json.dumps({f"user{number}": 1 for number in range(10_001)})
+    with pytest.raises(DataError, match="has more than 10,000 columns, such as 'user1"):
+        read_json_rows(write(tmp_path, row))
+
+
+def test_many_rows_of_which_one_is_wide_are_refused(tmp_path: Path) -> None:
+    row = json.dumps({f"user{number}": 1 for number in range(10_000)})
+    with pytest.raises(DataError, match="would be 100,001 × 10,000 cells"):
+        read_json_rows(write(tmp_path, row + "\n{}" * 100_000))
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     st.lists(

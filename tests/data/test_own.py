@@ -39,6 +39,13 @@ def test_class_folders_of_any_files_are_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(split.inputs[:, 1] == 2, split.targets == 1)
 
 
+def test_files_whose_names_are_not_utf_8_are_read_and_spelled(tmp_path: Path) -> None:
+    data = read(write(tmp_path / "pairs", {"up\udce9": 20, "down": 20}), Options(task=TASK))
+    assert data.labels == ("down", "up\\udce9")
+    items = [*data.train.items, *data.validation.items, *data.test.items]
+    assert sum("up\\udce9" in item for item in items) == 20
+
+
 def test_hidden_folders_in_a_class_are_passed_over(tmp_path: Path) -> None:
     counts = {"up": 20, "down": 20, "up/.ipynb_checkpoints": 1, "up/__MACOSX": 1}
     data = read(write(tmp_path / "pairs", counts), Options(task=TASK))

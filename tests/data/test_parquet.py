@@ -2,6 +2,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -101,6 +102,11 @@ def test_any_other_metadata_gives_no_names(value: bytes) -> None:
     assert class_names({b"huggingface": value}, "label") is None
 
 
+@pytest.mark.parametrize("value", [b"[" * 100_000, b'{"info": "\xff"}'], ids=["deep", "not UTF-8"])
+def test_metadata_that_cannot_be_read_gives_no_names(value: bytes) -> None:
+    assert class_names({b"huggingface": value}, "label") is None
+
+
 def test_labels_as_a_dictionary_are_their_words(tmp_path: Path) -> None:
     labels = pa.array(LABELS).dictionary_encode()
     raw = read_parquet(write(tmp_path / "a.parquet", {"image": STRUCTS, "label": labels}))
@@ -151,6 +157,43 @@ def test_a_damaged_file_is_named(tmp_path: Path, kept: slice) -> None:
     file.write_bytes(file.read_bytes()[kept])
     with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
         content(read_parquet(file).splits["train"])
+
+
+def test_a_file_that_says_it_is_huge_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    rows = 1_000_000
+    columns = {"image": pa.nulls(rows, pa.binary()), "label": np.zeros(rows, np.int8)}
+    file = write(tmp_path / "a.parquet", columns)
+    metadata = parquet.read_metadata(file)
+    for _ in range(10):
+        metadata.append_row_groups(metadata)
+    metadata.write_metadata_file(file)
+    with pytest.raises(DataError, match=r"a\.parquet would be 1,024,000,000 × 2 cells"):
+        read_parquet(file)
+
+
+def test_columns_of_one_name_are_told(tmp_path: Path) -> None:
+    columns = [pa.array(PICTURES), pa.array(LABELS), pa.array(LABELS)]
+    parquet.write_table(
+        pa.table(columns, names=["image", "label", "label"]), tmp_path / "a.parquet"
+    )
+    with pytest.raises(DataError, match=r"a\.parquet has 2 columns 'label'"):
+        read_parquet(tmp_path / "a.parquet")
+
+
+def test_labels_that_are_not_utf_8_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    columns = {"image": PICTURES, "label": ["right", "wrong", "right"]}
+    parquet.write_table(pa.table(columns), file, compression="none")
+    file.write_bytes(file.read_bytes().replace(b"wrong", b"wr\xffng"))
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet: 'utf-8'"):
+        read_parquet(file)
+
+
+def test_labels_that_python_cannot_hold_are_told(tmp_path: Path) -> None:
+    days = pa.array([0, 1, 2_932_897], pa.int32()).cast(pa.date32())
+    file = write(tmp_path / "a.parquet", {"image": PICTURES, "label": days})
+    with pytest.raises(DataError, match="cannot be read as Parquet: date value out of range"):
+        read_parquet(file)
 
 
 def test_files_in_the_folder_come_before_those_in_data(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_pictures_that_are_in_two_splits_are_counted(tree: Tree) -> None:
     assert "1 of 3 test items are also in" in warnings
 
 
+def test_files_whose_names_are_not_utf_8_are_read_and_spelled(tree: Tree, tmp_path: Path) -> None:
+    root = tree({"caf\udce9": 6, "tea": 6})
+    (root / "tea" / "000.png").rename(root / "tea" / "\udcff.png")
+    (root / "tea" / "001.png").write_bytes(b"nothing")
+    (root / "tea" / "001.png").rename(root / "tea" / "\udcfe.png")
+    data = read(root.rename(tmp_path / "\udcfd"), Options(cache=False, skip_unreadable=True))
+    assert (data.record.name, data.labels) == ("\\udcfd", ("caf\\udce9", "tea"))
+    items = {*data.train.items, *data.validation.items, *data.test.items}
+    assert items >= {"caf\\udce9/000.png", "tea/\\udcff.png"}
+    assert [skipped.item for skipped in data.record.skipped] == ["tea/\\udcfe.png"]
+
+
 def test_progress_is_reported(tree: Tree) -> None:
     steps: list[Step] = []
     read(tree({"a": 3, "b": 3}), report=steps.append)

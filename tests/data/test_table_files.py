@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -80,6 +81,42 @@ def test_dictionaries_of_parquet_are_plain_cells(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array(["x", "y", "x"]).dictionary_encode()})
     parquet.write_table(table, tmp_path / "a.parquet")
     assert load_table(tmp_path / "a.parquet")[0].schema.field("a").type == pa.string()
+
+
+def test_metadata_of_parquet_is_kept(tmp_path: Path) -> None:
+    table = pa.table({"a": [1]}).replace_schema_metadata({"huggingface": "{}"})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert load_table(tmp_path / "a.parquet")[0].schema.metadata == {b"huggingface": b"{}"}
+
+
+def test_a_file_that_says_it_is_huge_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"a": np.zeros(1_000_000, np.int8)}), file)
+    metadata = parquet.read_metadata(file)
+    for _ in range(10):
+        metadata.append_row_groups(metadata)
+    metadata.write_metadata_file(file)
+    with pytest.raises(DataError, match=r"a\.parquet would be 1,024,000,000 × 1 cells"):
+        load_table(file)
+
+
+def test_columns_of_one_name_are_told(tmp_path: Path) -> None:
+    table = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet has 2 columns 'a'"):
+        load_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("cells", [["right", "wrong"], [["right"], ["wrong"]]])
+def test_strings_of_parquet_that_are_not_utf_8_are_told(
+    tmp_path: Path, cells: list[object]
+) -> None:
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"n": [1, 2], "a": cells}), file, compression="none")
+    file.write_bytes(file.read_bytes().replace(b"wrong", b"wr\xffng"))
+    with pytest.raises(DataError, match=r"column 'a' of .* cannot be read: .*UTF") as caught:
+        load_table(file)
+    assert caught.value.hint == "write strings as UTF-8"
 
 
 def test_types_of_files_that_do_not_go_together_are_told(tmp_path: Path) -> None:

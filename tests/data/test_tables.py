@@ -47,6 +47,8 @@ def test_a_label_that_is_absent_comes_with_the_nearest_name() -> None:
 def test_one_column_is_too_few() -> None:
     with pytest.raises(DataError, match="has one column only, 'a'"):
         choose_target(FILE, ["a"], target=None)
+    with pytest.raises(DataError, match="has no columns"):
+        choose_target(FILE, [], target=None)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,9 @@ def test_one_column_is_too_few() -> None:
         ({"text": SENTENCES[:2] * 10}, None),
         ({"n": list(range(20))}, None),
         ({"text": [None] * 20}, None),
+        ({"tags": [["a"], ["b"]] * 10, "text": SENTENCES}, None),
+        ({"place": [{"x": 1}, {"x": 2}] * 10, "text": SENTENCES}, None),
+        ({"nothing": [None] * 20, "text": SENTENCES}, None),
     ],
 )
 def test_free_text_alone_is_text(columns: dict[str, list[object]], text: str | None) -> None:
@@ -153,6 +158,11 @@ def test_labels_are_numbers_where_all_are(cells: list[str], labels: list[object]
 
 def test_typed_labels_are_as_they_are() -> None:
     assert label_cells(pa.chunked_array([pa.array([["a"], []])])) == [["a"], []]
+
+
+def test_a_label_that_python_cannot_hold_is_its_words() -> None:
+    days = pa.array([2_932_897, None], pa.int32()).cast(pa.date32())
+    assert label_cells(pa.chunked_array([days])) == ["10000-01-01", None]
 
 
 @pytest.mark.data

@@ -53,6 +53,17 @@ def test_pictures_however_they_lie_are_prepared_as_the_labelled_ones(
     assert more.record.sha256 == data.record.sha256
 
 
+def test_files_whose_names_are_not_utf_8_are_read_and_spelled(
+    pictures: tuple[Path, Dataset], tmp_path: Path, picture: Callable[..., bytes]
+) -> None:
+    folder = tmp_path / "more\udce9"
+    folder.mkdir()
+    (folder / "x\udcff.png").write_bytes(picture(1000))
+    more = with_unlabelled(pictures[1], folder, silent)
+    assert more.unlabelled.items == ("x\\udcff.png",)
+    assert more.record.unlabelled.name == "more\\udce9"
+
+
 def test_items_that_are_held_out_or_known_are_left_out_and_counted(
     pictures: tuple[Path, Dataset], picture: Callable[..., bytes]
 ) -> None:

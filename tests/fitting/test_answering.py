@@ -174,6 +174,41 @@ def test_the_recorded_damage_is_told_of_the_items_it_was_measured_on(make: Make,
     assert evaluate(model, pictures(sha="2" * 64)).damage is None
 
 
+def test_items_of_one_split_alone_are_not_copied(make: Make) -> None:
+    data = pictures()
+    inputs, targets = data.test.inputs[:0], data.test.targets[:0]
+    nothing = Split(inputs=inputs, targets=targets, items=())
+    alone = replace(data, validation=nothing, test=nothing)
+    there = answer(make("a.dip", np.eye(3)), Reading(data=alone))
+    assert there.items == "all items"
+    assert there.split.inputs is data.train.inputs
+
+
+def test_the_items_of_all_splits_are_answered_in_their_order(make: Make) -> None:
+    data = pictures()
+    there = answer(make("a.dip", np.eye(3)), Reading(data=data))
+    parts = (data.train, data.validation, data.test)
+    np.testing.assert_array_equal(
+        there.split.inputs, np.concatenate([part.inputs for part in parts])
+    )
+    assert there.split.items == tuple(f"{row}.png" for row in range(30))
+    np.testing.assert_array_equal(there.outputs.argmax(axis=1), there.split.targets)
+
+
+@pytest.mark.timeout(10)
+def test_very_many_labels_in_another_order_are_matched_at_once(make: Make) -> None:
+    labels = (*LABELS, *(f"other {number}" for number in range(40_000)))
+    weights = np.zeros((3, len(labels)), np.float32)
+    weights[:, :3] = np.eye(3)
+    model = make("new.dip", weights[:, ::-1], labels=labels[::-1])
+    other = make("old.dip", weights, labels=labels)
+    reading = Reading(data=replace(pictures(6), labels=labels))
+    there = answer(model, reading)
+    assert [model.labels[target] for target in there.split.targets] == [*LABELS, *LABELS]
+    both = pair(other, model, there, reading)
+    np.testing.assert_array_equal(both.reference, both.model)
+
+
 def test_a_label_that_the_bundle_does_not_know_is_named(make: Make) -> None:
     with pytest.raises(DataError, match="'dog'"):
         answer(make("a.dip", np.eye(3)), Reading(data=pictures(labels=("ant", "bee", "dog"))))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from diptych.core.errors import ConfigError, StorageError
 from diptych.core.files import sha256_of_file
 from diptych.core.progress import Step, silent
-from diptych.fitting.fit_folder import KEPT_EVERY_S, FitFolder, FitRequest, folder_of
+from diptych.fitting.fit_folder import KEPT_EVERY_S, PLAN, FitFolder, FitRequest, folder_of
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.training.checkpoint import Checkpoint, Position
 from diptych.training.models import ResidualNetConfig
@@ -177,6 +177,24 @@ def test_two_fits_do_not_share_a_folder(begun: FitFolder, path: Path) -> None:
         pytest.raises(ConfigError, match="belongs to a run that is going on"),
     ):
         other.run(TEACHER, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"request": {"data_sha256": "\xff"}}',
+        b'{"recipe": {"teacher": {"network": {"stem": ' + b"[" * 100_000,
+    ],
+)
+def test_a_plan_that_is_damaged_does_not_count(path: Path, content: bytes) -> None:
+    path.mkdir()
+    (path / PLAN).write_bytes(content)
+    with closing(FitFolder(path, REQUEST, silent)) as folder:
+        assert folder.recipe is None
+        folder.keep(RECIPE)
+    with closing(FitFolder(path, REQUEST, silent)) as folder:
+        assert folder.recipe == RECIPE
 
 
 def test_a_folder_of_something_else_is_not_touched(path: Path) -> None:

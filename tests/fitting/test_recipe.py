@@ -154,6 +154,19 @@ def test_any_file_is_a_recipe_or_refused(
     refusal(file)
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("deep.toml", b"seed = "), ("deep.json", b'{"name": ')]
+)
+def test_a_file_that_is_nested_too_deeply_is_refused(
+    tmp_path: Path, name: str, start: bytes
+) -> None:
+    (tmp_path / name).write_bytes(start + b"[" * 100_000)
+    error = refusal(tmp_path / name)
+    assert "cannot be used" in error.message
+    assert len(error.message) < 300
+    assert error.hint
+
+
 @pytest.mark.parametrize("name", ["absent.toml", "absent.dip", "empty"])
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

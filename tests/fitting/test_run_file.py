@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import ConfigError
 from diptych.fitting.recipe import FitRecipe, ModelPlan
-from diptych.fitting.run_file import NAME, RunFile, read, request_of, settings_of, write
+from diptych.fitting.run_file import (
+    NAME,
+    RunFile,
+    is_readable,
+    read,
+    request_of,
+    settings_of,
+    write,
+)
 from diptych.fitting.settings import Settings
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
@@ -60,6 +68,19 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(json.dumps(changed))
     with pytest.raises(ConfigError, match="run format 2, not 1"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"data": "\xff"}', b'{"recipe": {"teacher": {"network": {"stem": ' + b"[" * 100_000],
+)
+def test_a_damaged_request_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    assert not is_readable(tmp_path)
+    with pytest.raises(ConfigError, match="cannot be used") as caught:
+        read(tmp_path)
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 300
 
 
 @given(junk=st.binary(max_size=100))

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from diptych.core.errors import BundleError, ConfigError
 from diptych.core.manifest import FORMAT_VERSION
-from diptych.core.specs import ImageSpec, TensorSpec
+from diptych.core.specs import DateColumn, ImageSpec, TableSpec, TensorSpec
 from diptych.inference.manifest import (
     LONGEST_MODEL_NAME,
     LOOKS_AGAIN,
@@ -21,6 +21,7 @@ from diptych.inference.manifest import (
     parse,
     seal,
 )
+from diptych.tasks.dates import FORMS
 
 
 def edited(tiny, *path, value) -> bytes:
@@ -122,6 +123,27 @@ def test_what_is_no_manifest_is_refused_in_one_line(data, message):
 def test_an_absurd_value_is_refused_and_named(tiny, path, value, message):
     with pytest.raises(BundleError, match=message):
         parse(edited(tiny, *path, value=value))
+
+
+def with_dates(tiny, form):
+    """Give the tiny manifest another input: rows of one date in some form."""
+    spec = TableSpec(columns=(DateColumn(name="day", format=form),))
+    programs = [structs.replace(each, input=spec.tensor()) for each in tiny.manifest.programs]
+    return structs.replace(tiny.manifest, input=spec, programs=tuple(programs))
+
+
+def test_dates_of_any_form_that_training_finds_are_read(tiny):
+    for form in FORMS:
+        manifest = with_dates(tiny, form)
+        assert parse(encode(manifest)) == manifest
+
+
+@pytest.mark.parametrize("form", ["%d%d", "%", "%999999999d", "%Y-%m", "ISO", "iso\n"])
+def test_dates_of_another_form_are_refused_when_the_bundle_is_read(tiny, form):
+    with pytest.raises(BundleError) as seen:
+        encode(with_dates(tiny, form))
+    said = f"bundle.json: column 'day' has dates of an unknown form, {form!r}"
+    assert seen.value.message == said
 
 
 def test_a_manifest_that_could_not_be_read_is_not_written(tiny):

@@ -196,6 +196,17 @@ def test_a_picture_of_many_scans_is_refused_before_it_is_decoded(app, ask):
     assert reply.json["error"] == f"the picture has {num_scans} scans, more than 100"
 
 
+def test_a_picture_of_many_blocks_of_exif_is_refused_before_they_are_joined(app, ask):
+    file, block = io.BytesIO(), b"\xff\xe1\0\x09Exif\0\0x"
+    Image.new("L", (64, 64)).save(file, "JPEG")
+    start, rest = file.getvalue()[:2], file.getvalue()[2:]
+    for count, status in ((64, 200), (65, 422)):
+        body = start + count * block + rest
+        reply = ask(app, "POST", "/predict", body, content_type="image/jpeg")
+        assert reply.status == status
+    assert "more than 64 blocks of Exif" in reply.json["error"]
+
+
 @pytest.mark.parametrize("wanted", [8000, 16_000, 22_050, 44_100])
 def test_a_sound_of_a_usual_rate_is_taken(wanted):
     spec = AudioSpec(sample_rate=wanted, samples=256)

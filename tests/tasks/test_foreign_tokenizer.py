@@ -98,6 +98,14 @@ def pretokenizers(*taken: dict[str, Any]) -> dict[str, Any]:
     return {"type": "Sequence", "pretokenizers": list(taken)}
 
 
+UNIGRAM = {"type": "Unigram", "vocab": [["<unk>", 0.0], ["▁" + "a" * 15, -1.0]], "unk_id": 0}
+WORDS = {
+    "type": "WordPiece",
+    "vocab": {"[UNK]": 0, "a": 1},
+    "unk_token": "[UNK]",
+    "continuing_subword_prefix": "##",
+    "max_input_chars_per_word": 100,
+}
 MANY = normalizers(*[normalizers(*["Nmt"] * 20)] * 2)
 
 
@@ -129,6 +137,12 @@ MANY = normalizers(*[normalizers(*["Nmt"] * 20)] * 2)
         (changed(normalizer={"type": {"a": 1}}), "kind"),
         (changed(model=FILE["model"] | {"dropout": 0.5}), "dropout"),
         (changed(model=FILE["model"] | {"vocab": {"a": 9_999}}), "a token 9,999"),
+        (changed(model=FILE["model"] | {"vocab": {"a" * 1025: 4}}), "length <= 1024"),
+        (changed(model=UNIGRAM | {"vocab": [["a" * 257, 0.0]]}), "length <= 256"),
+        (changed(model=WORDS | {"max_input_chars_per_word": 201}), "<= 200"),
+        (changed(model=WORDS | {"continuing_subword_prefix": "#" * 65}), "length <= 64"),
+        (changed(model=FILE["model"] | {"end_of_word_suffix": "a" * 65}), "length <= 64"),
+        (changed(added_tokens=[{"id": 0, "content": "a" * 1025}]), "length <= 1024"),
     ],
 )
 def test_a_tokenizer_that_could_do_harm_is_refused(content: bytes, said: str) -> None:
@@ -172,8 +186,15 @@ def test_however_deep_a_file_is_nested_it_is_read_or_refused() -> None:
                 REPLACE | {"pattern": {"String": " "}, "content": "▁"},
             )
         },
+        {"model": WORDS},
+        {"model": UNIGRAM},
+        {"model": FILE["model"] | {"vocab": {"ÃÂ" * 64: 4, "Ġ" * 256: 5}}},
+        {"model": FILE["model"] | {"end_of_word_suffix": "</w>"}},
     ],
-    ids=["spaces", "BERT", "ModernBERT", "SentencePiece", "XLM-R", "ALBERT", "Llama"],
+    ids=[
+        *("spaces", "BERT", "ModernBERT", "SentencePiece", "XLM-R", "ALBERT", "Llama"),
+        *("words", "T5", "GPT-2", "CLIP"),
+    ],
 )
 def test_what_encoders_usually_have_is_let_through(parts: dict[str, Any]) -> None:
     check(changed(**parts), COUNT)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from diptych.core.errors import DataError
 from diptych.core.specs import ImageSpec
@@ -133,6 +133,15 @@ def test_exif_rotation_is_what_pillow_makes_of_it(turn: int, form: str) -> None:
     assert probe(data)[:2] == (height, width)
     pixels = decode(data, ImageSpec(height=height, width=width, channels=3))
     np.testing.assert_array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_text_that_is_called_exif_turns_nothing(is_packed: bool) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("exif", "II*", zip=is_packed)
+    data = written(Image.fromarray(COLOURS), pnginfo=info)
+    assert probe(data) == (6, 8, 3)
+    np.testing.assert_array_equal(decode(data, RGB), COLOURS)
 
 
 def test_the_first_of_many_frames_is_taken() -> None:

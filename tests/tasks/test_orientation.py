@@ -27,6 +27,11 @@ def test_an_impossible_value_is_upright(value: int) -> None:
     assert orientation(block(value)) == 1
 
 
+@pytest.mark.parametrize("exif", ["Exif\0\0II*\0", "", None, 6, (b"II*\0",)])
+def test_what_is_no_bytes_is_upright(exif: object) -> None:
+    assert orientation(exif) == 1
+
+
 @given(st.integers(0, 80))
 def test_a_block_cut_short_is_read_as_far_as_it_goes(length: int) -> None:
     assert orientation(block(6)[:length]) in {1, 6}

@@ -149,9 +149,21 @@ def test_a_name_that_is_not_known_comes_with_the_nearest() -> None:
 
 def test_a_wide_model_does_not_list_all_its_columns() -> None:
     wide = preparer(TableSpec(columns=tuple(NumberColumn(name=f"c{n}") for n in range(999))), {})
-    with pytest.raises(DataError) as caught:
-        wide({"income": 1})
-    assert len(caught.value.hint) < 300
+    for name in ("income", "c1x"):
+        with pytest.raises(DataError, match=f"no column '{name}'") as caught:
+            wide({name: 1})
+        assert caught.value.hint.startswith("its columns are c0, c1, c2, ")
+        assert len(caught.value.hint) < 300
+
+
+@pytest.mark.timeout(5)
+def test_a_wrong_name_behind_very_many_right_ones_is_told_at_once() -> None:
+    names = [f"c{n}" for n in range(10_000)]
+    more = [f"i{n}" for n in range(10_000)]
+    spec = TableSpec(columns=tuple(NumberColumn(name=name) for name in names), ignored=tuple(more))
+    row = dict.fromkeys([*names, *more, "income"], 1)
+    with pytest.raises(DataError, match="no column 'income'"):
+        preparer(spec, {})(row)
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ LEARNED = learn(
 )
 SPEC = TextSpec(tokens=8, vocabulary=LEARNED.spec.vocabulary)
 ASSETS = LEARNED.assets
+MODEL = msgspec.json.decode(ASSETS[TOKENIZER])["model"]
 PREPARE = preparer(SPEC, ASSETS)
 SPELL = speller(SPEC, ASSETS)
 
@@ -48,8 +49,7 @@ def changed(**fields: object) -> dict[str, bytes]:
 
 
 def with_vocabulary(vocabulary: dict[str, int]) -> dict[str, bytes]:
-    model = msgspec.json.decode(ASSETS[TOKENIZER])["model"]
-    return changed(model=model | {"vocab": vocabulary, "merges": []})
+    return changed(model=MODEL | {"vocab": vocabulary, "merges": []})
 
 
 def test_pieces_are_spelled_as_the_tokens_that_texts_become() -> None:
@@ -205,7 +205,9 @@ def test_an_array_of_tokens_is_taken_as_it_is() -> None:
         with_vocabulary({"[PAD]": 0, "a": 1, "[UNK]": 2}),
         with_vocabulary({"[PAD]": 0, "[UNK]": 1, "a": 2}),
         with_vocabulary({}),
-        changed(model=msgspec.json.decode(ASSETS[TOKENIZER])["model"] | {"merges": [["zz", "qq"]]}),
+        changed(model=MODEL | {"merges": [["zz", "qq"]]}),
+        changed(model=MODEL | {"continuing_subword_prefix": "##"}),
+        changed(model=MODEL | {"end_of_word_suffix": "a" * 1000}),
     ],
 )
 def test_a_tokenizer_that_is_not_one_of_ours_is_refused(assets: dict[str, bytes]) -> None:

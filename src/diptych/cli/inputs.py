@@ -163,7 +163,7 @@ def _known_cells(name: str, rows: Iterator[Record], spec: TableSpec) -> Iterator
         if number == 0:
             _check_columns(name, row, names)
         if strange := row.keys() - known:
-            if new := [each for each in row if each in strange - told]:
+            if new := [each for each in row if each in strange and each not in told]:
                 note(f"{name}: passed over {_listed(new)}, which the bundle does not use")
                 told.update(new)
             row = {key: cell for key, cell in row.items() if key in known}  # noqa: PLW2901
@@ -177,7 +177,8 @@ def _check_columns(name: str, row: Record, names: list[str]) -> None:
             f"{name} has none of the bundle's columns, it has {_listed(list(row))}",
             f"the bundle uses {_listed(names)}",
         )
-    folded = {each.strip().lower(): each for each in row if each not in names}
+    known = frozenset(names)
+    folded = {each.strip().lower(): each for each in row if each not in known}
     for column in absent:
         if meant := folded.get(column.strip().lower()):
             raise DataError(f"{name} has no column {column!r}, but {meant!r}", "rename it")

@@ -83,6 +83,29 @@ def take(
     return taken
 
 
+def joined(pieces: Sequence[np.ndarray], most_bytes: int = MOST_IN_MEMORY_BYTES) -> np.ndarray:
+    """Put arrays of items behind each other, part by part.
+
+    Args:
+        pieces: One or more (N, ...), of one type and of items of one shape.
+        most_bytes: As for :func:`empty`.
+
+    Returns:
+        All items; where only one array holds any, this one itself.
+    """
+    filled = [piece for piece in pieces if len(piece)] or list(pieces[:1])
+    if len(filled) == 1:
+        return filled[0]
+    count, first = sum(map(len, filled)), filled[0]
+    whole = empty((count, *first.shape[1:]), first.dtype, most_bytes)
+    start = 0
+    for part in (part for piece in filled for part in parts(piece)):
+        whole[start : start + len(part)] = part
+        start += len(part)
+        release(whole)
+    return whole
+
+
 def parts(inputs: np.ndarray) -> Iterator[np.ndarray]:
     """Go through an array of any size without holding it in memory.
 

@@ -84,13 +84,13 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         StorageError: If the file cannot be written (permission, full disk).
     """  # noqa: DOC501  storage_error makes it
     place = path.resolve()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    temporary = place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp")
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
             return
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

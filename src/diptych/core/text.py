@@ -9,9 +9,10 @@ from diptych.core.errors import ConfigError
 
 MOST_LETTERS = 200
 SIZES = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
-SIZE = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(GB|MB|KB|B|)\s*")
+NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+SIZE = re.compile(rf"{NUMBER}\s*(GB|MB|KB|B|)")
 DURATIONS_S = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-DURATION = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|sec|m|min|h|)\s*")
+DURATION = re.compile(rf"{NUMBER}\s*(s|sec|m|min|h|)")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -111,7 +112,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ConfigError: If it is not a duration.
     """
-    match = DURATION.fullmatch(text.lower())
+    match = DURATION.fullmatch(text.strip().lower())
     seconds = float(match.group(1)) * DURATIONS_S[match.group(2)] if match else 0.0
     if not 0 < seconds < math.inf:
         raise ConfigError(f"{text!r} is not a duration", "write it such as 90s, 25m or 1.5h")
@@ -131,7 +132,7 @@ def parse_size(text: str) -> int:
     Raises:
         ConfigError: If it is not a size.
     """
-    match = SIZE.fullmatch(text.upper())
+    match = SIZE.fullmatch(text.strip().upper())
     amount = float(match.group(1)) * dict(SIZES).get(match.group(2), 1.0) if match else math.inf
     if amount == math.inf:
         raise ConfigError(f"{text!r} is not a size", "write it such as 500MB or 20GB")

@@ -1,6 +1,7 @@
 """From a source as read to a data set: labels numbered, items prepared, splits made, checked."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from diptych.data.checks import check_skipped, check_targets, find_warnings
 from diptych.data.fingerprint import sha256_of_splits
 from diptych.data.labels import encode
 from diptych.data.modalities import MODALITIES
+from diptych.data.names import spelled
 from diptych.data.own import modality
 from diptych.data.raw import SPLITS, RawData, RawSplit
 from diptych.data.reading import Learned, Modality, Options
@@ -31,6 +33,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     Raises:
         DataError: If labels, items or classes are not usable.
     """
+    raw = _spelled(raw)
     columns = {name: split.labels for name, split in raw.splits.items()}
     items = {name: split.items for name, split in raw.splits.items()}
     told = encode(columns, raw.classes, options.goal, options.order, raw.target or "label", items)
@@ -80,10 +83,25 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
     return dataset, (*why, *learned.facts)
 
 
+def _spelled(raw: RawData) -> RawData:
+    """Spell names of files and folders, of which items and labels are made, as UTF-8 holds them."""
+    splits = {
+        name: replace(
+            split,
+            items=[spelled(item) for item in split.items],
+            labels=[spelled(label) if isinstance(label, str) else label for label in split.labels],
+        )
+        for name, split in raw.splits.items()
+    }
+    warnings = tuple(spelled(warning) for warning in raw.warnings)
+    return replace(raw, name=spelled(raw.name), splits=splits, warnings=warnings)
+
+
 def _check_left(raw: RawData, given: Mapping[str, Split], skipped: Sequence[Skipped]) -> None:
     for name, split in given.items():
         if not len(split):
-            first = next(each for each in skipped if each.item in raw.splits[name].items)
+            items = set(raw.splits[name].items)
+            first = next(each for each in skipped if each.item in items)
             raise DataError(
                 f"no item of the {name} split can be read: {first.item} {first.reason}",
                 "repair them, or remove the split",

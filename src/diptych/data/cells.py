@@ -93,6 +93,44 @@ def numbers_in(column: Column) -> Numbers:
     return Numbers(values=values, missing=missing, infinite=infinite, wrong=wrong)
 
 
+def joined(column: Column) -> Any:  # noqa: ANN401  a pyarrow.Array
+    """Put the parts of a column together.
+
+    Args:
+        column: (N,) of any type.
+
+    Returns:
+        (N,) as one array; strings as large ones, for an array of others holds 2 GiB of text.
+    """
+    arrow = require("pyarrow", "train")
+    if arrow.types.is_string(column.type):
+        column = column.cast(arrow.large_string())
+    return column.combine_chunks()
+
+
+def python_cells(column: Column) -> list[object]:
+    """Take the cells of a column.
+
+    Args:
+        column: (N,) of any type; may be a ``pyarrow.Array``.
+
+    Returns:
+        N cells; one that Python cannot hold, such as a date after the year 9999, as its words.
+    """
+    try:
+        cells: list[object] = column.to_pylist()
+    except (OverflowError, ValueError):
+        return [_python_cell(cell) for cell in column]
+    return cells
+
+
+def _python_cell(cell: Any) -> object:  # noqa: ANN401  a pyarrow.Scalar
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        return cell.cast("string").as_py()
+
+
 def converted(
     column: Column, convert: Callable[[object], float]
 ) -> tuple[np.ndarray, dict[int, str]]:
@@ -108,8 +146,8 @@ def converted(
     arrow, compute = require("pyarrow", "train"), require("pyarrow.compute", "train")
     if arrow.types.is_timestamp(column.type):
         column = compute.cast(column, arrow.timestamp("us", tz=column.type.tz), safe=False)
-    encoded = column.combine_chunks().dictionary_encode()
-    cells = [*encoded.dictionary.to_pylist(), None]
+    encoded = joined(column).dictionary_encode()
+    cells = [*python_cells(encoded.dictionary), None]
     values, reasons = np.empty(len(cells)), {}
     for place, cell in enumerate(cells):
         try:

@@ -11,7 +11,15 @@ import numpy as np
 
 from diptych.core.extras import require
 from diptych.core.specs import CategoryColumn, Column, DateColumn, NumberColumn
-from diptych.data.cells import Numbers, converted, is_numeric, is_text, numbers_in, words_in
+from diptych.data.cells import (
+    Numbers,
+    converted,
+    is_numeric,
+    is_text,
+    joined,
+    numbers_in,
+    words_in,
+)
 from diptych.tasks.dates import FORMS, ISO, example_of
 from diptych.tasks.table import NUMBER, converter, word_of
 
@@ -119,7 +127,7 @@ def _varied(column: DateColumn, cells: Any, warning: str = "") -> Found:  # noqa
 
 def _words(name: str, cells: Any) -> Found:  # noqa: ANN401
     """Count words; the most frequent come first, in alphabetical order where they are equal."""
-    encoded = cells.combine_chunks().dictionary_encode()
+    encoded = joined(cells).dictionary_encode()
     counted: dict[str, int] = {}
     tally = np.bincount(
         encoded.indices.drop_null().to_numpy(), minlength=len(encoded.dictionary)

@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-from collections import Counter
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from diptych.core.errors import DataError
 from diptych.core.extras import require
+from diptych.data.names import check_distinct
 from diptych.data.notation import plain_numbers
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -46,12 +46,13 @@ def read_delimited(path: Path) -> tuple[Any, tuple[str, ...]]:
     _check_repeated(path, table)
     if encoding == "latin-1":
         warnings.append(f"{path.name} is not UTF-8 and was read as Latin-1")
-    for place, name in enumerate(names):
-        column, warning = plain_numbers(table.column(place), decimal_comma=separator == ";")
+    columns = []
+    for name, column in zip(names, table.columns, strict=True):
+        plain, warning = plain_numbers(column, decimal_comma=separator == ";")
+        columns.append(plain)
         if warning:
-            table = table.set_column(place, name, column)
             warnings.append(f"column {name!r} of {path.name}: {warning}")
-    return table, tuple(warnings)
+    return require("pyarrow", "train").table(columns, names=names), tuple(warnings)
 
 
 def _head(path: Path) -> tuple[str, str]:
@@ -140,9 +141,7 @@ def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
             f"{path} has no header: its first line is {', '.join(names[:5])}",
             "put the names of the columns above",
         )
-    twice, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"{path} has {count} columns {twice!r}", "rename all but one")
+    check_distinct(path, names)
     return names, warnings
 
 

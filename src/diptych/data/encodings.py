@@ -4,12 +4,14 @@ Shapes: N items, K labels.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.text import nearest
+from diptych.data.limits import MOST_LABELS, check_cells
 
 CLASSES_ARE = "labels are words or numbers"
 MOST_LISTED = 20
@@ -153,7 +155,7 @@ def encode_lists(
         The names (sorted, those of the training split, by default), and float32 (N, K) of 0 and 1.
 
     Raises:
-        DataError: If a label is not in the training split or out of range.
+        DataError: If a label is not in the training split or out of range, or there are too many.
     """
     separator = _separator(columns)
     lists = {
@@ -165,6 +167,7 @@ def encode_lists(
     }
     names = classes or tuple(sorted({w for words in lists["train"] for w in words}, key=_place))
     numbers = _numbered(names)
+    _check_many(lists, names)
     targets = {}
     for split, rows in lists.items():
         _check_known(split, {word for words in rows for word in words}, numbers, "the train split")
@@ -203,9 +206,19 @@ def encode_numbers(columns: Columns, items: Items = NO_ITEMS) -> dict[str, np.nd
 def _numbered(names: tuple[str, ...]) -> dict[str, int]:
     numbers = {name: number for number, name in enumerate(names)}
     if len(numbers) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(names).items() if count > 1)
         raise ConfigError(f"the classes have {twice!r} twice", "name each of them once")
     return numbers
+
+
+def _check_many(lists: Mapping[str, Sequence[object]], names: tuple[str, ...]) -> None:
+    if len(names) > MOST_LABELS:
+        raise DataError(
+            f"there are {len(names):,} labels, such as {names[0]!r}, more than {MOST_LABELS:,}",
+            "leave the rare ones out",
+        )
+    for split, rows in lists.items():
+        check_cells(f"the labels of the {split} split", len(rows), len(names))
 
 
 def _check_known(split: str, words: Iterable[str], known: Mapping[str, int], place: str) -> None:

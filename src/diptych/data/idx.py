@@ -112,7 +112,7 @@ def read_idx_file(file: Path, magic: int) -> np.ndarray:
             )
         shape = struct.unpack(f">{num_dimensions}I", header[4:])
         num_bytes = math.prod(shape)
-        if header_bytes + num_bytes > MAX_BYTES:
+        if header_bytes + math.prod(max(side, 1) for side in shape) > MAX_BYTES:
             raise DataError(f"{file} says its shape is {shape}", f"the limit is {MAX_BYTES} bytes")
         can_hold = file.stat().st_size * (MOST_COMPRESSION if file.suffix == ".gz" else 1)
         content = arrays.empty((min(num_bytes, can_hold),), "uint8")

@@ -1,6 +1,6 @@
 """JSON rows: one object per line, or a list of objects, to a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import msgspec
 
 from diptych.core.errors import DataError
 from diptych.core.extras import require
+from diptych.data.limits import MOST_COLUMNS, check_cells
 from diptych.tasks.table import word_of
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -24,12 +25,13 @@ def read_json_rows(path: Path) -> Any:  # noqa: ANN401  a pyarrow.Table
         A ``pyarrow.Table``; a column of cells of several types becomes words.
 
     Raises:
-        DataError: If a line is not an object, a cell is one, or there are no rows.
+        DataError: If a line is not an object, a cell is one, there are no rows, or too many
+            columns, as where names differ from row to row.
     """
     rows = list(_rows(path))
     if not rows:
         raise DataError(f"{path} is empty", EXPECTED)
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = _names(path, rows)
     columns = [_column(path, name, [row.get(name) for row in rows]) for name in names]
     return require("pyarrow", "train").table(columns, names=names)
 
@@ -53,6 +55,19 @@ def _decoded(content: bytes, place: str, kind: Any) -> Any:  # noqa: ANN401  of 
         return msgspec.json.decode(content, type=kind)
     except BROKEN as error:
         raise DataError(f"{place}: {error}", EXPECTED) from error
+
+
+def _names(path: Path, rows: Sequence[dict[str, object]]) -> list[str]:
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+        if len(names) > MOST_COLUMNS:
+            raise DataError(
+                f"{path} has more than {MOST_COLUMNS:,} columns, such as {next(reversed(names))!r}",
+                "give every row the same names",
+            )
+    check_cells(path, len(rows), len(names))
+    return list(names)
 
 
 def _column(path: Path, name: str, cells: list[object]) -> Any:  # noqa: ANN401  a pyarrow.Array

@@ -12,12 +12,15 @@ import msgspec
 from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.core.text import nearest
+from diptych.data.limits import check_cells
+from diptych.data.names import check_distinct
 from diptych.data.raw import SPLIT_NAMES, RawData, RawSplit
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "target")
 BATCH_ROWS, BATCH_BYTES = 256, 8 << 20
 READ_BYTES = 1 << 20
+NO_NAMES = (KeyError, TypeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LEADING_WORD = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -45,7 +48,8 @@ def read_parquet(path: Path, target: str | None = None) -> RawData:
         Its splits, rows in the order of the files.
 
     Raises:
-        DataError: If a file is damaged, or a column is absent or of another type.
+        DataError: If a file is damaged or says that it is too large, or a column is absent or of
+            another type.
     """
     files = [path] if path.is_file() else parquet_files(path)
     by_split: dict[str, list[Path]] = {}
@@ -112,6 +116,7 @@ def _read_split(files: Sequence[Path], image: str, label: str) -> RawSplit:
         with opened(file) as table:
             for column in (image, label):
                 _pick(file, table.schema_arrow.names, (column,))
+            check_cells(file, table.metadata.num_rows, table.metadata.num_columns)
             values = table.read(columns=[label]).column(0).to_pylist()
         labels += values
         items += [f"{file.name}#{row}" for row in range(len(values))]
@@ -170,7 +175,7 @@ def class_names(metadata: dict[bytes, bytes], label: str) -> tuple[str, ...] | N
         features = msgspec.json.decode(metadata[b"huggingface"])["info"]["features"]
         names = features[label]["names"]
         return msgspec.convert(names, tuple[str, ...])
-    except (KeyError, TypeError, msgspec.DecodeError, msgspec.ValidationError):
+    except NO_NAMES:
         return None
 
 
@@ -187,15 +192,17 @@ def opened(file: Path, **reading: Any) -> Iterator[Any]:  # noqa: ANN401  pyarro
 
     Raises:
         PermissionError: If it may not be read.
-        DataError: If it is damaged, on opening or while it is read.
+        DataError: If it is damaged, on opening or while it is read, two columns have one name, or
+            Python has no value for a cell: a string that is not UTF-8, a date after the year 9999.
     """
     arrow = require("pyarrow", "train")
     parquet = require("pyarrow.parquet", "train")
     try:
         with parquet.ParquetFile(file, **reading) as table:
+            check_distinct(file, table.schema_arrow.names)
             yield table
     except PermissionError:
         raise
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = str(error).split("\n", maxsplit=1)[0]
         raise DataError(f"{file} cannot be read as Parquet: {reason}", "get it again") from error

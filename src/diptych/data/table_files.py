@@ -9,6 +9,7 @@ from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.data.delimited import read_delimited
 from diptych.data.json_rows import read_json_rows
+from diptych.data.limits import check_cells
 from diptych.data.parquet import opened, split_of
 
 Table = Any
@@ -27,16 +28,37 @@ def read_parquet_table(path: Path) -> Loaded:
         A ``pyarrow.Table`` without dictionaries, and no warnings.
 
     Raises:
-        DataError: If it is damaged.
+        DataError: If it is damaged, says that it is too large, or holds strings that are not UTF-8.
     """
-    arrow = require("pyarrow", "train")
     with opened(path) as file:
+        check_cells(path, file.metadata.num_rows, file.metadata.num_columns)
         table = file.read()
-        for place, field in enumerate(table.schema):
-            if arrow.types.is_dictionary(field.type):
-                plain = table.column(place).cast(field.type.value_type)
-                table = table.set_column(place, field.name, plain)
-    return table, ()
+        _check_words(path, table)
+        return _without_dictionaries(table), ()
+
+
+def _check_words(path: Path, table: Table) -> None:
+    """Check what Parquet's reader takes as it is: are strings, also those inside lists, UTF-8?"""
+    arrow = require("pyarrow", "train")
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if arrow.types.is_primitive(column.type):
+            continue
+        try:
+            column.validate(full=True)
+        except arrow.ArrowInvalid as error:
+            reason = str(error).split("\n", maxsplit=1)[0]
+            raise DataError(
+                f"column {name!r} of {path} cannot be read: {reason}", "write strings as UTF-8"
+            ) from error
+
+
+def _without_dictionaries(table: Table) -> Table:
+    arrow = require("pyarrow", "train")
+    columns = [
+        column.cast(column.type.value_type) if arrow.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return arrow.table(columns, names=table.column_names, metadata=table.schema.metadata)
 
 
 LOADERS: dict[str, Callable[[Path], Loaded]] = {

@@ -10,7 +10,7 @@ import numpy as np
 from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.core.text import nearest
-from diptych.data.cells import is_text, numbers_in, words_in
+from diptych.data.cells import is_text, numbers_in, python_cells, words_in
 from diptych.data.delimited import EXPECTED
 from diptych.data.parquet import class_names
 from diptych.data.raw import Kind, RawData, RawSplit
@@ -79,8 +79,9 @@ def choose_target(file: Path, columns: list[str], *, target: str | None) -> str:
     if target is not None and target not in columns:
         raise DataError(f"{file} has no column {target!r}", nearest(target, columns))
     if len(columns) < 2:
+        seen = f"one column only, {columns[0]!r}" if columns else "no columns"
         raise DataError(
-            f"{file} has one column only, {columns[0]!r}",
+            f"{file} has {seen}",
             f"a label is needed beside the data; in CSV, {EXPECTED}",
         )
     usual = sorted(columns, key=lambda name: name not in TARGETS)
@@ -116,10 +117,17 @@ def text_column(table: Any) -> str | None:  # noqa: ANN401  a pyarrow.Table
     free = [name for name in names if _is_free_text(table.column(name))]
     if len(free) != 1 or (len(names) > 1 and free[0].lower() not in TEXTS):
         return None
-    compute = require("pyarrow.compute", "train")
-    rest = [table.column(name) for name in names if name != free[0]]
-    numbering = all(compute.count_distinct(column).as_py() == table.num_rows for column in rest)
-    return free[0] if numbering else None
+    rest = (table.column(name) for name in names if name != free[0])
+    return free[0] if all(map(_is_numbering, rest)) else None
+
+
+def _is_numbering(column: Any) -> bool:  # noqa: ANN401  a pyarrow.ChunkedArray
+    """Say whether every cell is another; cells that cannot be compared, such as lists, are not."""
+    arrow, compute = require("pyarrow", "train"), require("pyarrow.compute", "train")
+    try:
+        return bool(compute.count_distinct(column).as_py() == len(column))
+    except arrow.ArrowNotImplementedError:
+        return False
 
 
 def name_of_text(names: Sequence[str], words: Sequence[str]) -> str | None:
@@ -180,8 +188,7 @@ def label_cells(column: Any) -> list[object]:  # noqa: ANN401  a pyarrow.Chunked
         None where they are missing.
     """
     if not is_text(column):
-        cells: list[object] = column.to_pylist()
-        return cells
+        return python_cells(column)
     arrow, compute = require("pyarrow", "train"), require("pyarrow.compute", "train")
     numbers = numbers_in(column)
     words = compute.utf8_trim(column, BLANKS)

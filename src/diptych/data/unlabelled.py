@@ -27,6 +27,7 @@ from diptych.data.checks import check_skipped
 from diptych.data.fingerprint import digests
 from diptych.data.folders import batches, walk
 from diptych.data.modalities import MODALITIES
+from diptych.data.names import spelled
 from diptych.data.raw import Kind, RawSplit
 from diptych.data.table_files import LOADERS, load_table, table_files
 from diptych.data.tables import text_column
@@ -69,6 +70,7 @@ def with_unlabelled(
     if not source.exists():
         raise DataError(f"{str(source)!r} does not exist", "check the path")
     raw = _read(source, kind, dataset)
+    raw = dataclasses.replace(raw, items=[spelled(item) for item in raw.items])
     modality = MODALITIES[kind]
     inputs, rows, skipped = modality.decode(STAGE, raw, dataset.spec, dataset.assets, report)
     check_skipped(skipped, len(raw.items), skip_unreadable, modality.noun)
@@ -78,7 +80,7 @@ def with_unlabelled(
     known = np.isin(found, digests(dataset.train.inputs)) & ~held_out
     used = np.flatnonzero(~(held_out | known))
     record = UnlabelledRecord(
-        name=source.resolve().name,
+        name=spelled(source.resolve().name),
         sha256=_sha256(inputs, used),
         count=len(used),
         held_out=int(held_out.sum()),
@@ -186,7 +188,8 @@ def _rows(source: Path, dataset: Dataset) -> RawSplit:
     if isinstance(dataset.spec, TextSpec):
         return RawSplit(items=items, labels=(), contents=_texts(files[0], table))
     names = [column.name for column in dataset.spec.columns]  # type: ignore[union-attr]  # a table
-    absent = [name for name in names if name not in table.column_names]
+    present = set(table.column_names)
+    absent = [name for name in names if name not in present]
     if absent:
         raise DataError(f"{files[0]} has no column {absent[0]!r}", "give the data's own columns")
     return RawSplit(items=items, labels=(), contents=table.select(names))

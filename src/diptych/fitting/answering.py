@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from diptych.core import arrays
 from diptych.core.errors import ConfigError, DataError
 from diptych.core.progress import Reporter, Step, silent
 from diptych.core.text import nearest
@@ -98,7 +99,8 @@ def pair(reference: Bundle, model: Bundle, answers: Answers, reading: Reading) -
             f"{model.path.name} on {answers.items} ({len(names):,}), and these differ",
             "give data that neither has learned, or make both with one --seed",
         )
-    order = [reference.labels.index(label) for label in model.labels]
+    places = _places(reference.labels)
+    order = [places[label] for label in model.labels]
     return Answered(
         goal=model.manifest.goal,
         labels=model.labels,
@@ -156,7 +158,7 @@ def _items(model: Bundle, dataset: Dataset, report: Reporter) -> tuple[Split, st
             return dataset.test, "test split"
     parts = (dataset.train, dataset.validation, dataset.test)
     joined = Split(
-        inputs=np.concatenate([part.inputs for part in parts]),
+        inputs=arrays.joined([part.inputs for part in parts]),
         targets=np.concatenate([part.targets for part in parts]),
         items=tuple(item for part in parts for item in part.items),
     )
@@ -165,16 +167,21 @@ def _items(model: Bundle, dataset: Dataset, report: Reporter) -> tuple[Split, st
 
 def _translate(targets: np.ndarray, theirs: tuple[str, ...], ours: tuple[str, ...]) -> np.ndarray:
     """Number the data's labels as the bundle does."""
+    places = _places(ours)
     for name in theirs:
-        if name not in ours:
+        if name not in places:
             raise DataError(f"the bundle does not know the label {name!r}", nearest(name, ours))
-    numbers = np.array([ours.index(name) for name in theirs])
+    numbers = np.array([places[name] for name in theirs])
     if targets.ndim == 1:
         found: np.ndarray = numbers[targets]
         return found
     spread = np.zeros((len(targets), len(ours)), dtype=targets.dtype)
     spread[:, numbers] = targets
     return spread
+
+
+def _places(labels: tuple[str, ...]) -> dict[str, int]:
+    return {label: place for place, label in enumerate(labels)}
 
 
 def _run(model: Bundle, inputs: np.ndarray, report: Reporter) -> np.ndarray:

@@ -214,10 +214,10 @@ class FitFolder:
 
 
 def _read(path: Path, kind: type[Kept]) -> Kept | None:
-    """Read what was kept; what is not there, or is of another version, does not count."""
+    """Read what was kept; what is not there, damaged or of another version does not count."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, RecursionError):  # msgspec's are ValueErrors
         return None
 
 

@@ -282,7 +282,7 @@ def read_recipe(path: Path) -> FitRecipe:
             f"cannot read the recipe {source}: {error.strerror}",
             "give a .toml file or the folder of a bundle",
         ) from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"the recipe {source} cannot be used: {error}{recipe_errors.seen(error, document)}",
             recipe_errors.hint(error, KINDS),

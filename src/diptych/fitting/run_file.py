@@ -140,7 +140,7 @@ def read(folder: Path) -> RunFile:
         The request.
 
     Raises:
-        ConfigError: If there is none, or it is of another version.
+        ConfigError: If there is none, or it is damaged or of another version.
     """
     try:
         run = msgspec.json.decode((folder / NAME).read_bytes(), type=RunFile)
@@ -148,7 +148,7 @@ def read(folder: Path) -> RunFile:
         raise ConfigError(
             f"{folder} is not a run's folder: it has no {NAME}", "give the folder ending in .run"
         ) from error
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
         raise ConfigError(f"{folder / NAME} cannot be used: {error}", "start anew") from error
     if run.format != FORMAT:
         raise ConfigError(

@@ -14,8 +14,9 @@ import msgspec
 from diptych.core.errors import BundleError, ConfigError
 from diptych.core.files import sha256_of_bytes
 from diptych.core.manifest import FORMAT_VERSION, Manifest
-from diptych.core.specs import TensorSpec
+from diptych.core.specs import DateColumn, InputSpec, TableSpec, TensorSpec
 from diptych.core.values import FileRecord, Goal, Program
+from diptych.tasks.dates import FORMS
 
 FILE_NAME = "bundle.json"
 MAX_BYTES = 4 << 20
@@ -208,12 +209,23 @@ def _problems(manifest: Manifest) -> list[str]:
         )
     if absent := set(manifest.assets) - {file.path for file in manifest.files}:
         problems.append(f"{min(absent)[:80]!r} is needed to prepare inputs but is not listed")
+    problems += _date_problems(manifest.input)
     names = [program.name for program in manifest.programs]
     if not 1 <= len(set(names)) == len(names) <= MAX_PROGRAMS:
         problems.append(f"{len(names)} programs, but 1 to {MAX_PROGRAMS} named ones are needed")
     for program in manifest.programs:
         problems += _program_problems(program, manifest)
     return problems
+
+
+def _date_problems(spec: InputSpec) -> list[str]:
+    """Find forms of dates that no training writes: reading such dates may fail, or take long."""
+    columns = spec.columns if isinstance(spec, TableSpec) else ()
+    return [
+        f"column {column.name[:80]!r} has dates of an unknown form, {column.format[:80]!r}"
+        for column in columns
+        if isinstance(column, DateColumn) and column.format not in FORMS
+    ]
 
 
 def _program_problems(program: Program, manifest: Manifest) -> list[str]:

@@ -54,24 +54,33 @@ PARTS = {
 }
 PATTERNS = frozenset({" {2,}"})
 MOST_CHARACTERS, MOST_PARTS = 64, 32
+MOST_LETTERS, MOST_LETTERS_LISTED = 1024, 256
+"""Of a piece; of those in a list, which Unigram has, each is looked for at each place of a text."""
+MOST_LETTERS_OF_A_WORD = 200
+"""WordPiece looks up each part of a word; BERT has 100."""
 MOST_GROWTH = 2 * 18 * 18
 """Of a text's length: ALBERT takes signs apart, maps characters, and puts marks before words."""
 VISIBLE = (*range(33, 127), *range(161, 173), *range(174, 256))
 
+Piece = Annotated[str, Meta(max_length=MOST_LETTERS)]
+Listed = Annotated[str, Meta(max_length=MOST_LETTERS_LISTED)]
+Mark = Annotated[str, Meta(max_length=MOST_CHARACTERS)]
+
 
 class _Added(msgspec.Struct):
     id: Annotated[int, Meta(ge=0)]
-    content: str
+    content: Piece
     special: bool = False
 
 
 class _Model(msgspec.Struct):
     type: Literal["WordPiece", "WordLevel", "BPE", "Unigram"]
-    vocab: dict[str, Annotated[int, Meta(ge=0)]] | list[tuple[str, float]]
+    vocab: dict[Piece, Annotated[int, Meta(ge=0)]] | list[tuple[Listed, float]]
     unk_token: str | None = None
     unk_id: int | None = None
-    continuing_subword_prefix: str | None = None
-    max_input_chars_per_word: Annotated[int, Meta(ge=1, le=1000)] = 100
+    continuing_subword_prefix: Mark | None = None
+    end_of_word_suffix: Mark | None = None
+    max_input_chars_per_word: Annotated[int, Meta(ge=1, le=MOST_LETTERS_OF_A_WORD)] = 100
     dropout: Annotated[float, Meta(ge=0.0, le=0.0)] | None = None
 
     def numbers(self) -> dict[str, int]:

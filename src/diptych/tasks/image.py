@@ -26,6 +26,7 @@ from diptych.core.specs import ImageSpec
 from diptych.core.text import size
 from diptych.core.values import Assets
 from diptych.tasks.orientation import TURNS, orientation
+from diptych.tasks.watched import watched
 
 MAX_FILE_BYTES = 64 << 20
 MAX_PIXELS = 64_000_000
@@ -38,6 +39,7 @@ OPENERS: dict[bytes, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     b"GIF8": GifImageFile,
     b"BM": BmpImageFile,
 }
+WATCHED = (JpegImageFile, PngImageFile, GifImageFile)
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, MemoryError),
     *(struct.error, zlib.error),
@@ -177,7 +179,7 @@ def _open(file: BinaryIO, size_bytes: int, name: str) -> ImageFile.ImageFile:
             "convert it, or take it out",
         )
     with _naming(name):
-        image = opener(file)
+        image = opener(watched(file) if opener in WATCHED else file)
     _check_pixels(image.width, image.height, name)
     return image
 

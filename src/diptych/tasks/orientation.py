@@ -22,16 +22,17 @@ TURNS = {
 }
 
 
-def orientation(exif: bytes) -> int:
+def orientation(exif: object) -> int:
     """Read the orientation.
 
     Args:
-        exif: The EXIF block, with or without its ``Exif`` marker; may be empty or damaged.
+        exif: The EXIF block, with or without its ``Exif`` marker; may be empty or damaged, or no
+            bytes at all, as where a text of a PNG is called so.
 
     Returns:
         1 (upright) to 8; from 5 on width and height are swapped. 1 where it is not told.
     """
-    tiff = exif.removeprefix(b"Exif\0\0")
+    tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return 1

@@ -28,6 +28,8 @@ LARGEST = float(np.finfo(np.float32).max)
 MOST_TEXT = 16 << 20
 MOST_SHOWN = 40
 FEW_COLUMNS = 30
+MOST_COMPARED = 500
+"""Among more columns no nearest name is looked for: it would take seconds."""
 EXPECTED = "give a row as a mapping or JSON object of column names to cells"
 
 Converter = Callable[[object], float]
@@ -262,8 +264,9 @@ def _fail_unusable(row: Mapping[str, object], spec: TableSpec) -> None:
     names = [column.name for column in spec.columns]
     if not row:
         raise DataError("the row is empty", EXPECTED)
-    unknown = next(str(name) for name in row if name not in {*names, *spec.ignored})
-    hint = nearest(unknown, names)
+    known = {*names, *spec.ignored}
+    unknown = next(str(name) for name in row if name not in known)
+    hint = nearest(unknown, names) if len(names) <= MOST_COMPARED else ""
     few = len(names) <= FEW_COLUMNS or hint.startswith("did")
     raise DataError(
         f"the model has no column {_shown(unknown)}",

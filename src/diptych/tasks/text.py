@@ -61,6 +61,8 @@ class _Model(msgspec.Struct):
     type: Literal["BPE"]
     vocab: dict[str, int]
     unk_token: Literal["[UNK]"]
+    continuing_subword_prefix: None = None
+    end_of_word_suffix: None = None
 
 
 class _File(msgspec.Struct):
