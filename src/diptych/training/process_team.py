@@ -8,6 +8,7 @@ meeting's time limit where the other stands still.
 
 import gc
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
@@ -59,6 +60,7 @@ class ProcessTeam(Team):
             for tensor in network.state_dict().values():
                 distributed.broadcast(tensor, 0)
             return network
+        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
         wrapped = DistributedDataParallel(
             network,
             device_ids=[self.device] if self.device.type == "cuda" else None,
