@@ -15,8 +15,7 @@ each, one thread, by turns; one seed. Source: this script; the official splits.
 Usage, from benchmarks/: python -m compression.half_percent [NAME] [--devices 1] [--work FOLDER],
 NAME one of fashion-mnist, fashion-mnist-wide (a teacher as large as what people bring), cifar10; so
 many processes train the teacher. Teacher and bundle are kept in the folder; a second call
-measures again, also a bundle that was put in its place, such as that of
-recipes/cifar10-small-more.toml, by which the student of CIFAR-10 goes on.
+measures again, also a bundle that was put in its place.
 """
 
 import subprocess
