@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,9 +28,10 @@ class Brightest:
 
 
 class Choice:
-    """What is measured of a trial: a session, a name and a size."""
+    """What is measured of a trial: a session, a name, a runtime and a size."""
 
     name = "made"
+    program = SimpleNamespace(runtime="onnxruntime")
     size_bytes = 1234
     unverified = ""
 

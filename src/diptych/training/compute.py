@@ -162,7 +162,7 @@ def compute_outputs(
             else:
                 start += size
                 release(inputs)
-                tell(start)
+                tell(min(start, len(inputs)))
                 continue
             size //= 2  # out here the error is gone, which held tensors
             torch.cuda.empty_cache()
