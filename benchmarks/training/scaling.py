@@ -39,6 +39,7 @@ from diptych.fitting.recipe import ModelPlan, read_recipe
 from diptych.measure.machine import describe
 from diptych.training.compute import compute_threads
 from diptych.training.control import CPU, RunControl
+from diptych.training.kept_memory import kept_memory
 from diptych.training.process_team import ProcessTeam, join
 from diptych.training.run import Run
 from diptych.training.supervisor import Job, supervise
@@ -62,7 +63,7 @@ def rate(plan: ModelPlan, dataset: Dataset, steps: int, threads: int, team: Team
     recipe = replace(plan.training, epochs=steps / each_epoch, threads=threads)
     network, objective = build(plan, dataset, 0), objective_of(dataset, recipe, None)
     run = Run(network, dataset, recipe, objective, RunControl(team=team))
-    with closing(run), compute_threads(threads):
+    with closing(run), kept_memory(), compute_threads(threads):
         began = time.perf_counter()
         run.go()
         seconds = time.perf_counter() - began

@@ -104,9 +104,11 @@ class Exchange:
         Raises:
             LostTeamError: If another process has ended, or does not come in time.
         """
-        for part in torch.split(own, ROOM // own.element_size()):
-            told = self._tell(part.view(torch.uint8).numpy())
-            torch.mean(torch.from_numpy(told).view(own.dtype), 0, out=part)
+        for part in torch.split(own.div_(self.size), ROOM // own.element_size()):
+            first, *others = torch.from_numpy(self._tell(part.view(torch.uint8).numpy()))
+            part.copy_(first.view(own.dtype))
+            for other in others:
+                part.add_(other.view(own.dtype))
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -124,7 +126,7 @@ class Exchange:
     def _await(self) -> None:
         began = looked = time.monotonic()
         while (self.turns < self.turn).any():
-            time.sleep(0)  # lets another thread of this process have its turn
+            os.sched_yield()  # `time.sleep(0)` takes 50 us
             now = time.monotonic()
             if now - looked < LOOK_EVERY_S:
                 continue

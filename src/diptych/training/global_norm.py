@@ -71,7 +71,6 @@ class GlobalNorm(_BatchNorm):
         normalized: Tensor = outputs
         return normalized
 
-    @torch.no_grad()
     def _remember(self, mean: Tensor, var: Tensor) -> None:
         if self.running_mean is None or self.running_var is None:
             return
@@ -99,10 +98,10 @@ class _GlobalNormFunction(torch.autograd.Function):
         kept = torch.zeros(2, channels, device=inputs.device)  # asks for float32, stays as it is
         own = torch.cat(torch.ops.aten.batch_norm_update_stats(inputs, kept[0], kept[1], 0.0))
         all_own = gather(own)  # (R, 2C)
-        means, variances = all_own[:, :channels], all_own[:, channels:]
-        mean = means.mean(0)
-        var = variances.mean(0) + (means - mean).square().mean(0)
-        count = inputs.numel() // channels * len(all_own)
+        size = len(all_own)
+        mean, var = all_own.sum(0).div_(size).chunk(2)
+        var += (all_own[:, :channels] - mean).square_().sum(0).div_(size)
+        count = inputs.numel() // channels * size
         ctx.save_for_backward(inputs, weight, mean, (var + eps).rsqrt())
         ctx.eps, ctx.gather, ctx.count = eps, gather, count
         ctx.mark_non_differentiable(mean, var)
@@ -116,17 +115,16 @@ class _GlobalNormFunction(torch.autograd.Function):
         *unused: object,
     ) -> tuple[Tensor | None, ...]:
         inputs, weight, mean, scale = ctx.saved_tensors
-        factor = torch.ones_like(mean) if weight is None else weight
+        nothing, one = torch.zeros_like(mean), torch.ones_like(mean)
+        factor = one if weight is None else weight
         _, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, inputs, factor, None, None, mean, scale, True, ctx.eps, [False, True, True]
         )
-        whole = ctx.gather(torch.cat((by_weight, by_bias))).sum(0) / ctx.count  # (2C,)
-        mean_by_weight, mean_by_bias = whole.split(len(mean))
-        slope = -factor * scale.square() * mean_by_weight
-        offset = -factor * scale * mean_by_bias - mean * slope
-        nothing, one = torch.zeros_like(mean), torch.ones_like(mean)
-        by_input = functional.batch_norm(gradient, nothing, one, factor * scale, nothing, eps=0.0)
-        by_input += functional.batch_norm(inputs, nothing, one, slope, offset, eps=0.0)
+        whole = ctx.gather(torch.cat((by_weight, by_bias))).sum(0)  # (2C,)
+        factor = factor * scale
+        slope, offset = (whole.view(2, -1) * factor).div_(-ctx.count)
+        by_input = functional.batch_norm(gradient, nothing, one, factor, nothing, eps=0.0)
+        by_input += functional.batch_norm(inputs, mean, one, slope * scale, offset, eps=0.0)
         if weight is None:
             return by_input, None, None, None, None
         return by_input, by_weight, by_bias, None, None

@@ -93,12 +93,13 @@ class ProcessTeam(Team):
         """
         if self.exchange is None:
             return
-        gradients = [_line(weight.grad) for weight in parameters if weight.grad is not None]
-        mean = torch.cat(gradients)
+        learning = [(weight, weight.grad) for weight in parameters if weight.grad is not None]
+        mean = torch.cat([_line(gradient) for _, gradient in learning])
         self.exchange.average(mean)
-        parts = torch.split(mean, [len(gradient) for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part)
+        place = 0
+        for weight, own in learning:
+            weight.grad = mean.as_strided(own.shape, own.stride(), place)
+            place += own.numel()
 
     def apart(self) -> AbstractContextManager[None]:
         """Let gradients add up in each process for a while.
