@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from diptych.compression.answers import (
     MOST_BYTES,
@@ -143,6 +146,29 @@ def test_mirror_images_are_not_computed_again_for_a_teacher_that_mirrors() -> No
         for inputs in (pictures, pictures.flip(2), pictures.clone()):
             assert torch.equal(answers(inputs, chosen), Symmetric()(inputs))
         assert teacher.asked == asked
+
+
+class Copies(TorchFunctionMode):
+    """Counts how often something is fetched from where it is computed."""
+
+    count = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.count += getattr(func, "__name__", "") == "cpu"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mirrors", [True, False])
+def test_a_batch_is_fetched_once_for_both_its_sides_and_both_its_labels(mirrors: bool) -> None:
+    pictures = torch.randint(0, 256, (4, 5, 6, 3), dtype=torch.uint8)
+    chosen = torch.arange(4)
+    answers = Repeated(Running(Symmetric()), mirrors=mirrors)
+    with Copies() as copies:
+        first, second = answers(pictures, chosen), answers(pictures, chosen.flip(0))
+    assert torch.equal(first, second)
+    assert copies.count == 1
 
 
 def test_a_teacher_that_mirrors_computes_the_same_side_whichever_comes_first() -> None:

@@ -84,8 +84,14 @@ MARK = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "
 
 
 def mapped(longest: int) -> dict[str, Any]:
-    """Make a map of characters that gives as much for one."""
-    content = (8).to_bytes(4, "little") + bytes(8) + b"b" * longest + b"\0"
+    """Make a map of characters, an empty tree and what it gives for one."""
+    content = (1024).to_bytes(4, "little") + bytes(1024) + b"b" * longest + b"\0"
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(content).decode()}
+
+
+def leading_outside() -> dict[str, Any]:
+    """Make a map of characters whose tree has two places: the library ends in a panic there."""
+    content = (8).to_bytes(4, "little") + bytes(8) + b"b\0"
     return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(content).decode()}
 
 
@@ -127,6 +133,7 @@ MANY = normalizers(*[normalizers(*["Nmt"] * 20)] * 2)
             changed(normalizer=mapped(3) | {"precompiled_charsmap": "?"}),
             "characters that is damaged",
         ),
+        (changed(normalizer=leading_outside()), "characters that is damaged"),
         (changed(pre_tokenizer=pretokenizers(*[BYTES] * 5)), "3,125 times as long"),
         (changed(pre_tokenizer=pretokenizers(*[MARK] * 10)), "1,024 times as long"),
         (changed(normalizer=MANY), "40 steps in its normalizer, more than 32"),

@@ -18,8 +18,8 @@ def of(*kinds: str) -> list[dict[str, Any]]:
 
 
 def a_map(longest: int) -> dict[str, Any]:
-    """Make a map of characters: an empty tree of two nodes, then what it gives."""
-    content = (8).to_bytes(4, "little") + bytes(8) + b"a\0" + b"b" * longest + b"\0c\0"
+    """Make a map of characters: an empty tree of 256 places, then what it gives."""
+    content = (1024).to_bytes(4, "little") + bytes(1024) + b"a\0" + b"b" * longest + b"\0c\0"
     return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(content).decode()}
 
 

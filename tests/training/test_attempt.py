@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from diptych.core.errors import ConfigError
 from diptych.core.progress import Step, StopRequest
 from diptych.training.attempt import Attempt, Ending
 from diptych.training.worker import Failed
@@ -104,6 +105,22 @@ def test_a_request_to_stop_is_passed_on(tmp_path: Path) -> None:
     tried = Try("forever()\nreturn 'stopped'", tmp_path)
     tried.stop.requested = True
     assert tried.end() == Ending(value="stopped")
+
+
+def test_processes_wait_for_each_other_as_long_as_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIPTYCH_TIMEOUT_S", "1800")
+    assert Try("return worker.meeting.timeout_s", tmp_path).end() == Ending(value=1800.0)
+
+
+def test_a_time_that_cannot_be_is_refused_and_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIPTYCH_TIMEOUT_S", "soon")
+    with pytest.raises(ConfigError, match="DIPTYCH_TIMEOUT_S is 'soon'"):
+        Attempt([sys.executable, "-c", ""], 2, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_command_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:

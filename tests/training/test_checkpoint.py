@@ -16,6 +16,7 @@ from diptych.training.checkpoint import (
     flatten,
     unflatten,
 )
+from diptych.training.divergence import Baseline
 from diptych.training.recipe import Replan, TrainingRecipe
 
 
@@ -32,6 +33,7 @@ def position(**changes: object) -> Position:
         "share": 0.1 + 0.2,
         "loss_sum": 1 / 3,
         "loss_count": 2,
+        "baseline": Baseline(first=1 / 3, lowest=0.1 + 0.2, above=3),
         "curve": (CurvePoint(model="student", epoch=1, seconds=0.5, loss=1.0, score=None),),
         "seconds": 12.5,
         "cpu_seconds": 20.0,
@@ -63,6 +65,12 @@ def test_what_is_encoded_is_decoded_to_the_last_bit() -> None:
         assert read.tensors[name].dtype == tensor.dtype
         assert torch.equal(read.tensors[name], tensor)
     assert set(read.under("network")) == {"weight", "count", "empty"}
+
+
+def test_a_checkpoint_from_before_losses_had_a_baseline_is_read() -> None:
+    plain = msgspec.to_builtins(position())
+    del plain["baseline"]
+    assert msgspec.convert(plain, Position) == position(baseline=None)
 
 
 def test_tied_weights_are_kept_and_come_back_tied() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import ConfigError, TrainingError
 from diptych.core.values import CurvePoint
-from diptych.training.divergence import Plateau, Watch
+from diptych.training.divergence import Baseline, Plateau, Watch
 
 LOSSES = st.floats(-100.0, 100.0)
 
 
-def ended_at(losses: Sequence[float]) -> int | None:
+def ended_at(losses: Sequence[float], resumed_at: int = -1) -> int | None:
     """Return the look at which the run was ended."""
     watch = Watch("student-1")
     for i, loss in enumerate(losses):
+        if i == resumed_at:
+            kept = msgspec.json.encode(watch.baseline)
+            watch = Watch("student-1")
+            watch.baseline = msgspec.json.decode(kept, type=Baseline | None)
         try:
             watch.look(20 * i, float(loss))
         except TrainingError:
@@ -48,6 +53,13 @@ def test_an_explosion_is_said_with_what_was_seen() -> None:
         watch.look(step, loss)
     with pytest.raises(TrainingError, match=r"the loss of step 6 is 12,346 and was 2\.3 at first$"):
         watch.look(6, 12345.6)
+
+
+@given(st.lists(LOSSES, min_size=1, max_size=20), st.integers(0, 30))
+def test_a_run_that_is_resumed_ends_where_it_would_have(losses: list[float], where: int) -> None:
+    series = [*losses, *[1e5] * 10]
+    assert ended_at(series) is not None
+    assert ended_at(series, resumed_at=where) == ended_at(series)
 
 
 @given(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.training.draws import TeamDropout, draw_alone, share_draws
+from diptych.training.draws import TeamDropout, draw_alone, seed_draws, share_draws
 from diptych.training.models.masking import Masks
 
 LAYOUTS = {
@@ -20,6 +20,20 @@ LAYOUTS = {
 def drawn(network: nn.Module, inputs: Tensor, parts: int = 1) -> Tensor:
     torch.manual_seed(3)
     return torch.cat([network(part) for part in inputs.chunk(parts)])
+
+
+def test_what_is_drawn_is_that_of_the_seed_on_a_graphics_processor_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeds.append)
+    drawn_before = []
+    for device in ("cpu", "cuda:0"):
+        seed_draws(7, torch.device(device))
+        drawn_before.append(torch.rand(3))
+    assert seeds == [7]
+    torch.manual_seed(7)
+    assert all(torch.equal(each, drawn_before[0]) for each in (drawn_before[1], torch.rand(3)))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

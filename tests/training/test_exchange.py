@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from diptych.core.errors import TrainingError
 from diptych.training.exchange import MEMORY, ROOM, Exchange, reserve
 from diptych.training.meeting import LostTeamError
 
@@ -95,6 +96,16 @@ def test_one_that_stands_still_is_waited_for_as_long_as_was_said(place: Path) ->
         pytest.raises(LostTeamError, match=r"process 1 did not come within 0\.3 s"),
     ):
         exchange.gather(torch.zeros(1))
+
+
+@pytest.mark.slow
+def test_nothing_is_made_of_what_belongs_to_different_layers(place: Path) -> None:
+    with (
+        closing(Exchange(place, 0, 2, 60.0)) as exchange,
+        other_process(place, 5, 1),
+        pytest.raises(TrainingError, match="at different layers: they tell each other 32, 40 b"),
+    ):
+        exchange.gather(torch.zeros(4, dtype=torch.int64))
 
 
 def test_a_machine_without_such_memory_has_none_to_reserve(tmp_path: Path) -> None:

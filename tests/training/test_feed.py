@@ -7,8 +7,10 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from diptych.core.errors import TrainingError
 from diptych.training import feed as feeding
 from diptych.training.feed import MOST_AT_ONCE, TRIAL_STEPS, Batch, Feed, Feeder
+from diptych.training.memory import Cut
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import Team
 from diptych.training.variation import PictureVariation
@@ -33,6 +35,29 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
         assert same(jumping.batch(step), straight[step])
     assert not same(feed(seed=1).batch(0), straight[0])
     assert not same(straight[0], straight[4])
+
+
+def test_a_feed_beside_another_gives_the_same_batches_and_disturbs_nothing() -> None:
+    made = feed(replace(RECIPE, mixup=0.3))
+    expected = [feed(replace(RECIPE, mixup=0.3)).batch(step) for step in range(9)]
+    made.batch(0)
+    made.epoch = 1  # as while another thread is about to draw its order
+    state, order = made.generator.get_state(), made.order
+    beside = made.beside(parts=1)
+    for step in (5, 8, 0):
+        assert same(beside.batch(step), expected[step])
+    assert torch.equal(made.generator.get_state(), state)
+    assert made.order is order
+
+
+def test_a_feed_beside_another_shares_batches_in_its_own_number_of_parts() -> None:
+    second = Team()
+    second.rank, second.size = 1, 2
+    made = feed(replace(RECIPE, cuts=(Cut(step=3, parts=2),)), team=second)
+    beside = made.beside(parts=2)
+    assert same(beside.batch(0), feed(replace(RECIPE, accumulation=2), team=second).batch(0))
+    assert same(beside.batch(3), made.batch(3))
+    assert not same(beside.batch(2), made.batch(2))
 
 
 def test_batches_come_again_after_as_many_epochs_as_there_are_views() -> None:
@@ -150,3 +175,43 @@ def test_batches_are_made_several_at_once_and_in_a_thread_only_where_that_is_not
     feeder.close()
     assert feeder.at_once == at_once
     assert (feeder.pool is not None) == in_thread
+
+
+class CrampedFeed(ColdFeed):
+    """One of a device whose memory holds no other batch while a step is computed."""
+
+    first = following = 0.005
+    tries = 0
+
+    def batch(self, step: int) -> Batch:
+        made = super().batch(step)
+        if threading.current_thread().name.startswith("feed"):
+            self.tries += 1
+            raise torch.cuda.OutOfMemoryError("no")
+        return made
+
+
+def test_where_memory_is_short_batches_are_made_one_by_one_and_none_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cramped, expected = CrampedFeed(ITEMS, RECIPE, 0, CPU), feed()
+    monkeypatch.setattr(feeding, "time", SimpleNamespace(perf_counter=lambda: cramped.now))
+    feeder = Feeder(cramped, 3)
+    for step in range(3, 3 + 3 * TRIAL_STEPS):
+        assert same(feeder.take(), expected.batch(step))
+        cramped.now += 0.1
+    assert cramped.tries == 1
+    assert (feeder.pool, feeder.next, feeder.at_once) == (None, None, 1)
+
+
+class FullFeed(Feed):
+    """One of a device whose memory holds no batch at all."""
+
+    def batch(self, step: int) -> Batch:
+        raise torch.cuda.OutOfMemoryError("no")
+
+
+def test_a_batch_that_memory_does_not_hold_is_told_in_one_line() -> None:
+    with pytest.raises(TrainingError, match="cpu has no memory for a batch of 12 items") as caught:
+        Feeder(FullFeed(ITEMS, RECIPE, 0, CPU), 0).take()
+    assert caught.value.hint == "choose a smaller batch_size"

@@ -3,14 +3,44 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from diptych.training.global_norm import GlobalNorm, globalize, localize
+from diptych.core.errors import ConfigError
+from diptych.core.extras import installed
+from diptych.training.global_norm import TIMMS_OWN, GlobalNorm, globalize, localize
+from diptych.training.timm_library import timm_library
 
 SIZES = (2, 3)
+
+
+class BatchNormAct2d(nn.BatchNorm2d):
+    """What timm's layer of this name computes; its activation is one that learns."""
+
+    def __init__(self, channels: int, **settings: Any) -> None:
+        super().__init__(channels, **settings)
+        self.drop, self.act = nn.Identity(), nn.PReLU()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.act(self.drop(super().forward(inputs)))
+        return outputs
+
+
+BatchNormAct2d.__module__ = TIMMS_OWN[0]
+
+
+class Own(nn.BatchNorm1d):
+    """One of somebody else's, which may compute anything."""
+
+
+class Held(nn.BatchNorm1d):
+    """One that stays as it was learned elsewhere."""
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)
 
 
 class Meeting:
@@ -74,6 +104,8 @@ def shared(
         (nn.BatchNorm1d, (6, 5, 4)),
         (nn.BatchNorm2d, (6, 5, 3, 4)),
         (nn.BatchNorm3d, (6, 5, 2, 3, 2)),
+        (nn.SyncBatchNorm, (6, 5, 3, 4)),
+        (BatchNormAct2d, (6, 5, 3, 4)),
     ],
 )
 def test_shares_give_the_statistics_and_gradients_of_the_whole_batch(
@@ -121,9 +153,12 @@ def test_in_half_precision_the_statistics_are_float32() -> None:
     )
 
 
-def test_names_and_answers_stay_those_of_the_network() -> None:
-    model = network(3, nn.BatchNorm1d).eval()
-    inputs = torch.randn(5, 3)
+@pytest.mark.parametrize(("kind", "sides"), [(nn.BatchNorm1d, ()), (BatchNormAct2d, (2, 2))])
+def test_names_and_answers_stay_those_of_the_network(
+    kind: type[nn.Module], sides: tuple[int, ...]
+) -> None:
+    model = network(3, kind).eval()
+    inputs = torch.randn(5, 3, *sides)
     before, names = model(inputs), list(model.state_dict())
     norms = [model[0], model[2]]
     globalize(model, lambda own: own[None])
@@ -141,3 +176,30 @@ def test_a_norm_used_twice_stays_one() -> None:
     assert model[0][0] is model[1][0]  # type: ignore[index]
     localize(model)
     assert model[0][0] is model[1][0] is norm  # type: ignore[index]
+
+
+@pytest.mark.skipif(not installed("timm"), reason="the extra timm is absent")
+def test_timms_layer_has_the_name_by_which_it_is_told() -> None:
+    kind = timm_library().layers.BatchNormAct2d
+    assert (kind.__module__, kind.__qualname__) == TIMMS_OWN
+    model, inputs = nn.Sequential(kind(3, inplace=True)), torch.randn(4, 3, 2, 2)
+    expected = model(inputs)
+    globalize(model, lambda own: own[None])
+    assert isinstance(model[0], GlobalNorm)
+    torch.testing.assert_close(model(inputs), expected)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_norm_that_may_compute_anything_is_refused_and_nothing_is_changed(training: bool) -> None:
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.Sequential(Own(2))).train(training)
+    with pytest.raises(ConfigError, match="Own is a batch norm of its own kind") as refused:
+        globalize(model, lambda own: own[None])
+    assert "without --devices" in refused.value.hint
+    assert type(model[0]) is nn.BatchNorm1d
+    assert all(module.training == training for module in model.modules())
+
+
+def test_a_norm_that_learns_nothing_stays() -> None:
+    model = nn.Sequential(Held(2), nn.BatchNorm1d(2)).train()
+    globalize(model, lambda own: own[None])
+    assert [type(layer) for layer in model] == [Held, GlobalNorm]

@@ -1,13 +1,22 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from diptych.core.values import Goal
-from diptych.training.objectives import learn_labels, mixed, over_members, squared_error
+from diptych.training.objectives import (
+    balancing_weights,
+    learn_labels,
+    mixed,
+    over_members,
+    squared_error,
+)
 
 NOTHING = torch.empty(0)
 CHOSEN = torch.tensor([4, 0, 3, 1, 1, 2])
 GOALS: tuple[Goal, ...] = ("classification", "multi-label", "ordinal", "regression")
+WEIGHTS = torch.tensor([1.0, 5.0, 0.5, 2.0])
+LABEL_WEIGHTS = torch.stack([torch.tensor([0.7, 1.0, 3.0, 0.5]), WEIGHTS])
 
 
 def random(*shape: int) -> Tensor:
@@ -36,20 +45,56 @@ def test_cross_entropy_with_smoothing_is_the_mixture_of_its_two_parts() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_a_class_counts_as_its_weight_says(smoothing: float) -> None:
     logits, targets = some_outputs("classification"), some_targets("classification")
-    weights = torch.tensor([1.0, 5.0, 0.5, 2.0])
-    given = {"label_smoothing": smoothing, "class_weights": weights}
+    given = {"label_smoothing": smoothing, "class_weights": WEIGHTS}
     objective = learn_labels("classification", targets, **given)
     log_p = logits.log_softmax(1)
     hard = log_p[torch.arange(6), targets[CHOSEN]]
     losses = -(1 - smoothing) * hard - smoothing * log_p.mean(1)
-    weighed = weights[targets[CHOSEN]]
+    weighed = WEIGHTS[targets[CHOSEN]]
     assert torch.allclose(objective(NOTHING, logits, CHOSEN), (losses * weighed).mean())
+
+
+@pytest.mark.parametrize("goal", ["classification", "ordinal"])
+def test_all_that_an_item_costs_is_weighed_as_its_class(goal: Goal) -> None:
+    logits, targets = some_outputs(goal), some_targets(goal)
+    plain = learn_labels(goal, targets, label_smoothing=0.1)
+    weighed = learn_labels(goal, targets, label_smoothing=0.1, class_weights=WEIGHTS)
+    alone = [plain(NOTHING, logits[n : n + 1], CHOSEN[n : n + 1]) for n in range(6)]
+    expected = (WEIGHTS[targets[CHOSEN]] * torch.stack(alone)).mean()
+    assert torch.allclose(weighed(NOTHING, logits, CHOSEN), expected)
+
+
+@pytest.mark.parametrize("goal", ["classification", "ordinal"])
+def test_weighed_classes_count_alike(goal: Goal) -> None:
+    targets = np.repeat([0, 1, 2, 3], [80, 14, 5, 1])
+    weights = balancing_weights(goal, targets, 4)
+    assert weights is not None
+    assert np.bincount(targets, weights=weights[targets]) == pytest.approx([25.0] * 4)
+    absent = balancing_weights(goal, targets[:-1], 4)
+    assert absent is not None
+    assert np.isfinite(absent).all()
+
+
+def test_of_several_labels_items_without_and_with_each_count_alike() -> None:
+    having = np.array([10, 95, 0, 100])
+    targets = (np.arange(100)[:, None] < having).astype(np.float32)
+    weights = balancing_weights("multi-label", targets, 4)
+    assert weights is not None
+    assert weights.shape == (2, 4)
+    assert weights[0, :2] * (100 - having[:2]) == pytest.approx([50, 50])
+    assert weights[1, :2] * having[:2] == pytest.approx([50, 50])
+    assert np.isfinite(weights).all()
+    assert weights.min() > 0.5
+
+
+def test_numbers_have_no_classes_to_weigh() -> None:
+    assert balancing_weights("regression", np.zeros(9, np.float32), 1) is None
 
 
 @pytest.mark.parametrize("goal", GOALS)
 def test_the_loss_of_a_batch_is_the_mean_of_those_of_its_halves(goal: Goal) -> None:
     targets, outputs = some_targets(goal), some_outputs(goal)
-    weights = None if goal == "regression" else torch.tensor([1.0, 5.0, 0.5, 2.0])
+    weights = {"regression": None, "multi-label": LABEL_WEIGHTS}.get(goal, WEIGHTS)
     objective = learn_labels(goal, targets, label_smoothing=0.1, class_weights=weights)
     halves = [objective(NOTHING, outputs[part], CHOSEN[part]) for part in (slice(3), slice(3, 6))]
     whole = objective(NOTHING, outputs, CHOSEN)
@@ -62,6 +107,18 @@ def test_several_labels_are_learned_each_on_its_own() -> None:
     expected = -(wanted * p.log() + (1 - wanted) * (1 - p).log()).mean()
     objective = learn_labels("multi-label", targets, label_smoothing=0.1)
     assert torch.allclose(objective(NOTHING, logits, CHOSEN), expected)
+
+
+def test_a_label_counts_as_its_weights_say_and_what_is_smoothed_as_the_item() -> None:
+    logits, targets = some_outputs("multi-label"), some_targets("multi-label")
+    p, has = logits.sigmoid(), targets[CHOSEN]
+    wanted = 0.9 * has + 0.05
+    losses = -(wanted * p.log() + (1 - wanted) * (1 - p).log())
+    weights = has * LABEL_WEIGHTS[1] + (1 - has) * LABEL_WEIGHTS[0]
+    objective = learn_labels(
+        "multi-label", targets, label_smoothing=0.1, class_weights=LABEL_WEIGHTS
+    )
+    assert torch.allclose(objective(NOTHING, logits, CHOSEN), (weights * losses).mean())
 
 
 def test_classes_with_an_order_cost_more_the_further_they_are_off() -> None:

@@ -1,3 +1,4 @@
+import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -118,6 +119,28 @@ def test_damaged_files_are_one_line(copied: Path) -> None:
     edit_config(copied, hidden_size="wide")
     with pytest.raises(ConfigError, match="encoder cannot be used: "):
         open_network(copied, 2)
+
+
+def a_map(root: int) -> dict[str, str]:
+    """Make a map of characters: 256 places, empty but the first one, and a replacement."""
+    tree = root.to_bytes(4, "little") + bytes(4 * 255)
+    content = len(tree).to_bytes(4, "little") + tree + b"a\0"
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(content).decode()}
+
+
+def test_a_damaged_map_of_characters_is_one_line_and_no_panic_at_the_first_text(
+    tmp_path: Path,
+) -> None:
+    library = pytest.importorskip("tokenizers")
+    words = library.models.WordLevel({"[UNK]": 0, "so": 1}, unk_token="[UNK]")
+    file = json.loads(library.Tokenizer(words).to_str())
+    sound, outside = a_map(0), a_map(256 << 10)
+    for normalizer in (outside, {"type": "Sequence", "normalizers": [sound, outside]}):
+        (tmp_path / "tokenizer.json").write_text(json.dumps(file | {"normalizer": normalizer}))
+        with pytest.raises(ConfigError, match=r"json is damaged: has a map of characters that is"):
+            open_tokenizer(tmp_path, 8)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(file | {"normalizer": sound}))
+    assert tokens_of(open_tokenizer(tmp_path, 8), ["so"], 8, 0).tolist() == [[1]]
 
 
 @pytest.mark.slow

@@ -40,14 +40,47 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+UNEVEN = """
+import os, sys
+import torch
+from torch import nn
+from diptych.training.meeting import meeting_of
+from diptych.training.process_team import join
+
+class Uneven(nn.Module):
+    '''Each item goes through the first layer, a positive one through the second too.'''
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 1, bias=False) for _ in range(3))
+
+    def forward(self, inputs):
+        outputs = self.layers[0](inputs)
+        return outputs + self.layers[1](inputs) if (inputs > 0).all() else outputs
+
+with join(meeting_of(os.environ), "cpu") as team:
+    network = Uneven()
+    forward = team.wrapped(network)
+    forward(torch.tensor([[3.0, 5.0]]) * (2 * team.rank - 1)).sum().backward()
+    team.share_gradients(network.parameters())
+    found = [None if each.grad is None else each.grad.tolist() for each in network.parameters()]
+    assert found == [[[0.0, 0.0]], [[1.5, 2.5]], None], found
+"""
+
+
 def start(asked: dict[str, Any], size: int, timeout_s: float = 60.0) -> list[subprocess.Popen[str]]:
-    """Start processes by hand, with the environment that torchrun makes."""
+    """Start the training of this folder by hand."""
+    return start_program([PROGRAM, json.dumps(asked)], size, timeout_s)
+
+
+def start_program(words: list[str], size: int, timeout_s: float) -> list[subprocess.Popen[str]]:
+    """Start processes of Python with the environment that torchrun makes."""
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     common |= {"WORLD_SIZE": str(size), "DIPTYCH_TIMEOUT_S": str(timeout_s)}
     own = [common | {"RANK": str(rank)} if size > 1 else {} for rank in range(size)]
     return [
         subprocess.Popen(
-            [sys.executable, PROGRAM, json.dumps(asked)],
+            [sys.executable, *words],
             env=os.environ | variables,
             stderr=subprocess.PIPE,
             text=True,
@@ -79,6 +112,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_end_with_the_weights_of_one(trained: Path, name: str) -> None:
     one, two = load_file(trained / "one" / name), load_file(trained / "two" / name)
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_what_one_process_alone_used_learns_in_all_and_what_none_used_in_none() -> None:
+    processes = start_program(["-c", UNEVEN], 2, 60.0)
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
 
 
 @pytest.mark.slow

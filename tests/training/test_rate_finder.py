@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from diptych.core.errors import TrainingError
 from diptych.training.optimizers import average_of, optimizer_of, set_rate
-from diptych.training.rate_finder import FRACTION, RANGES, STEPS, find_rate
+from diptych.training.rate_finder import FRACTION, LEAST_STEPS, RANGES, STEPS, find_rate
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.schedule import rate_factor, schedule_for
 
@@ -39,14 +39,15 @@ def descent(curvatures: np.ndarray, random: np.random.Generator) -> Callable[[fl
     return step
 
 
+@pytest.mark.parametrize("steps", [LEAST_STEPS, 150])
 @given(st.floats(0.01, 100.0), st.integers(0, 1000))
 def test_in_a_bowl_the_rate_is_below_where_descent_diverges_and_not_far(
-    largest: float, seed: int
+    steps: int, largest: float, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     curvatures = largest * np.append(random.uniform(0.02, 1, 20), 1.0)
     limit = 2 / largest
-    found = find_rate(descent(curvatures, random), limit / 1e4, limit * 100, 150)
+    found = find_rate(descent(curvatures, random), limit / 1e4, limit * 100, steps)
     assert limit / 30 < found < limit
 
 

@@ -2,8 +2,9 @@
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from diptych.training.memory import Cut
 from diptych.training.models import ResidualNet, ResidualNetConfig
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
-from diptych.training.resume import with_cuts
+from diptych.training.resume import is_sound, with_cuts
 from diptych.training.run_folder import RunFolder
 from diptych.training.team import SOLO, Team
 from diptych.training.variation import PictureVariation
@@ -152,10 +153,14 @@ def test_a_run_that_a_person_stopped_goes_on_as_planned(data: Dataset, tmp_path:
     assert_same(train(data, RECIPE, tmp_path), train(data, RECIPE))
 
 
-def test_a_finished_run_has_nothing_left_to_do(data: Dataset, tmp_path: Path) -> None:
-    first = train(data, RECIPE, tmp_path)
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "schedule-free", "learning_rate": 0.01}])
+def test_a_finished_run_has_nothing_left_to_do(
+    data: Dataset, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    recipe = replace(RECIPE, **changes)
+    first = train(data, recipe, tmp_path)
     steps: list[Step] = []
-    assert_same(train(data, RECIPE, tmp_path, report=steps.append), first)
+    assert_same(train(data, recipe, tmp_path, report=steps.append), first)
     assert not steps
 
 
@@ -194,6 +199,47 @@ def test_a_run_that_pauses_goes_on_where_it_was(data: Dataset, tmp_path: Path) -
         assert paused.samples == epochs * 11 * 8
     assert_same(train(data, RECIPE, tmp_path, pause_after=6), train(data, RECIPE))
     assert_same(train(data, RECIPE, tmp_path), train(data, RECIPE))
+
+
+class Sharing(Team):
+    """A team that shares weights, whose other process has such that are not finite, or not."""
+
+    is_sharded = True
+
+    def __init__(self, broken: bool) -> None:
+        self.broken = broken
+
+    def summed(self, numbers: Sequence[float]) -> list[float]:
+        return [numbers[0] + self.broken]
+
+
+class Alone(Team):
+    """One process of those that each have all weights: nobody else looks at them with it."""
+
+    def summed(self, numbers: Sequence[float]) -> list[float]:
+        raise AssertionError("the others are elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("team", "weight", "rate", "sound"),
+    [
+        (Sharing(broken=False), 1.0, 0.1, True),
+        (Sharing(broken=True), 1.0, 0.1, False),
+        (Sharing(broken=False), float("nan"), 0.1, False),
+        (Alone(), 1.0, 0.1, True),
+        (Alone(), float("inf"), 0.1, False),
+        (Alone(), 1.0, None, False),
+    ],
+)
+def test_a_state_is_kept_where_all_weights_are_finite_and_there_is_a_rate(
+    team: Team, weight: float, rate: float | None, sound: bool
+) -> None:
+    network = nn.Linear(2, 2)
+    nn.init.constant_(network.weight, weight)
+    run: Any = SimpleNamespace(
+        network=network, team=team, recipe=replace(RECIPE, learning_rate=rate)
+    )
+    assert is_sound(run) == sound
 
 
 def test_all_of_a_team_keep_to_the_cuts_that_its_first_process_was_told_of() -> None:

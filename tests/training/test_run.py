@@ -1,8 +1,8 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,24 @@ from torch import nn
 
 from diptych.core.errors import TrainingError
 from diptych.core.progress import Step, StopRequest
-from diptych.core.specs import ImageSpec
+from diptych.core.seeds import derive
+from diptych.core.specs import ImageSpec, TextSpec
 from diptych.core.values import DataRecord, Dataset, Split
 from diptych.measure.gpu_energy import GpuMeter
 from diptych.measure.processor_energy import Counter, ProcessorMeter
 from diptych.training.control import RunControl, TrainedNetwork
+from diptych.training.feed import Feed
 from diptych.training.loop import train_network
-from diptych.training.objectives import learn_labels
-from diptych.training.recipe import TrainingRecipe
+from diptych.training.meeting import Meeting
+from diptych.training.memory import Cut
+from diptych.training.objectives import Objective, learn_labels
+from diptych.training.process_team import join
+from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.run_folder import RunFolder
+from diptych.training.sharded_team import ShardedTeam
 from diptych.training.team import Team
 from diptych.training.tuning import Tuning
+from diptych.training.variation import TextVariation
 
 RECIPE = TrainingRecipe(epochs=8, batch_size=10, learning_rate=0.05)
 
@@ -60,11 +67,14 @@ def data() -> Dataset:
     )
 
 
+def labels(data: Dataset) -> Objective:
+    targets = torch.from_numpy(data.train.targets)
+    return learn_labels("classification", targets, label_smoothing=0.0)
+
+
 def train(data: Dataset, recipe: TrainingRecipe = RECIPE, **control: object) -> TrainedNetwork:
     torch.manual_seed(0)
-    targets = torch.from_numpy(data.train.targets)
-    objective = learn_labels("classification", targets, label_smoothing=0.0)
-    return train_network(Bright(), data, recipe, objective, RunControl(**control))
+    return train_network(Bright(), data, recipe, labels(data), RunControl(**control))
 
 
 def clock(step_s: float = 0.6) -> Callable[[], float]:
@@ -102,6 +112,62 @@ def test_it_says_that_it_tries_how_the_machine_computes_fastest_and_trains(data:
     trained = train(data, replace(RECIPE, threads=2), tune=True, report=said.append)
     assert "fastest" in said[0].note
     assert trained.curve[-1].score > 0.8
+
+
+class Starved(Bright):
+    """One that forgets at random, and in training has memory for so many items at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.dropout, self.most = nn.Dropout(0.5), most
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.dropout(super().forward(inputs))
+        if self.training and len(inputs) > self.most:
+            raise torch.cuda.OutOfMemoryError("no")
+        return logits
+
+
+def test_a_run_that_was_short_of_memory_is_replayed_from_its_record(data: Dataset) -> None:
+    targets = torch.from_numpy(data.train.targets)
+    objective = learn_labels("classification", targets, label_smoothing=0.0)
+    recipe, weights = RECIPE, list[dict[str, torch.Tensor]]()
+    for most in (5, 10):
+        torch.manual_seed(0)
+        trained = train_network(Starved(most), data, recipe, objective, RunControl())
+        recipe = trained.recipe
+        weights.append(trained.network.state_dict())
+        assert recipe.cuts == (Cut(step=0, parts=2),)
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+class Words(nn.Module):
+    """A network that adds up what each word stands for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.embedding(tokens.long()).sum(1)
+        return logits
+
+
+def test_a_recipe_that_compiles_texts_is_followed_without_and_that_is_said(data: Dataset) -> None:
+    def told(split: Split) -> Split:
+        words = split.inputs[:, 0, 0] // 32 + 1  # (N, 1), how bright, in words 1 to 8
+        return dataclasses.replace(split, inputs=words.astype(np.int32))
+
+    spec, splits = TextSpec(tokens=1, vocabulary=9), (told(data.train), told(data.validation))
+    texts = dataclasses.replace(data, spec=spec, train=splits[0], validation=splits[1])
+    recipe = replace(RECIPE, epochs=1, compiled=True, variation=TextVariation())
+    objective = learn_labels(
+        "classification", torch.from_numpy(data.train.targets), label_smoothing=0.0
+    )
+    said = list[Step]()
+    trained = train_network(Words(), texts, recipe, objective, RunControl(report=said.append))
+    assert trained.recipe == replace(recipe, compiled=False)
+    assert said[0].note.startswith("not compiled, against the recipe: batches of texts differ")
 
 
 def test_the_records_of_a_run_tell_it_from_the_first_step_to_the_last(
@@ -160,11 +226,18 @@ def test_a_run_that_was_stopped_within_an_epoch_has_one_score_of_it_in_the_end(
     assert [line["epoch"] for line in lines if line["score"] is not None] == list(range(1, 9))
 
 
-def test_weights_that_are_not_finite_are_not_kept(data: Dataset, tmp_path: Path) -> None:
-    sound = learn_labels(
-        "classification", torch.from_numpy(data.train.targets), label_smoothing=0.0
-    )
-    calls = iter(range(1000))
+@pytest.fixture
+def sharing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShardedTeam]:
+    """Give a team of one process that has its share of the weights, which is all."""
+    address = (tmp_path_factory.mktemp("team") / "meeting").as_uri()
+    meeting = Meeting(address=address, rank=0, size=1, local_rank=0, local_size=1)
+    with join(meeting, "cpu", ShardedTeam) as team:
+        assert isinstance(team, ShardedTeam)
+        yield team
+
+
+def assert_kept_until_weights_are_not_finite(data: Dataset, path: Path, team: Team) -> None:
+    sound, calls = labels(data), iter(range(1000))
 
     def objective(
         inputs: torch.Tensor, outputs: torch.Tensor, chosen: torch.Tensor
@@ -172,14 +245,214 @@ def test_weights_that_are_not_finite_are_not_kept(data: Dataset, tmp_path: Path)
         loss: torch.Tensor = sound(inputs, outputs, chosen)
         return loss + (0 * outputs.sum()).sqrt() if next(calls) == 20 else loss
 
-    with closing(RunFolder(tmp_path, print)) as folder:
-        given = RunControl(folder=folder, checkpoint_s=0.0, clock=clock(3.0))
-        with pytest.raises(TrainingError):
+    with closing(RunFolder(path, print)) as folder:
+        given = RunControl(folder=folder, checkpoint_s=0.0, clock=clock(3.0), team=team)
+        with pytest.raises(TrainingError, match="diverged"):
             train_network(Bright(), data, RECIPE, objective, given)
         latest = folder.latest()
     assert latest is not None
     assert latest.position.step == 20
     assert all(tensor.isfinite().all() for tensor in latest.under("network").values())
+
+
+def test_weights_that_are_not_finite_are_not_kept(data: Dataset, tmp_path: Path) -> None:
+    assert_kept_until_weights_are_not_finite(data, tmp_path, Team())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_nor_are_those_of_a_team_that_shares_them(
+    data: Dataset, sharing: ShardedTeam, tmp_path: Path
+) -> None:
+    assert_kept_until_weights_are_not_finite(data, tmp_path, sharing)
+
+
+class Sudden(StopRequest):
+    """A person who asks to stop once it was looked so many times whether somebody did."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def __bool__(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("control", "step"),
+    [({"stop": Sudden(10)}, 11), ({"stop": Sudden(11)}, 12), ({"pause_after": 2}, 16)],
+    ids=["a stop", "one a moment later", "a pause"],
+)
+def test_whenever_a_team_that_shares_weights_is_to_pause_all_that_it_learned_is_kept(
+    data: Dataset, sharing: ShardedTeam, tmp_path: Path, control: dict[str, Any], step: int
+) -> None:
+    with closing(RunFolder(tmp_path, print)) as folder:
+        paused = train(data, team=sharing, folder=folder, checkpoint_s=1e6, **control)
+        latest = folder.latest()
+    assert paused.samples == 10 * step
+    assert latest is not None
+    assert latest.position.step == step
+
+
+def test_a_stop_while_a_rate_is_looked_for_keeps_nothing_and_the_run_begins_anew(
+    data: Dataset, tmp_path: Path
+) -> None:
+    recipe, stop, said = replace(RECIPE, learning_rate=None), StopRequest(), list[str]()
+
+    def report(step: Step) -> None:
+        said.append(step.note)
+        stop.requested |= len(said) == 5
+
+    with closing(RunFolder(tmp_path, print)) as folder:
+        given = {"folder": folder, "clock": clock(3.0), "checkpoint_s": 0.0}
+        stopped = train(data, recipe, report=report, stop=stop, **given)
+        assert not folder.checkpoints()
+        again = train(data, recipe, **given)
+    assert set(said[:5]) == {"looking for a learning rate"}
+    assert said[5] == "no learning rate was found yet: nothing is learned"
+    assert (stopped.samples, stopped.recipe.learning_rate) == (10, None)
+    torch.manual_seed(0)
+    assert same(stopped.network, Bright())
+    whole = train(data, recipe)
+    assert same(again.network, whole.network)
+    assert again.recipe == whole.recipe
+    assert_told_once(tmp_path)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def assert_told_once(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines]
+    assert steps == sorted(steps)
+    assert [line["epoch"] for line in lines if line["score"] is not None] == list(range(1, 9))
+
+
+def test_a_rate_that_is_not_found_in_time_ends_the_run_in_time(
+    data: Dataset, tmp_path: Path
+) -> None:
+    recipe, said = replace(RECIPE, learning_rate=None), list[Step]()
+    with closing(RunFolder(tmp_path, print)) as folder:
+        given = {"deadline": 15.0, "clock": clock(), "report": said.append, "folder": folder}
+        trained = train(data, recipe, **given)
+        assert not folder.checkpoints()
+    assert "no learning rate was found yet: nothing is learned" in {step.note for step in said}
+    assert trained.samples == 10
+    assert trained.recipe == replace(recipe, replans=(Replan(step=1, remaining=0),))
+    assert trained.curve[-1].score is not None
+
+
+def test_what_a_run_told_that_never_came_to_a_checkpoint_is_dropped_when_it_begins_anew(
+    data: Dataset, tmp_path: Path
+) -> None:
+    def end(step: Step) -> None:
+        if step.done >= 20:
+            raise TimeoutError
+
+    for report in (end, print):
+        with closing(RunFolder(tmp_path, print)) as folder, suppress(TimeoutError):
+            train(data, report=report, folder=folder, clock=clock(), checkpoint_s=1e6)
+    assert_told_once(tmp_path)
+
+
+class Normed(Bright):
+    """One with a batch norm, that knows with what it was scored last."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+        self.scored_with = torch.zeros(2)
+
+    def hidden(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            self.scored_with = self.norm.running_mean.clone()
+        logits: torch.Tensor = self.norm(self.hidden(inputs))
+        return logits
+
+
+SCHEDULE_FREE = replace(RECIPE, optimizer="schedule-free", epochs=2)
+
+
+def test_a_schedule_free_run_is_scored_and_kept_with_what_norms_see_at_its_average(
+    data: Dataset,
+) -> None:
+    said = list[Step]()
+    control = RunControl(clock=clock(3.0), report=said.append)
+    network = train_network(Normed(), data, SCHEDULE_FREE, labels(data), control).network
+    seed = derive(0, control.name, "batches")
+    feed = Feed(data.train.inputs, SCHEDULE_FREE, seed, torch.device("cpu"))
+    with torch.no_grad():
+        seen = [network.hidden(feed.batch(step).inputs) for step in range(8, 16)]
+    torch.testing.assert_close(
+        network.norm.running_mean, torch.stack([each.mean(0) for each in seen]).mean(0)
+    )
+    assert torch.equal(network.scored_with, network.norm.running_mean)
+    notes = [step.note for step in said]
+    assert notes.count("counting what batch norms see") == 16  # none of them a second time
+    assert all(step.done < step.total for step in said[:-1])
+
+
+def test_scoring_a_schedule_free_run_changes_nothing_that_it_goes_on_from(
+    data: Dataset, tmp_path: Path
+) -> None:
+    part = data.validation
+    none = Split(inputs=part.inputs[:0], targets=part.targets[:0], items=())
+    kept = list[dict[str, torch.Tensor]]()
+    for name, given in (("scored", data), ("not", dataclasses.replace(data, validation=none))):
+        with closing(RunFolder(tmp_path / name, print)) as folder:
+            control = RunControl(folder=folder)
+            train_network(Normed(), given, SCHEDULE_FREE, labels(data), control)
+            latest = folder.latest()
+        assert latest is not None
+        kept.append(dict(latest.tensors))
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+@pytest.mark.parametrize(("pause_after", "learns"), [(1, False), (None, True)])
+def test_norms_of_a_schedule_free_run_that_are_frozen_keep_what_they_came_with(
+    data: Dataset, pause_after: int | None, learns: bool
+) -> None:
+    recipe = replace(SCHEDULE_FREE, freeze_share=0.5)
+    control = RunControl(pause_after=pause_after)
+    network = train_network(Normed(), data, recipe, labels(data), control).network
+    assert bool(network.norm.running_mean.any()) == learns
+    assert bool((network.norm.running_var != 1).any()) == learns
+
+
+def test_other_runs_are_kept_with_what_norms_remember_of_all_steps(
+    data: Dataset, tmp_path: Path
+) -> None:
+    with closing(RunFolder(tmp_path, print)) as folder:
+        control = RunControl(folder=folder)
+        network = train_network(Normed(), data, RECIPE, labels(data), control).network
+        latest = folder.latest()
+    assert latest is not None
+    assert torch.equal(network.norm.running_mean, latest.under("network")["norm.running_mean"])
+    assert network.norm.num_batches_tracked == 64
+
+
+def test_a_run_that_is_resumed_diverges_by_the_first_loss_of_all(
+    data: Dataset, tmp_path: Path
+) -> None:
+    def always(level: float) -> Objective:
+        return lambda inputs, outputs, chosen: 0 * outputs.sum() + level
+
+    with closing(RunFolder(tmp_path, print)) as folder:
+        calm = RunControl(folder=folder, pause_after=1)
+        train_network(Bright(), data, RECIPE, always(1.0), calm)
+        resumed = RunControl(folder=folder, clock=clock(3.0))
+        with pytest.raises(TrainingError, match="the loss of step 13 is 1,000 and was 1 at first"):
+            train_network(Bright(), data, RECIPE, always(1000.0), resumed)
 
 
 def test_a_stop_after_the_last_step_leaves_a_finished_run(data: Dataset, tmp_path: Path) -> None:

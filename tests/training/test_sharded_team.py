@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from diptych.training.global_norm import GlobalNorm
@@ -99,6 +100,33 @@ def test_weights_are_spread_and_come_back(alone: ShardedTeam) -> None:
     for name in ("0.weight", "1.weight", "3.weight"):
         assert type(after[name]) is torch.Tensor
         assert torch.equal(after[name], before[name])
+
+
+class Nested(nn.Module):
+    """Lists within lists, whose items are large enough to be spread one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inner = nn.Sequential(nn.Linear(1024, 1024), nn.Tanh())
+        self.stages, self.head = nn.ModuleList([nn.ModuleList([inner])]), nn.Linear(1024, 2)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = self.stages[0][0](inputs)  # type: ignore[index]
+        outputs: torch.Tensor = self.head(hidden)
+        return outputs
+
+
+@pytest.mark.slow
+def test_lists_within_lists_are_spread_from_the_inside(alone: ShardedTeam) -> None:
+    torch.manual_seed(0)
+    network, inputs = Nested(), torch.randn(3, 1024)
+    expected = network(inputs).detach()
+    inner = network.stages[0][0]  # type: ignore[index]
+    outputs = alone.wrapped(network)(inputs)
+    assert all(isinstance(each, FSDPModule) for each in (inner[0], inner, network))
+    torch.testing.assert_close(outputs, expected)
+    outputs.sum().backward()
+    torch.testing.assert_close(alone.restored(network)(inputs), expected)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from pretended_gpu import pretended_gpu
 from torch import Tensor, nn
 
 from diptych.core.errors import TrainingError
@@ -93,6 +94,73 @@ def test_out_of_memory_halves_the_parts_keeps_the_batch_and_says_so() -> None:
     for _ in range(2):
         plain.take(batch(), 0.1, 0.9)
     np.testing.assert_allclose(weights(hungry), weights(whole), rtol=1e-5, atol=1e-6)
+
+
+class Normed(Hungry):
+    """One that counts statistics of its batches and forgets at random before memory is short."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.norm, self.dropout = nn.BatchNorm1d(4), nn.Dropout(0.5)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(self.dropout(self.norm(inputs)))
+
+
+def test_a_step_that_is_taken_again_is_the_one_that_was_planned_in_so_many_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned = replace(RECIPE, cuts=(Cut(step=3, parts=2),))
+    networks = [Normed(4), Normed(8)]
+    with pretended_gpu(monkeypatch):
+        objective = learn_labels("classification", TARGETS.to("cuda"), label_smoothing=0.0)
+        there = batch(inputs=batch().inputs.to("cuda"), chosen=torch.arange(8).to("cuda"))
+        for each, recipe in zip(networks, (RECIPE, planned), strict=True):
+            stepper = Stepper(each.to("cuda").train(), recipe, objective)
+            for step in (3, 4):
+                stepper.take(there, 0.1, 0.9, step, seed=step)
+    assert [each.seen for each in networks] == [[8, 4, 4, 4, 4], [4, 4, 4, 4]]
+    cut, whole = (each.state_dict() for each in networks)
+    assert whole["norm.num_batches_tracked"] == 4
+    assert all(torch.equal(cut[name], whole[name]) for name in whole)
+
+
+def test_where_memory_is_short_it_says_how_many_items_batch_norms_see() -> None:
+    said: list[str] = []
+    stepper = Stepper(Normed(3).train(), RECIPE, OBJECTIVE, say=said.append)
+    stepper.take(batch(), 0.1, 0.9)
+    assert said == [
+        "out of memory: each batch is computed in 2 parts now; batch norms see 4 items each",
+        "out of memory: each batch is computed in 4 parts now; batch norms see 2 items each",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "accumulation", "hint"),
+    [
+        (8, 8, "choose a larger batch_size, or a smaller accumulation"),
+        (1, 1, "use a smaller network"),
+    ],
+    ids=["as planned", "for want of memory"],
+)
+def test_a_batch_norm_that_sees_one_vector_is_refused_in_one_line(
+    most: int, accumulation: int, hint: str
+) -> None:
+    recipe = replace(RECIPE, accumulation=accumulation)
+    with pytest.raises(TrainingError, match="cannot learn from one item at a time") as refused:
+        Stepper(Normed(most).train(), recipe, OBJECTIVE).take(batch(), 0.1, 0.9)
+    assert refused.value.hint == hint
+
+
+def test_one_item_of_many_places_is_not_refused_nor_other_errors_taken_for_that() -> None:
+    class Refusing(Hungry):
+        def forward(self, inputs: Tensor) -> Tensor:
+            raise ValueError("such inputs are not known")
+
+    recipe = replace(RECIPE, accumulation=8)
+    assert Stepper(pictures(), recipe, OBJECTIVE).take(batch(), 0.1, 0.9).isfinite()
+    with pytest.raises(ValueError, match=r"^such inputs are not known$"):
+        Stepper(Refusing(8), recipe, OBJECTIVE).take(batch(), 0.1, 0.9)
 
 
 def test_a_step_that_was_begun_is_not_taken_again_for_want_of_memory() -> None:

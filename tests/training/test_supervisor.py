@@ -130,6 +130,22 @@ def test_a_number_of_devices_that_cannot_be_is_refused(tmp_path: Path, count: in
         supervise(counting("return 1", tmp_path, count=count), silent, StopRequest())
 
 
+@pytest.mark.parametrize(("said", "silence_s"), [(None, 300.0), ("1800", 1800.0), ("20", 300.0)])
+def test_processes_may_be_silent_for_as_long_as_they_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, silence_s: float
+) -> None:
+    monkeypatch.delenv("DIPTYCH_TIMEOUT_S", raising=False)
+    if said:
+        monkeypatch.setenv("DIPTYCH_TIMEOUT_S", said)
+    assert counting("return 1", tmp_path).silence_s == silence_s
+
+
+def test_a_time_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIPTYCH_TIMEOUT_S", "-1")
+    with pytest.raises(ConfigError, match="DIPTYCH_TIMEOUT_S is '-1'"):
+        counting("return 1", tmp_path)
+
+
 def test_checkpoints_are_looked_for_under_the_name_they_have() -> None:
     assert Path(PATTERN).match(CHECKPOINTS)
 

@@ -5,7 +5,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.core.errors import StorageError
+from diptych.training.records import Record, RunRecords
 from diptych.training.tensorboard import EventFile
 
 POLYNOMIAL = 0x82F63B78
@@ -162,6 +163,32 @@ def test_of_a_resumed_run_only_the_steps_that_hold_are_shown(tmp_path: Path) -> 
         file.close()
     assert len(list(tmp_path.iterdir())) == 3
     assert curve(tmp_path, "loss") == [(20, -1), (40, -1), (60, 40), (80, 40), (100, 80)]
+
+
+def record(step: int, score: float | None) -> Record:
+    return Record(
+        step=step,
+        epoch=1,
+        samples=step,
+        seconds=float(step),
+        loss=float(step),
+        rate=0.5,
+        samples_per_second=1.0,
+        waiting_share=0.0,
+        score=score,
+    )
+
+
+def test_a_score_within_an_epoch_is_not_shown_once_the_epoch_goes_on(tmp_path: Path) -> None:
+    with closing(RunRecords(tmp_path)) as records:
+        for step, score in ((1, None), (2, 0.25), (3, None), (3, 0.125)):
+            records.write(record(step, score))
+    with closing(RunRecords(tmp_path)) as records:
+        records.rewind(3, within_epoch=True)
+        records.write(record(4, 0.5))
+    folder = tmp_path / "tensorboard"
+    assert curve(folder, "score") == [(2, 0.25), (4, 0.5)]
+    assert curve(folder, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
 
 
 def test_a_new_file_never_takes_the_name_of_one_that_is_there(tmp_path: Path) -> None:

@@ -102,6 +102,71 @@ def test_a_class_that_a_fold_did_not_see_is_all_but_ruled_out_there() -> None:
     assert outputs[0, 2] <= outputs[0].min() + 1e-6
 
 
+def guess(goal: Goal, targets_of: object, labels: tuple[str, ...], *, balance: bool) -> np.ndarray:
+    """Grow next to nothing, so that trees answer as they would without having seen anything."""
+    config = TreesConfig(trees=1, learning_rate=0.01, folds=2)
+    dataset = make(goal, labels, targets_of)
+    return train_trees(dataset, config, RunControl(), balance=balance).test.astype(np.float64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("goal", ["classification", "ordinal"])
+@pytest.mark.parametrize(("balance", "share"), [(False, 0.1), (True, 1 / 3)])
+def test_where_nothing_can_be_seen_answers_are_shares_and_even_where_classes_are_balanced(
+    goal: Goal, balance: bool, share: float
+) -> None:
+    def targets(x: np.ndarray) -> np.ndarray:
+        return np.arange(len(x)) % 10 // 8 * (1 + np.arange(len(x)) % 2)
+
+    outputs = guess(goal, targets, ("often", "rare", "rarer"), balance=balance)
+    shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    assert shares[:, 1:].mean(axis=0) == pytest.approx([share, share], abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_rare_class_is_found_more_often_where_classes_are_balanced() -> None:
+    dataset = make("classification", ("p", "q"), lambda x: (x[:, 0] > 1).astype(np.int64), noise=1)
+    rare = dataset.test.targets == 1
+    found = [
+        (train_trees(dataset, CONFIG, RunControl(), balance=balance).test[rare].argmax(1)).mean()
+        for balance in (False, True)
+    ]
+    assert found[1] > found[0] + 0.1
+
+
+@pytest.mark.slow
+def test_balanced_trees_stop_where_validation_is_not_answered_better_class_by_class() -> None:
+    """Few rows of validation look like the other class: balanced, they are more than half of it."""
+    dataset = make("classification", ("p", "q"), lambda x: (x[:, 0] > 1.28).astype(np.int64))
+    dataset.validation.inputs[:, 0] = -1
+    dataset.validation.targets[:] = np.arange(200) % 20 < 3
+    config = TreesConfig(trees=40, leaves=8, learning_rate=0.2, folds=3, patience=2)
+    outputs = train_trees(dataset, config, RunControl(), balance=True).test
+    assert np.abs(outputs[:, 1] - outputs[:, 0]).max() < 1.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("balance", "shares"), [(False, (0.9, 0.1)), (True, (0.5, 0.5))])
+def test_of_several_labels_having_one_counts_as_much_as_not_where_they_are_balanced(
+    balance: bool, shares: tuple[float, float]
+) -> None:
+    def targets(x: np.ndarray) -> np.ndarray:
+        rare = np.arange(len(x)) % 10 == 0
+        return np.stack([~rare, rare], 1).astype(np.float32)
+
+    outputs = guess("multi-label", targets, ("often", "rare"), balance=balance)
+    assert (1 / (1 + np.exp(-outputs))).mean(axis=0) == pytest.approx(shares, abs=0.05)
+
+
+@pytest.mark.slow
+def test_where_there_are_no_classes_nothing_is_balanced() -> None:
+    def targets(x: np.ndarray) -> np.ndarray:
+        return (x[:, 0] > 1).astype(np.float32)
+
+    plain, balanced = (guess("regression", targets, ("p",), balance=b) for b in (False, True))
+    np.testing.assert_array_equal(plain, balanced)
+
+
 @pytest.mark.slow
 def test_the_seed_decides_and_progress_is_told() -> None:
     dataset = make(

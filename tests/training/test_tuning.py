@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from diptych.training.feed import Feed
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
-from diptych.training.tuning import Tuning, halves
+from diptych.training.stepper import Stepper
+from diptych.training.team import SOLO, Team
+from diptych.training.tuning import Tuning, compilable, halves
+from diptych.training.variation import PictureVariation, TextVariation, Variation
 
 ITEMS = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3), dtype=np.uint8)
 OBJECTIVE = learn_labels("classification", torch.arange(40) % 2, label_smoothing=0.0)
@@ -72,6 +75,48 @@ def test_fewer_threads_are_taken_where_they_are_faster(
     before = torch.get_num_threads()
     assert tuned(same | paces, threads=6) == replace(RECIPE, threads=threads)
     assert torch.get_num_threads() == before
+
+
+class Uncompiled(Tuning):
+    """One that may not even try to compile."""
+
+    def _stepper(self, recipe: TrainingRecipe) -> Stepper:
+        assert not recipe.compiled
+        return super()._stepper(recipe)
+
+
+def test_compiling_is_not_tried_with_texts_of_any_length() -> None:
+    same = dict.fromkeys(("fp32", "bf16", "fp32 last", "bf16 last"), 1.0)
+    feed = Feed(ITEMS, RECIPE, 0, torch.device("cpu"))
+    recipe = replace(RECIPE, variation=TextVariation())
+    tuning = Uncompiled(Clocked(same), OBJECTIVE, feed, lambda: Clocked.now)
+    assert tuning.tuned(recipe, steps=1_000_000) == recipe
+
+
+class Two(Team):
+    size = 2
+
+
+@pytest.mark.parametrize(
+    ("network", "variation", "team", "why"),
+    [
+        (nn.Linear(2, 2), TextVariation(), SOLO, "texts differ in length"),
+        (nn.Sequential(nn.BatchNorm1d(2)), None, Two(), "statistics of batch norms"),
+        (nn.Sequential(nn.BatchNorm1d(2)), PictureVariation(), SOLO, ""),
+        (nn.Linear(2, 2), None, Two(), ""),
+    ],
+    ids=["texts", "a team with batch norms", "pictures", "a team without"],
+)
+def test_a_recipe_is_not_compiled_where_that_cannot_pay(
+    network: nn.Module, variation: Variation | None, team: Team, why: str
+) -> None:
+    said: list[str] = []
+    recipe = replace(RECIPE, compiled=True, variation=variation)
+    followed = compilable(network, recipe, team, said.append)
+    assert followed == replace(recipe, compiled=not why)
+    assert [why in text for text in said] == [True] * bool(why)
+    assert compilable(network, followed, team, said.append) == followed
+    assert len(said) == bool(why)
 
 
 @given(st.integers(1, 300))

@@ -5,11 +5,12 @@ forms that follow one another count once, by the largest: what one of them has t
 takes apart again (so it is for each character and each order of up to four of them).
 """
 
-import base64
 from collections.abc import Iterable
 from itertools import groupby
 from math import prod
 from typing import Any
+
+from diptych.tasks.character_map import longest_replacement
 
 Step = dict[str, Any]
 
@@ -75,16 +76,5 @@ def _factor(step: Step) -> int:
     if kind == "Prepend":
         return 1 + len(str(step.get("prepend", "")))
     if kind == "Precompiled":
-        return _longest(step.get(CHARACTERS))
+        return longest_replacement(step.get(CHARACTERS))
     return (FORMS | FACTORS).get(kind, 1)
-
-
-def _longest(packed: object) -> int:
-    """Return how long the longest replacement of a map is: after a tree, with zeros in between."""
-    try:
-        content = base64.b64decode(str(packed), validate=True)
-        num_nodes = int.from_bytes(content[:4], "little") // 4
-        texts = content[4 * (1 + num_nodes) :].decode().split("\0")
-    except ValueError as error:
-        raise ValueError("has a map of characters that is damaged") from error
-    return max(1, *map(len, texts))

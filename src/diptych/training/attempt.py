@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from diptych.core.progress import Reporter, Step, StopRequest
-from diptych.training.meeting import Meeting
+from diptych.training.meeting import Meeting, timeout_of
 from diptych.training.memory import Cut
 from diptych.training.worker import STOP, Failed, Finished, Message, Told
 
@@ -37,6 +37,8 @@ class Ending:
 
 class Attempt:
     """Processes that run one command as a team, until it is closed.
+
+    They wait for each other as long as the environment says (``DIPTYCH_TIMEOUT_S``).
 
     Args:
         command: What each of them runs; it calls `training.worker.work`.
@@ -116,6 +118,7 @@ class Attempt:
             size=self.count,
             local_rank=rank,
             local_size=self.count,
+            timeout_s=timeout_of(os.environ),
             cuts=self.cuts,
         )
         with self._log(rank).open("wb") as log:

@@ -18,6 +18,7 @@ from diptych.core.errors import TrainingError
 from diptych.core.extras import require
 from diptych.core.specs import Value
 from diptych.core.values import CurvePoint, Energy
+from diptych.training.divergence import Baseline
 from diptych.training.recipe import Replan, TrainingRecipe
 
 FORMAT = 1
@@ -28,8 +29,9 @@ class Position(Value):
     """Where a run is: `share` of its schedule done, so many steps behind it and before it.
 
     The `recipe` is the `planned` one with what was found on the way, such as a rate. `loss_sum` of
-    `loss_count` steps is of the epoch it is in; `replans` are those followed so far; `numbers`
-    are the plain ones of the optimizer and its companions.
+    `loss_count` steps is of the epoch it is in, and the loss is watched from its `baseline` on;
+    `replans` are those followed so far; `numbers` are the plain ones of the optimizer and its
+    companions.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Position(Value):
     share: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
+    baseline: Baseline | None = None
     curve: tuple[CurvePoint, ...] = ()
     seconds: float = 0.0
     cpu_seconds: float = 0.0

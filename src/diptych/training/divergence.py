@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 from diptych.core.errors import ConfigError, TrainingError
+from diptych.core.specs import Value
 from diptych.core.text import number
 from diptych.core.values import CurvePoint
 
@@ -22,8 +23,18 @@ LOOKS_IN_A_ROW = 5
 HINT = 'try a lower learning_rate, clip = 1.0 or arithmetic = "fp32" in the recipe'
 
 
+class Baseline(Value):
+    """What losses are compared with, `first` and `lowest`; `above` looks in a row were far off."""
+
+    first: float
+    lowest: float
+    above: int = 0
+
+
 class Watch:
     """Looks at the loss of a run, and ends it when the loss explodes.
+
+    Its `baseline` is all that it remembers, to go on from; None before the first look.
 
     Args:
         name: The run's name, for the error.
@@ -31,9 +42,7 @@ class Watch:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._first: float | None = None
-        self._lowest = math.inf
-        self._above = 0
+        self.baseline: Baseline | None = None
 
     def look(self, step: int, loss: float) -> None:
         """Look at the loss; the first look is best taken after the first step.
@@ -49,15 +58,13 @@ class Watch:
         """
         if not math.isfinite(loss):
             raise TrainingError(f"{self.name} diverged: the loss of step {step} is {loss}", HINT)
-        if self._first is None:
-            self._first = loss
-        self._lowest = min(self._lowest, loss)
-        size = max(abs(self._first), self._first - self._lowest, LEAST_SIZE)
-        self._above = self._above + 1 if loss > self._first + TIMES * size else 0
-        if self._above == LOOKS_IN_A_ROW:
-            seen = (
-                f"the loss of step {step} is {number(loss)} and was {number(self._first)} at first"
-            )
+        known = self.baseline or Baseline(first=loss, lowest=loss)
+        first, lowest = known.first, min(known.lowest, loss)
+        size = max(abs(first), first - lowest, LEAST_SIZE)
+        above = known.above + 1 if loss > first + TIMES * size else 0
+        self.baseline = Baseline(first=first, lowest=lowest, above=above)
+        if above == LOOKS_IN_A_ROW:
+            seen = f"the loss of step {step} is {number(loss)} and was {number(first)} at first"
             raise TrainingError(f"{self.name} diverged: {seen}", HINT)
 
 

@@ -54,6 +54,18 @@ class TeamDropout(nn.Dropout):
         return self._origin[0].train(self.training)
 
 
+def seed_draws(seed: int, device: torch.device) -> None:
+    """Let what a network draws from here on depend on nothing else.
+
+    Args:
+        seed: The same in each process of a team.
+        device: Where the network is.
+    """
+    torch.default_generator.manual_seed(seed)  # torch's own function takes 0.1 ms
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def share_draws(network: nn.Module, rank: int, size: int) -> None:
     """Let a network draw for its rows of a batch that a team shares, in place.
 

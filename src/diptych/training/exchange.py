@@ -6,6 +6,9 @@ network does. Here each process looks at the memory until the others have writte
 Every process writes into a place of its own, of which there are two, used in turn: when one writes
 again into the first, all have read what was there, for they have written into the second since.
 Others see what was written in the order in which it was, as x86 processors have it.
+
+Each also says how much it tells: where that differs, what they tell belongs to different places of
+a network, and nothing is made of it.
 """
 
 import fcntl
@@ -20,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diptych.core.errors import TrainingError
 from diptych.training.meeting import LostTeamError
 
 MEMORY = Path("/dev/shm")  # noqa: S108  mkstemp makes the files there
@@ -72,7 +76,8 @@ class Exchange:
         self.descriptor = os.open(path, os.O_RDWR)
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX, 1, rank)  # let go of when the process ends
         memory = mmap.mmap(self.descriptor, _total(size))
-        self.turns = np.frombuffer(memory, np.int64, size * LINE // 8)[:: LINE // 8]
+        lines = np.frombuffer(memory, np.int64, size * LINE // 8).reshape(size, LINE // 8)
+        self.turns, self.sizes = lines[:, 0], lines[:, 1:3].T
         places = np.frombuffer(memory, np.uint8, offset=size * LINE)
         self.places = places.reshape(2, size, ROOM)
 
@@ -87,6 +92,7 @@ class Exchange:
 
         Raises:
             LostTeamError: If another process has ended, or does not come in time.
+            TrainingError: If another one tells more or less.
         """
         data = own.contiguous().view(torch.uint8).numpy()
         found = np.empty((self.size, len(data)), np.uint8)
@@ -103,6 +109,7 @@ class Exchange:
 
         Raises:
             LostTeamError: If another process has ended, or does not come in time.
+            TrainingError: If another one tells more or less.
         """
         for part in torch.split(own.div_(self.size), ROOM // own.element_size()):
             first, *others = torch.from_numpy(self._tell(part.view(torch.uint8).numpy()))
@@ -117,10 +124,17 @@ class Exchange:
     def _tell(self, own: np.ndarray) -> np.ndarray:
         """Return what all tell, uint8 (R, K), in memory that the next turn but one writes to."""
         self.turn += 1
-        places = self.places[self.turn % 2, :, : len(own)]
-        places[self.rank] = own
+        place = self.turn % 2
+        places, sizes = self.places[place, :, : len(own)], self.sizes[place]
+        places[self.rank], sizes[self.rank] = own, len(own)
         self.turns[self.rank] = self.turn
         self._await()
+        if (sizes != len(own)).any():
+            raise TrainingError(
+                "the processes of the team are at different layers: they tell each other "
+                f"{', '.join(map(str, sizes))} bytes",
+                "train a network whose layers depend on the data without --devices",
+            )
         return places
 
     def _await(self) -> None:

@@ -6,6 +6,7 @@ uninterrupted process would.
 Shapes: N items, B batch, b this process's share of it.
 """
 
+import copy
 import gc
 import math
 import time
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from diptych.core.arrays import release
+from diptych.core.errors import TrainingError
 from diptych.core.seeds import derive
 from diptych.measure.memory import total_bytes
 from diptych.training.compute import tensor_of
@@ -77,7 +80,8 @@ class Feed:
         team.check(self.batch_size, self._parts(math.inf))
         self.steps_per_epoch = len(inputs) // self.batch_size
         items = tensor_of(inputs)
-        self.on_device = device.type == "cpu" or _fits(items, device)
+        needed = team.is_sharded  # by a network that is too large for one device
+        self.on_device = device.type == "cpu" or (not needed and _fits(items, device))
         once = torch.Generator().manual_seed(derive(seed, "once"))
         self.batches = batches_of(
             items.to(device) if self.on_device else items, recipe.variation, once
@@ -107,6 +111,20 @@ class Feed:
         self._release(len(chosen))
         part = self.team.part(len(chosen), self._parts(step))
         return self._placed(self._mixed(inputs, chosen, part, generator))
+
+    def beside(self, parts: int) -> "Feed":
+        """Make one that gives the same batches, and may be asked while this one is, in a thread.
+
+        Args:
+            parts: In how many every batch is computed.
+
+        Returns:
+            A feed of the same items.
+        """
+        other = copy.copy(self)
+        other.recipe = replace(self.recipe, accumulation=parts, cuts=())
+        other.epoch, other.generator = -1, torch.Generator()  # this one's may be in use
+        return other
 
     def _order(self, epoch: int) -> Tensor:
         if epoch != self.epoch:
@@ -156,6 +174,7 @@ class Feeder:
 
     Batches of short steps are made several at once, which costs each of them less: code and tables
     are still in the processor's cache. Where that is not enough, they are made in a thread, ahead.
+    Where memory does not hold that, each is made when it is needed, from then on.
 
     Args:
         feed: Makes them.
@@ -168,7 +187,7 @@ class Feeder:
         self.pool: ThreadPoolExecutor | None = None
         self.next: Future[list[Batch]] | None = None
         self.made: deque[Batch] = deque()
-        self.at_once = 1
+        self.at_once, self.is_short = 1, False
         self.judged = (step, self.waited, time.perf_counter())
 
     def take(self) -> Batch:
@@ -176,6 +195,9 @@ class Feeder:
 
         Returns:
             The batch; the time until it is there counts as waited.
+
+        Raises:
+            TrainingError: If the memory does not hold it.
         """
         if not self.made:
             began = time.perf_counter()
@@ -186,12 +208,33 @@ class Feeder:
         return self.made.popleft()
 
     def _make(self) -> None:
-        if self.pool is None:
-            self.made.extend(self._several(self.step, self.at_once))
+        try:
+            made = self._planned()
+        except torch.cuda.OutOfMemoryError:
+            self.close()
+        else:
+            self.made.extend(made)
             return
-        self.made.extend(self.next.result() if self.next else self._several(self.step, 1))
-        start = self.step + len(self.made)
-        self.next = self.pool.submit(self._several, start, self.at_once)
+        self.pool = self.next = None  # out here the error is gone, which held tensors
+        self.at_once, self.is_short = 1, True
+        torch.cuda.empty_cache()
+        self.made.append(self._alone())
+
+    def _planned(self) -> list[Batch]:
+        if self.pool is None:
+            return self._several(self.step, self.at_once)
+        made = self.next.result() if self.next else self._several(self.step, 1)
+        self.next = self.pool.submit(self._several, self.step + len(made), self.at_once)
+        return made
+
+    def _alone(self) -> Batch:
+        try:
+            return self.feed.batch(self.step)
+        except torch.cuda.OutOfMemoryError as error:
+            raise TrainingError(
+                f"{self.feed.device} has no memory for a batch of {self.feed.batch_size:,} items",
+                "choose a smaller batch_size",
+            ) from error
 
     def _several(self, start: int, count: int) -> list[Batch]:
         return [self.feed.batch(step) for step in range(start, start + count)]
@@ -200,7 +243,7 @@ class Feeder:
         """Decide by the last steps whether batches are made several at once, or in a thread."""
         step, waited, then = self.judged
         steps, seconds = self.step - step, now - then
-        if self.pool or steps < TRIAL_STEPS:
+        if self.pool or self.is_short or steps < TRIAL_STEPS:
             return
         self.judged = (self.step, self.waited, now)
         if self.waited - waited <= BUSY_SHARE * seconds:

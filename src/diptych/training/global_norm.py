@@ -15,11 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from diptych.core.errors import ConfigError
+
 Gather = Callable[[Tensor], Tensor]
 """A tensor (K,) of each process, the same K for all, to (R, K)."""
 
 NAMES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+TIMMS_OWN = ("timm.layers.norm_act", "BatchNormAct2d")
+"""Told by its name, for timm may be absent."""
 
 
 class GlobalNorm(_BatchNorm):
@@ -82,6 +86,31 @@ class GlobalNorm(_BatchNorm):
         self.running_var.lerp_(var, share or 0.0)
 
 
+class GlobalNormAct(GlobalNorm):
+    """The same of a batch norm of timm, which forgets and activates what it has normalized.
+
+    Args:
+        norm: Has `drop` and `act`.
+        gather: As of the others.
+    """
+
+    def __init__(self, norm: Any, gather: Gather) -> None:  # noqa: ANN401  of a library that may be absent
+        super().__init__(norm, gather)
+        self.drop, self.act = norm.drop, norm.act
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalize each channel, and do what comes after it.
+
+        Args:
+            inputs: (n, C, ...).
+
+        Returns:
+            The same shape.
+        """
+        outputs: Tensor = self.act(self.drop(super().forward(inputs)))
+        return outputs
+
+
 class _GlobalNormFunction(torch.autograd.Function):
     """Normalizes a share by the statistics of all shares."""
 
@@ -136,10 +165,17 @@ def globalize(network: nn.Module, gather: Gather) -> None:
     Args:
         network: The names in its `state_dict` stay the same.
         gather: Gathers a tensor of each process.
+
+    Raises:
+        ConfigError: If one of them is of a kind that computes in a way of its own.
     """
+    for module in network.modules():
+        _check_known(module)
     made: dict[nn.Module, nn.Module] = {}
-    for parent, name, norm in _children(network, BATCH_NORMS):
-        setattr(parent, name, made.setdefault(norm, GlobalNorm(norm, gather)))
+    for parent, name, norm in _children(network):
+        kind = _stand_in(norm)
+        if kind is not None:
+            setattr(parent, name, made.setdefault(norm, kind(norm, gather)))
 
 
 def localize(network: nn.Module) -> None:
@@ -148,16 +184,37 @@ def localize(network: nn.Module) -> None:
     Args:
         network: From :func:`globalize`.
     """
-    for parent, name, norm in _children(network, (GlobalNorm,)):
-        setattr(parent, name, norm.origin())
+    for parent, name, norm in _children(network):
+        if isinstance(norm, GlobalNorm):
+            setattr(parent, name, norm.origin())
 
 
-def _children(
-    network: nn.Module, kinds: tuple[type[nn.Module], ...]
-) -> list[tuple[nn.Module, str, Any]]:
+def _children(network: nn.Module) -> list[tuple[nn.Module, str, Any]]:
     return [
         (parent, name, child)
         for parent in network.modules()
         for name, child in parent.named_children()
-        if type(child) in kinds
+        if isinstance(child, _BatchNorm)
     ]
+
+
+def _stand_in(norm: nn.Module) -> type[GlobalNorm] | None:
+    """Return what can stand for a batch norm, where it is known how that computes."""
+    kind = type(norm)
+    if kind in BATCH_NORMS:
+        return GlobalNorm
+    return GlobalNormAct if (kind.__module__, kind.__qualname__) == TIMMS_OWN else None
+
+
+def _check_known(module: nn.Module) -> None:
+    if not isinstance(module, _BatchNorm) or isinstance(module, GlobalNorm) or _stand_in(module):
+        return
+    before = module.training
+    learns = module.train().training  # some stay as they were learned elsewhere
+    module.train(before)
+    if learns:
+        raise ConfigError(
+            f"{type(module).__qualname__} is a batch norm of its own kind, whose statistics "
+            "processes cannot put together",
+            "train without --devices, or use a batch norm of torch",
+        )

@@ -26,7 +26,8 @@ def train_network(
 
     Args:
         network: Takes raw inputs (B, ...) and gives outputs (B, K), or (B, M, K) of M members of an
-            ensemble while it is trained; it is on the run's device.
+            ensemble while it is trained; it is on the run's device, or on the processor where a
+            team shares its weights.
         dataset: Its `train` split is learned, its `validation` split scored after each epoch.
         recipe: The settings; recorded `replans` are followed, as long as there is no deadline.
         objective: The loss.

@@ -83,9 +83,28 @@ def meeting_of(environment: Mapping[str, str]) -> Meeting | None:
         size=size,
         local_rank=local_rank,
         local_size=local_size,
-        timeout_s=_seconds(environment),
+        timeout_s=timeout_of(environment),
         cuts=_cuts(environment),
     )
+
+
+def timeout_of(environment: Mapping[str, str]) -> float:
+    """Read how long a process waits for another.
+
+    Args:
+        environment: The process's, or that of who starts it.
+
+    Returns:
+        Seconds; five minutes where nothing is said.
+
+    Raises:
+        ConfigError: If it is no number of seconds above 0, or too large.
+    """
+    said = environment.get(TIMEOUT, str(TIMEOUT_S))
+    with suppress(ValueError):
+        if 0 < float(said) <= LONGEST_S:
+            return float(said)
+    raise ConfigError(f"{TIMEOUT} is {said!r} in the environment", "give seconds, such as 300")
 
 
 def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
@@ -98,14 +117,6 @@ def _number(environment: Mapping[str, str], name: str, default: int | None = Non
             "start by torchrun, or unset WORLD_SIZE",
         )
     return int(found)
-
-
-def _seconds(environment: Mapping[str, str]) -> float:
-    said = environment.get(TIMEOUT, str(TIMEOUT_S))
-    with suppress(ValueError):
-        if 0 < float(said) <= LONGEST_S:
-            return float(said)
-    raise ConfigError(f"{TIMEOUT} is {said!r} in the environment", "give seconds, such as 300")
 
 
 def _cuts(environment: Mapping[str, str]) -> tuple[Cut, ...]:

@@ -9,6 +9,7 @@ mover's distance-based loss for training deep neural networks", 2016.
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -37,7 +38,8 @@ def learn_labels(
             several labels, float32 (N,) for numbers.
         label_smoothing: The share of the probability spread over all classes; without effect on
             numbers.
-        class_weights: float32 (K,), what an item of each class weighs; equal by default.
+        class_weights: float32 (K,), what an item of each class weighs; for several labels (2, K),
+            an item without and with each. Equal by default.
         scale: For numbers, the size of an error that costs 1.
 
     Returns:
@@ -50,6 +52,30 @@ def learn_labels(
         "regression": lambda: squared_error(scale),
     }
     return learn(losses[goal](), targets)
+
+
+def balancing_weights(goal: Goal, targets: np.ndarray, outputs: int) -> np.ndarray | None:
+    """Weigh classes so that each counts as much as the others.
+
+    Of several labels each is weighed as two classes: the items without and with it.
+
+    Args:
+        goal: What the labels are.
+        targets: Those of the training split, as `learn_labels` takes them.
+        outputs: K.
+
+    Returns:
+        (K,), or (2, K) for several labels, on average 1 over the training items; None for numbers.
+    """
+    if goal == "regression":
+        return None
+    if goal == "multi-label":
+        having = (targets > 0).sum(0)
+        counts = np.stack([len(targets) - having, having])
+    else:
+        counts = np.bincount(targets, minlength=outputs)
+    counts = counts.clip(1)
+    return np.asarray(counts.sum(0) / (len(counts) * counts))
 
 
 def learn(loss: Loss, targets: Tensor) -> Objective:
@@ -130,10 +156,11 @@ def ordered_cross_entropy(label_smoothing: float, class_weights: Tensor | None =
 
     Args:
         label_smoothing: The share of the probability spread over all classes.
-        class_weights: float32 (K,), what an item of each class weighs in the cross entropy.
+        class_weights: float32 (K,), what an item of each class weighs, on average 1.
 
     Returns:
-        The mean cross entropy plus the mean squared earth mover's distance, in steps.
+        The mean over items of weight times the sum of cross entropy and squared earth mover's
+        distance, in steps.
     """
     entropy = cross_entropy(label_smoothing, class_weights)
 
@@ -141,8 +168,10 @@ def ordered_cross_entropy(label_smoothing: float, class_weights: Tensor | None =
         below = logits.softmax(1).cumsum(1)
         steps = torch.arange(logits.shape[1], device=logits.device)
         wanted_below = (wanted[:, None] <= steps).to(below.dtype)
-        distance = ((below - wanted_below) ** 2).sum(1).mean()
-        return entropy(logits, wanted) + distance
+        distances = ((below - wanted_below) ** 2).sum(1)
+        if class_weights is not None:
+            distances = class_weights[wanted] * distances
+        return entropy(logits, wanted) + distances.mean()
 
     return loss
 
@@ -152,15 +181,18 @@ def binary_cross_entropy(label_smoothing: float, label_weights: Tensor | None = 
 
     Args:
         label_smoothing: How far 0 and 1 are drawn towards 0.5.
-        label_weights: float32 (K,), what an item that has the label weighs there.
+        label_weights: float32 (2, K), what an item without and one with each label weighs there.
 
     Returns:
-        The mean binary cross entropy over items and labels, in nats.
+        The mean over items and labels of weight times binary cross entropy, in nats.
     """
 
     def loss(logits: Tensor, wanted: Tensor) -> Tensor:
         smooth = wanted * (1 - label_smoothing) + label_smoothing / 2
-        return functional.binary_cross_entropy_with_logits(logits, smooth, pos_weight=label_weights)
+        weights = None
+        if label_weights is not None:
+            weights = torch.where(wanted > 0, label_weights[1], label_weights[0])
+        return functional.binary_cross_entropy_with_logits(logits, smooth, weight=weights)
 
     return loss
 

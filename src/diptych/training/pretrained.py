@@ -19,6 +19,7 @@ from diptych.core.extras import require
 from diptych.core.files import sha256_of_bytes, sha256_of_file
 from diptych.core.silence import silent_stderr
 from diptych.core.text import size
+from diptych.tasks.tokenizer_growth import INSIDE, growth, steps
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -170,7 +171,9 @@ def open_tokenizer(folder: Path, tokens: int) -> Any:  # noqa: ANN401
     """
     library = require("tokenizers", "text")
     try:
-        tokenizer = library.Tokenizer.from_buffer(content_of(folder / TOKENIZER))
+        content = content_of(folder / TOKENIZER)
+        _check_maps(content)
+        tokenizer = library.Tokenizer.from_buffer(content)
         tokenizer.enable_truncation(tokens)
     except Exception as error:  # the library's errors have no class of their own
         raise ConfigError(f"{folder / TOKENIZER} is damaged: {reason_of(error)}", NEEDED) from error
@@ -248,6 +251,12 @@ def content_of(file: Path) -> bytes:
 def _names(keys: Any) -> list[str]:  # noqa: ANN401
     """Return the names of weights, which are alone or lead a tuple."""
     return [key if isinstance(key, str) else key[0] for key in keys]
+
+
+def _check_maps(content: bytes) -> None:
+    """Check maps of characters: with a damaged one the library would panic at the first text."""
+    parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    growth(steps(msgspec.json.decode(parts.get("normalizer", b"null")), INSIDE["normalizer"]))
 
 
 def _cleaned(text: str, tokens: int) -> str:

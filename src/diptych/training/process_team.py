@@ -89,11 +89,12 @@ class ProcessTeam(Team):
         """Give the gradients of all processes their mean, where backward passes have not done so.
 
         Args:
-            parameters: Those with a gradient have one in each process.
+            parameters: The same in each process. One that has no gradient here, and one elsewhere,
+                counts as zeros.
         """
         if self.exchange is None:
             return
-        learning = [(weight, weight.grad) for weight in parameters if weight.grad is not None]
+        learning = self._learning(list(parameters))
         mean = torch.cat([_line(gradient) for _, gradient in learning])
         self.exchange.average(mean)
         place = 0
@@ -169,6 +170,16 @@ class ProcessTeam(Team):
         found = [torch.empty_like(own) for _ in range(self.size)]
         distributed.all_gather(found, own)
         return torch.stack(found)
+
+    def _learning(self, weights: list[nn.Parameter]) -> list[tuple[nn.Parameter, Tensor]]:
+        """Return those that learn in any process, with their gradients in this one."""
+        own = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8)
+        learn = self.gathered(own).amax(0).tolist()
+        return [
+            (weight, torch.zeros_like(weight) if weight.grad is None else weight.grad)
+            for weight, learns in zip(weights, learn, strict=True)
+            if learns
+        ]
 
     def _open_exchange(self, timeout_s: float) -> Exchange | None:
         """Share memory with the others, where all of them can."""

@@ -16,7 +16,9 @@ from statistics import geometric_mean
 
 from diptych.core.errors import TrainingError
 
-STEPS = 100
+STEPS, LEAST_STEPS = 100, 40
+"""What a test takes, and what it needs: smoothing is over three losses at least, which of fewer
+than 40 are more of the range than it was chosen for."""
 RANGES: dict[str, tuple[float, float]] = {
     "sgd": (1e-3, 10.0),
     "adamw": (1e-5, 0.3),

@@ -8,9 +8,10 @@ import io
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -90,7 +91,7 @@ class RunRecords:
         with _storage(self.path):
             self._append(line)
         if self._shown is not None:
-            self._shown.write(record.step, _curves(record))
+            self._shown.write(record.step, _curves(msgspec.structs.asdict(record)))
 
     def rewind(self, step: float = math.inf, *, within_epoch: bool = False) -> None:
         """Go back to a step: later records are dropped, as is an unfinished line.
@@ -104,10 +105,12 @@ class RunRecords:
             StorageError: If the file cannot be read or written.
         """
         with _storage(self.path):
-            last_step = self._cut(step, within_epoch)
+            last_step, again = self._cut(step, within_epoch)
         if installed(tensorboard.LIBRARY):
             self._close_shown()
             self._shown = tensorboard.EventFile(self._folder, last_step)
+            if again:
+                self._shown.write(step=last_step + 1, values=_curves(msgspec.json.decode(again)))
 
     def close(self) -> None:
         """Close the files; nothing is left to be written."""
@@ -124,18 +127,30 @@ class RunRecords:
                 self._file.truncate(size_bytes)
             raise
 
-    def _cut(self, last_step: float, within_epoch: bool) -> int:
-        kept_bytes, kept_step = 0, -1
+    def _cut(self, last_step: float, within_epoch: bool) -> tuple[int, bytes]:
+        """Drop what does not hold; return the last step that is whole, and what the next has left.
+
+        TensorBoard drops steps as a whole, so it is told of that one anew.
+
+        Args:
+            last_step: The last that holds.
+            within_epoch: Whether a score of that step does not.
+
+        Returns:
+            The step, and the line of the next; empty where that has lost nothing.
+        """
+        kept_bytes, kept_step, kept, again = 0, -1, b"", b""
         with self.path.open("rb") as file:
             for line in file:
                 found = _line_of(line)
                 if found is None or found.step > last_step:
                     break
                 if within_epoch and found.step == last_step and found.score is not None:
+                    again = kept if found.step == kept_step else b""
                     break
-                kept_bytes, kept_step = kept_bytes + len(line), found.step
+                kept_bytes, kept_step, kept = kept_bytes + len(line), found.step, line
         self._file.truncate(kept_bytes)
-        return kept_step
+        return (kept_step - 1 if again else kept_step), again
 
     def _close_shown(self) -> None:
         if self._shown is not None:
@@ -178,8 +193,7 @@ def _line_of(line: bytes) -> _Line | None:
         return None
 
 
-def _curves(record: Record) -> dict[str, float]:
-    values = msgspec.structs.asdict(record)
+def _curves(values: Mapping[str, Any]) -> dict[str, float]:
     return {key: v for key, v in values.items() if key not in NOT_SHOWN and v is not None}
 
 

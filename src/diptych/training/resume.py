@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 from msgspec import structs
+from torch import Tensor
 
 from diptych.core.errors import TrainingError
 from diptych.core.extras import require
@@ -46,6 +47,7 @@ def capture(run: "Run") -> Checkpoint:
         share=run.progress.share,
         loss_sum=run.loss_sum,
         loss_count=run.loss_count,
+        baseline=run.watch.baseline,
         curve=tuple(run.curve),
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
@@ -80,12 +82,39 @@ def go_on(run: "Run", checkpoint: Checkpoint) -> None:
     run.progress.share = at.share
     run.replans, run.curve = list(at.replans), list(at.curve)
     run.loss_sum, run.loss_count = at.loss_sum, at.loss_count
+    run.watch.baseline = at.baseline
     run.seconds_before, run.cpu_before = at.seconds, at.cpu_seconds
     run.waited_before = at.waited_seconds
     run.processors.go_on(at.cpu_energy)
     run.gpus.go_on(at.gpu_energy)
     if run.folder is not None and run.team.rank == 0:
         run.folder.records.rewind(at.step, within_epoch=at.loss_count > 0)
+
+
+def begin(run: "Run") -> None:
+    """Drop the records of a run that never came to a checkpoint, and begins anew.
+
+    Args:
+        run: Just made.
+    """
+    if run.folder is not None and run.team.rank == 0 and run.folder.records.path.stat().st_size:
+        run.folder.records.rewind(-1)
+
+
+def is_sound(run: "Run") -> bool:
+    """Say whether to keep a state; all of a team that shares the weights ask at the same step.
+
+    Args:
+        run: The run.
+
+    Returns:
+        False where weights are not finite in any share, for the loss of the step before them was;
+        or where there is no learning rate, for the search for it was ended.
+    """
+    broken = not all(bool(_own(each).isfinite().all()) for each in run.network.parameters())
+    if run.team.is_sharded:
+        broken = any(run.team.summed([broken]))
+    return not broken and run.recipe.learning_rate is not None
 
 
 def latest(folder: RunFolder | None, team: Team) -> Checkpoint | None:
@@ -135,6 +164,12 @@ def save(run: "Run") -> None:
         _shares().save(path, capture(run), run.team)
     if run.folder:
         run.folder.prune()
+
+
+def _own(weight: Any) -> Tensor:  # noqa: ANN401  a tensor, or a share of one
+    """Return what this process has of a weight."""
+    own: Tensor = weight.to_local() if hasattr(weight, "to_local") else weight
+    return own
 
 
 def _latest_outline(folder: RunFolder | None, team: Team) -> Checkpoint | None:

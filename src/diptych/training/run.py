@@ -10,22 +10,22 @@ from torch import Tensor, nn
 from diptych.core.progress import Step
 from diptych.core.seeds import StepSeeds, derive
 from diptych.core.values import CurvePoint, Dataset
-from diptych.measure.energy import modelled
 from diptych.training.control import RunControl
 from diptych.training.divergence import Plateau, Watch
 from diptych.training.feed import Feed, Feeder
 from diptych.training.freezing import Freezing
 from diptych.training.objectives import Objective
-from diptych.training.optimizers import rate_of
 from diptych.training.pace import LOOK_EVERY_S, LOOK_EVERY_STEPS, Pace
-from diptych.training.rates import with_rate
+from diptych.training.rates import Bounds, with_rate
 from diptych.training.recipe import Replan, TrainingRecipe
 from diptych.training.records import Record, note_of
-from diptych.training.resume import capture, go_on, latest, save, with_cuts
+from diptych.training.recount import Recount
+from diptych.training.resume import begin, capture, go_on, is_sound, latest, save, with_cuts
 from diptych.training.schedule import Progress, momentum_factor, rate_factor, schedule_for
 from diptych.training.scoring import validation_score
+from diptych.training.standing import record_of
 from diptych.training.stepper import Stepper
-from diptych.training.tuning import Tuning
+from diptych.training.tuning import Tuning, compilable
 
 RECORD_EVERY_S = 1.0
 
@@ -34,7 +34,7 @@ class Run:
     """The state of a run; `go` drives it from where it is to its end.
 
     Args:
-        network: What is trained, on the run's device.
+        network: What is trained, on the run's device, or on the processor where a team shares it.
         dataset: What is learned.
         recipe: How.
         objective: The loss.
@@ -62,8 +62,12 @@ class Run:
         self.seconds_before = self.cpu_before = self.waited_before = 0.0
         self.started, self.cpu_started = control.clock(), time.process_time()
         self.processors, self.gpus = control.counted()
+        recipe = compilable(network, recipe, self.team, self._say)
         self.recipe = recipe if kept else self._found(recipe, objective, steps)
         self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
+        seeds = StepSeeds(control.seed, control.name, "recount")
+        tell = partial(self._go_on, "counting what batch norms see")
+        self.recount = Recount(self.stepper, self.feed, seeds, tell)
         self.freezing = Freezing(network, recipe.freeze_share, control.fresh)
         self.schedule = schedule_for(recipe.optimizer, recipe.schedule)
         self.pace = Pace(self.progress.remaining)
@@ -76,6 +80,8 @@ class Run:
         self.plateau = Plateau(recipe.patience, recipe.target_score)
         if kept:
             go_on(self, kept)
+        else:
+            begin(self)
         self.saved_at = self.kept_at = self.recorded_at = control.clock()
         self.feeder = Feeder(self.feed, self.progress.step)
 
@@ -114,10 +120,11 @@ class Run:
         if self.losses or self.loss_count:
             self._end_epoch()
         if self.team.is_sharded:
-            self._save_together(last=True)
+            self._save_together(not self.paused)
         elif not self.paused:
             self.save()
         self.stepper.average.keep()
+        self.recount.keep(self.progress.step)
 
     def close(self) -> None:
         """Stop making batches; whatever was frozen can be trained again."""
@@ -125,32 +132,34 @@ class Run:
         self.freezing.at(1.0)
 
     def save(self) -> None:
-        """Keep a checkpoint, where there is a folder for it and one process has all weights.
-
-        Weights that are not finite are not kept: the loss of the step before them was sound.
-        """
+        """Keep a checkpoint, where there is a folder for it and one process has all weights."""
         if self.folder is not None and self.team.rank == 0 and not self.team.is_sharded:
             self._gather()
-            if all(bool(weight.isfinite().all()) for weight in self.network.parameters()):
+            if is_sound(self):
                 self.folder.save(capture(self))
         self.saved_at = self.control.clock()
 
     def _found(self, recipe: TrainingRecipe, objective: Objective, steps: int) -> TrainingRecipe:
         """Return the recipe with the rate and the way of computing that it leaves open."""
-        tell = partial(self._go_on, "looking for a learning rate")
-        recipe = with_rate(self.network, recipe, objective, self.feed, tell)
-        if not self.control.tune or self.team.size > 1:
+        control, tell = self.control, partial(self._go_on, "looking for a learning rate")
+        bounds = Bounds(
+            planned=steps, deadline=control.deadline, clock=control.clock, stop=control.stop
+        )
+        recipe = with_rate(self.network, recipe, objective, self.feed, bounds, tell)
+        if recipe.learning_rate is None:
+            self._say("no learning rate was found yet: nothing is learned")
+            return recipe
+        if not control.tune or self.team.size > 1:
             return recipe
         self._say("trying how this machine computes fastest")
         return Tuning(self.network, objective, self.feed).tuned(recipe, steps)
 
-    def _save_together(self, *, last: bool = False) -> None:
+    def _save_together(self, wanted: bool) -> None:
         """Keep a checkpoint of weights that are spread over the team, when the first one says."""
-        late = self.control.clock() - self.kept_at >= self.control.checkpoint_s
-        wanted = not self.paused if last else self.control.stop or late
-        if self.team.agreed(int(bool(wanted))):
+        if self.team.agreed(int(wanted)):
             self._gather()
-            save(self)
+            if is_sound(self):
+                save(self)
             self.kept_at = self.control.clock()
 
     def _step(self) -> None:
@@ -159,33 +168,27 @@ class Run:
         at = (self.progress.share, self.recipe.warmup_share, self.schedule)
         rate = (self.recipe.learning_rate or 0.0) * rate_factor(*at)
         momentum = self.recipe.momentum * momentum_factor(*at)
-        self._seed_draws()
-        batch = self.feeder.take()
-        self.losses.append(self.stepper.take(batch, rate, momentum, self.progress.step))
+        batch, step = self.feeder.take(), self.progress.step
+        self.losses.append(self.stepper.take(batch, rate, momentum, step, self.draws.at(step)))
         self.progress.advance()
-
-    def _seed_draws(self) -> None:
-        """Let what the network draws in this step depend on nothing else, the same in a team."""
-        seed = self.draws.at(self.progress.step)
-        torch.default_generator.manual_seed(seed)  # torch's own function takes 0.1 ms
-        if self.control.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def _planned(self) -> bool:
         """Look at the time, the loss and the plan; say whether there is a step to take."""
         if self.progress.step and self.progress.remaining:
             self._look()
+            pauses = self._pauses()  # asked once: a stop between saving and ending would lose steps
             if self.team.is_sharded:
-                self._save_together()
-            wanted = self.team.agreed(self._wanted())
+                late = self.control.clock() - self.kept_at >= self.control.checkpoint_s
+                self._save_together(pauses or late)
+            wanted = self.team.agreed(self._wanted(pauses))
             if wanted != self.progress.remaining:
                 self._replan(wanted)
         return self.progress.remaining > 0
 
-    def _wanted(self) -> int:
+    def _wanted(self, pauses: bool) -> int:
         """Say how many more steps there should be."""
         step, remaining = self.progress.step, self.progress.remaining
-        if self._pauses():
+        if pauses:
             self.save()
             self.paused = True
             return 0
@@ -234,9 +237,7 @@ class Run:
     def _end_epoch(self) -> None:
         """Score the network, and see whether that is enough."""
         self._gather()
-        given = self.network, self.dataset, self.recipe, self.team
-        with self.stepper.average.applied():
-            score = validation_score(*given, partial(self._go_on, "scoring"))
+        score = self._score() if len(self.dataset.validation) else None
         self.curve.append(self._point(score))
         self.loss_sum, self.loss_count = 0.0, 0
         self._write(self._report(len(self.curve), score))
@@ -245,6 +246,12 @@ class Run:
         if self.team.agreed(int(bool(reason))) and self.progress.remaining:
             self._replan(0)
             self._say(reason)
+
+    def _score(self) -> float | None:
+        """Score the network as it would be kept."""
+        given = self.network, self.dataset, self.recipe, self.team
+        with self.stepper.average.applied(), self.recount.applied(self.progress.step):
+            return validation_score(*given, partial(self._go_on, "scoring"))
 
     def _point(self, score: float | None) -> CurvePoint:
         loss_sum, loss_count = self.team.summed([self.loss_sum, self.loss_count])
@@ -258,24 +265,8 @@ class Run:
 
     def _report(self, epoch: int, score: float | None = None) -> Record:
         """Tell people how the run stands."""
-        step, seconds, gpus = self.progress.step, self.seconds, self.gpus.energy()
-        energy = self.processors.energy() or modelled(self.cpu_seconds)
         scores = [point.score for point in self.curve if point.score is not None]
-        record = Record(
-            step=step,
-            epoch=epoch,
-            samples=step * self.feed.batch_size,
-            seconds=seconds,
-            loss=sum(self.recent) / len(self.recent) if self.recent else self.curve[-1].loss,
-            rate=rate_of(self.stepper.optimizer),
-            samples_per_second=step * self.feed.batch_size / seconds if seconds else 0.0,
-            waiting_share=self.waited_seconds / seconds if seconds else 0.0,
-            score=score,
-            energy_j=energy.value_j,
-            energy_label=energy.label,
-            gpu_energy_j=gpus.value_j if gpus else None,
-            gpu_energy_label=gpus.label if gpus else None,
-        )
+        record = record_of(self, epoch, score)
         shown = record if score is not None or not scores else replace(record, score=scores[-1])
         self._say(note_of(shown))
         return record

@@ -24,6 +24,7 @@ from diptych.training.process_team import ProcessTeam
 
 TOGETHER = 1 << 20
 """Weights that come together at once, at least: fewer are not worth a round of messages."""
+HOLDERS = (nn.ModuleList, nn.ModuleDict)
 
 
 class ShardedTeam(ProcessTeam):
@@ -45,7 +46,8 @@ class ShardedTeam(ProcessTeam):
         """Spread a network's weights over the team, in place.
 
         Args:
-            network: The same in each process; one that was wrapped before stays as it is.
+            network: The same in each process, on the processor: only one layer at a time is whole
+                on the device. One that was wrapped before stays as it is.
 
         Returns:
             It.
@@ -109,10 +111,12 @@ def _without_weights(network: nn.Module) -> nn.Module:
 def _blocks(network: nn.Module) -> list[nn.Module]:
     """Find the layers to bring together one after the other: items of lists, and large enough."""
     lists = (nn.Sequential, nn.ModuleList)
-    return [
+    found = [
         child
         for parent in network.modules()
         if isinstance(parent, lists)
         for child in parent.children()
-        if sum(weight.numel() for weight in child.parameters()) >= TOGETHER
+        if not isinstance(child, HOLDERS)  # which are no layers
+        and sum(weight.numel() for weight in child.parameters()) >= TOGETHER
     ]
+    return list(dict.fromkeys(reversed(found)))  # those within others first, for fully_shard

@@ -3,16 +3,18 @@
 Shapes: b items of a batch, K outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from diptych.core.errors import TrainingError
 from diptych.training.checkpoint import Checkpoint, flatten, unflatten
 from diptych.training.compute import autocast, device_of
+from diptych.training.draws import seed_draws
 from diptych.training.feed import Batch
 from diptych.training.memory import Cut, NoMemoryError, more_parts, parts_at
 from diptych.training.objectives import Objective
@@ -21,13 +23,41 @@ from diptych.training.recipe import TrainingRecipe
 from diptych.training.team import SOLO, Team
 
 COMPILERS = ("torch._dynamo", "torch._inductor")
+ONE_VALUE = "Expected more than 1 value per channel when training"
+"""How torch's error of a batch norm begins that sees one item, of one place, at once."""
+
+
+class Statistics:
+    """What batch norms remember of batches, so that a step that failed can leave it as it was.
+
+    Args:
+        modules: Those among them; their buffers stay where they are.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        norms = [module for module in modules if isinstance(module, _NormBase)]
+        by_type: dict[torch.dtype, list[Tensor]] = {}
+        for buffer in (each for norm in norms for each in norm.buffers(recurse=False)):
+            by_type.setdefault(buffer.dtype, []).append(buffer)
+        self.groups = [(own, [torch.empty_like(each) for each in own]) for own in by_type.values()]
+
+    def keep(self) -> None:
+        """Remember them, by one operation for each type of numbers."""
+        for own, kept in self.groups:
+            torch._foreach_copy_(kept, own)
+
+    def put_back(self) -> None:
+        """Make them what they were when they were kept."""
+        for own, kept in self.groups:
+            torch._foreach_copy_(own, kept)
 
 
 class Stepper:
     """Takes the steps of a run; it holds the network, its optimizer and its average.
 
     Args:
-        network: Where it is to be trained; its weights are changed in place.
+        network: Where it is to be trained, or from where the team takes it there; its weights are
+            changed in place.
         recipe: How.
         objective: The loss.
         team: With whom.
@@ -43,41 +73,58 @@ class Stepper:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.network, self.recipe, self.objective, self.say = network, recipe, objective, say
-        self.device = device_of(network)
         if recipe.channels_last is not None:
             layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
             network.to(memory_format=layout)  # type: ignore[call-overload]  # torch allows it
         self.team = team
         self.forward = self._forward()
+        self.device = device_of(network)  # where the team has put it
         shares = shares_by_depth(network, recipe.layer_decay) if recipe.layer_decay < 1 else None
         self.optimizer = optimizer_of(network, recipe, shares, team)
         self.average = average_of(network, self.optimizer, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.arithmetic == "fp16")
         self.parts, self.cuts = recipe.accumulation, list(recipe.cuts)
+        may_fail = self.device.type == "cuda" and team.size == 1
+        self.statistics = Statistics(network.modules() if may_fail else ())
 
     def wrap(self) -> None:
         """Wrap the network for its team anew, after parts of it were frozen or unfrozen."""
         self.forward = self._forward()
 
-    def take(self, batch: Batch, rate: float, momentum: float, step: int = 0) -> Tensor:
+    def take(
+        self,
+        batch: Batch,
+        rate: float,
+        momentum: float,
+        step: int = 0,
+        seed: int | None = None,
+    ) -> Tensor:
         """Take one step; where the memory does not hold it, in more parts.
+
+        Then it is the step that would have been taken had it been planned in so many parts.
 
         Args:
             batch: What is learned.
             rate: The learning rate.
             momentum: The optimizer's, where it has one.
             step: Counts from 0.
+            seed: Of what the network draws; None to go on with torch's generator.
 
         Returns:
             The mean loss of the batch, a scalar where the network is.
 
         Raises:
             NoMemoryError: If the memory of one process of a team does not hold its share.
-            TrainingError: If the memory does not hold a single item, or torch cannot compile.
+            TrainingError: If the memory does not hold a single item, torch cannot compile, or a
+                batch norm has nothing to compare an item with.
             RuntimeError: If the network cannot compute with the batch.
+            ValueError: If the network refuses the batch.
         """
         self.parts = parts_at(step, self.recipe.accumulation, self.cuts)
+        self.statistics.keep()
         while True:
+            if seed is not None:
+                seed_draws(seed, self.device)
             try:
                 loss = self._gradients(batch)
                 break
@@ -86,10 +133,10 @@ class Stepper:
             except RuntimeError as error:
                 _check_compiled(error)
                 raise
-            self.parts = min(2 * self.parts, len(batch.chosen))
-            self.cuts.append(Cut(step=step, parts=self.parts))
-            self.say(f"out of memory: each batch is computed in {self.parts} parts now")
-            torch.cuda.empty_cache()
+            except ValueError as error:
+                self._check_compared(error)
+                raise
+            self._cut(step, len(batch.chosen))  # out here the error is gone, which held tensors
         self._step(rate, momentum)
         return loss
 
@@ -125,6 +172,19 @@ class Stepper:
         forward = self.team.wrapped(self.network)
         return torch.compile(forward, dynamic=False) if self.recipe.compiled else forward
 
+    def _cut(self, step: int, count: int) -> None:
+        """Compute batches of so many items in more parts from this step on, the step too.
+
+        Gradients stay those of the whole batch, but batch norms see no more than a part of it.
+        """
+        self.parts = min(2 * self.parts, count)
+        self.cuts.append(Cut(step=step, parts=self.parts))
+        normed = any(isinstance(module, _BatchNorm) for module in self.network.modules())
+        seen = f"; batch norms see {-(-count // self.parts)} items each" if normed else ""
+        self.say(f"out of memory: each batch is computed in {self.parts} parts now{seen}")
+        torch.cuda.empty_cache()
+        self.statistics.put_back()
+
     def _check_divisible(self, count: int, step: int, error: Exception) -> None:
         """Check that this process can compute a batch of so many items in more parts, alone."""
         if self.parts >= count:
@@ -138,6 +198,15 @@ class Stepper:
                 f"{self.device} has no memory for {count // self.parts} items of this network",
                 f"go on with --resume and --accumulation {parts}, or start again with it",
                 Cut(step=step, parts=parts),
+            ) from error
+
+    def _check_compared(self, error: ValueError) -> None:
+        """Check that an error is none of a batch norm that sees one item of one place at once."""
+        if str(error).startswith(ONE_VALUE):
+            fewer = "choose a larger batch_size, or a smaller accumulation"
+            raise TrainingError(
+                "a batch norm of this network cannot learn from one item at a time",
+                "use a smaller network" if self.parts > self.recipe.accumulation else fewer,
             ) from error
 
     def _gradients(self, batch: Batch) -> Tensor:

@@ -10,9 +10,10 @@ the checkpoints of the run.
 """
 
 import math
+import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from diptych.core import errors
 from diptych.core.errors import ConfigError, DiptychError, TrainingError
 from diptych.core.progress import Reporter, Step, StopRequest
 from diptych.training.attempt import Attempt, Ending
+from diptych.training.meeting import timeout_of
 from diptych.training.memory import Cut, parts_at
 from diptych.training.worker import Failed
 
@@ -29,19 +31,24 @@ MOST = 64
 CHECKPOINTS = "checkpoint-*"
 
 
+def _silence_s() -> float:
+    return max(SILENCE_S, timeout_of(os.environ))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What to run: `command` in each of `count` processes, with checkpoints in `folder`.
 
-    They are taken for hung when none of them made progress for `silence_s`, and are started anew at
-    most `restarts` times without a new checkpoint, or smaller parts of a batch, in between.
+    They are taken for hung when none of them made progress for `silence_s`, by default five minutes
+    or as long as they wait for each other, if that is longer; and are started anew at most
+    `restarts` times without a new checkpoint, or smaller parts of a batch, in between.
     """
 
     command: Sequence[str]
     count: int
     folder: Path
     restarts: int = RESTARTS
-    silence_s: float = SILENCE_S
+    silence_s: float = field(default_factory=_silence_s)
 
 
 def supervise(job: Job, report: Reporter, stop: StopRequest) -> Any:  # noqa: ANN401  any JSON

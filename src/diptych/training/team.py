@@ -34,8 +34,9 @@ class Team:
             shared = f"{self.size} processes"
             shared += f" with accumulation = {parts}" if parts > 1 else ""
             lower = batch_size // each * each
-            hint = f"choose batch_size = {lower or each}"
-            hint += f" or {lower + each}" if lower else ", or fewer processes"
+            hint = f"choose batch_size = {lower}, or " if lower else "choose batch_size = "
+            hint += f"{lower + each} if there are as many training items"
+            hint += "" if lower else ", or fewer processes"
             share, uneven = divmod(batch_size, self.size)
             if parts > 1 and not uneven:
                 able = [part for part in range(1, share + 1) if share % part == 0]
@@ -97,7 +98,8 @@ class Team:
         """Give the gradients of all processes their mean, where backward passes have not done so.
 
         Args:
-            parameters: Those with a gradient have one in each process.
+            parameters: The same in each process. One that has no gradient here, and one elsewhere,
+                counts as zeros.
         """
 
     def apart(self) -> AbstractContextManager[None]:

@@ -25,6 +25,7 @@ from diptych.core.seeds import derive, generator
 from diptych.core.specs import CategoryColumn, TableSpec, Value
 from diptych.core.values import Dataset
 from diptych.training.control import RunControl
+from diptych.training.objectives import balancing_weights
 from diptych.training.recorded import RecordedModel
 
 MOST_WORDS = 254
@@ -50,7 +51,12 @@ class TreesConfig(Value, tag_field="name", tag="trees"):
 
 
 def train_trees(
-    dataset: Dataset, config: TreesConfig, control: RunControl, *, threads: int = 1
+    dataset: Dataset,
+    config: TreesConfig,
+    control: RunControl,
+    *,
+    threads: int = 1,
+    balance: bool = False,
 ) -> RecordedModel:
     """Grow trees.
 
@@ -59,6 +65,8 @@ def train_trees(
         config: How.
         control: The seed, the deadline, who is told how it goes, and whether to stop.
         threads: How many to compute with.
+        balance: Whether each class counts as much as the others, and having a label as much as not
+            having it, in growing and in stopping; without effect on numbers.
 
     Returns:
         Their outputs: logits, or values of a regression; those of the training split are from
@@ -73,6 +81,9 @@ def train_trees(
         raise DataError("trees grow on tables with a row for each fold", "use a network")
     started, cpu_started = control.clock(), time.process_time()
     processors, _ = control.counted()
+    weights = (
+        balancing_weights(dataset.goal, train.targets, len(dataset.labels)) if balance else None
+    )
     folds = generator(control.seed, control.name, "folds").permutation(len(train)) % config.folds
     unseen = np.empty((len(train), len(dataset.labels)), np.float32)
     splits: dict[str, np.ndarray] = {
@@ -89,8 +100,8 @@ def train_trees(
             control.report(Step(stage=control.name, done=fold, total=config.folds))
             seed = derive(control.seed, control.name, f"fold-{fold}")
             if fold == 0 and control.deadline is not None:
-                config = _affordable(dataset, config, folds != fold, seed, control)
-            answers = _grow(dataset, config, folds != fold, seed)
+                config = _affordable(dataset, config, folds != fold, seed, control, weights)
+            answers = _grow(dataset, config, folds != fold, seed, weights)
             unseen[folds == fold] = answers(train.inputs[folds == fold])
             for name, mean in others.items():
                 others[name] = mean + answers(splits[name]) / config.folds
@@ -109,13 +120,18 @@ def train_trees(
 
 
 def _affordable(
-    dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int, control: RunControl
+    dataset: Dataset,
+    config: TreesConfig,
+    rows: np.ndarray,
+    seed: int,
+    control: RunControl,
+    weights: np.ndarray | None,
 ) -> TreesConfig:
     """Grow ever more trees until the next try would be too long for all folds."""
     trees = FIRST_TREES  # a try that is not judged: it loads libraries and fills caches
     while trees < config.trees:
         started = control.clock()
-        _grow(dataset, replace(config, trees=trees), rows, seed)
+        _grow(dataset, replace(config, trees=trees), rows, seed, weights)
         now = control.clock()
         needed_s = GROWTH * (now - started) * (1 + config.folds)
         if trees > FIRST_TREES and now + needed_s > (control.deadline or 0.0):
@@ -124,20 +140,36 @@ def _affordable(
     return config
 
 
-def _grow(dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int) -> Answers:
+def _grow(
+    dataset: Dataset,
+    config: TreesConfig,
+    rows: np.ndarray,
+    seed: int,
+    weights: np.ndarray | None,
+) -> Answers:
     """Grow the trees of one fold; the function returned gives (N, K) for rows (N, C)."""
     if dataset.goal != "multi-label":
-        return _grow_one(dataset, config, rows, seed, None)
-    each = [_grow_one(dataset, config, rows, seed, k) for k in range(len(dataset.labels))]
+        return _grow_one(dataset, config, rows, seed, None, weights)
+
+    def grown(label: int) -> Answers:
+        own = None if weights is None else weights[:, label]
+        return _grow_one(dataset, config, rows, seed, label, own)
+
+    each = [grown(label) for label in range(len(dataset.labels))]
     return lambda inputs: np.concatenate([answers(inputs) for answers in each], axis=1)
 
 
 def _grow_one(
-    dataset: Dataset, config: TreesConfig, rows: np.ndarray, seed: int, label: int | None
+    dataset: Dataset,
+    config: TreesConfig,
+    rows: np.ndarray,
+    seed: int,
+    label: int | None,
+    weights: np.ndarray | None,
 ) -> Answers:
     targets = {name: getattr(dataset, name).targets for name in ("train", "validation")}
     if label is not None:
-        targets = {name: values[:, label] > 0 for name, values in targets.items()}
+        targets = {name: (v[:, label] > 0).astype(np.int64) for name, v in targets.items()}
     learned = targets["train"][rows]
     if dataset.goal != "regression" and len(np.unique(learned)) < 2:
         return _constant(learned[0], dataset, label)
@@ -155,6 +187,8 @@ def _grow_one(
     )
     judge = (dataset.validation.inputs[known], targets["validation"][known])
     judged = {"X_val": judge[0], "y_val": judge[1]} if known.any() else {}
+    if weights is not None:
+        judged |= {"sample_weight": weights[learned], "sample_weight_val": weights[judge[1]]}
     trees.fit(dataset.train.inputs[rows], learned, **judged)
     if kind == "Regressor":
         return lambda inputs: np.asarray(trees.predict(inputs))[:, None]

@@ -12,12 +12,15 @@ from itertools import count
 import torch
 from msgspec.structs import replace
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from diptych.core.errors import TrainingError
 from diptych.training.feed import Feed
 from diptych.training.objectives import Objective
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.stepper import Stepper
+from diptych.training.team import Team
+from diptych.training.variation import TextVariation
 
 ROUNDS, STEPS, WARM = 4, 3, 2
 LEAST_GAIN = 0.05
@@ -78,6 +81,8 @@ class Tuning:
 
     def _compiled(self, recipe: TrainingRecipe, steps: int) -> TrainingRecipe:
         """Return the recipe, compiled where that saves more time than it takes."""
+        if why_not_compiled(self.network, recipe, self.feed.team):
+            return recipe
         plain = self._stepper(recipe)
         if self._timed([plain])[0] * steps < LEAST_COMPILING_S:
             return recipe
@@ -111,6 +116,45 @@ class Tuning:
         for batch in batches:
             stepper.take(batch, RATE, MOMENTUM).item()
         return self.clock() - started
+
+
+def why_not_compiled(network: nn.Module, recipe: TrainingRecipe, team: Team) -> str:
+    """Say why compiling cannot pay, where that is known beforehand.
+
+    Args:
+        network: About to be trained.
+        recipe: How.
+        team: With whom.
+
+    Returns:
+        The reason; empty where it may pay.
+    """
+    if isinstance(recipe.variation, TextVariation):
+        return "batches of texts differ in length, and each length would be compiled anew"
+    if team.size > 1 and any(isinstance(module, _BatchNorm) for module in network.modules()):
+        return "processes put the statistics of batch norms together within the network"
+    return ""
+
+
+def compilable(
+    network: nn.Module, recipe: TrainingRecipe, team: Team, say: Callable[[str], None]
+) -> TrainingRecipe:
+    """Leave compiling out where it cannot pay.
+
+    Args:
+        network: About to be trained.
+        recipe: As given.
+        team: With whom.
+        say: Told why, in words.
+
+    Returns:
+        The recipe to follow.
+    """
+    why = why_not_compiled(network, recipe, team) if recipe.compiled else ""
+    if not why:
+        return recipe
+    say(f"not compiled, against the recipe: {why}")
+    return replace(recipe, compiled=False)
 
 
 def halves(threads: int) -> list[int]:

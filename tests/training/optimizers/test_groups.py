@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from diptych.core.errors import ConfigError
-from diptych.core.specs import ImageSpec, TextSpec
-from diptych.training.models import NETWORKS, ResidualNetConfig
+from diptych.core.specs import CategoryColumn, ImageSpec, NumberColumn, TableSpec, TextSpec
+from diptych.training.models import NETWORKS, ResidualNetConfig, TabularConfig
+from diptych.training.models.rescaled import Rescaled
 from diptych.training.models.textmixture import TextMixtureConfig
 from diptych.training.models.transformer import TransformerConfig
 from diptych.training.optimizers.groups import hidden_matrices, parameter_groups, shares_by_depth
@@ -46,6 +47,24 @@ def test_shares_split_groups_and_what_is_not_named_has_all_of_the_rate() -> None
     assert len(slow) == 2
 
 
+def tabular() -> nn.Module:
+    columns = (NumberColumn(name="age"), CategoryColumn(name="word", values=("x", "y")))
+    config = TabularConfig(widths=(8, 6), members=3, embedding="periodic")
+    return NETWORKS[TabularConfig](config, TableSpec(columns=columns), 2)
+
+
+def test_biases_and_frequencies_of_several_members_or_columns_do_not_decay() -> None:
+    network = tabular()
+    still = {
+        name
+        for group in parameter_groups(network, 0.5)
+        if not group["weight_decay"]
+        for name in names(network, group["params"])
+    }
+    biases = {"bias", "numbers.bias", "layers.0.bias", "layers.1.bias"}
+    assert still == biases | {"numbers.periodic.frequencies"}
+
+
 def test_a_network_of_which_nothing_can_be_trained_is_refused() -> None:
     with pytest.raises(ConfigError, match="no parameter"):
         parameter_groups(residual().requires_grad_(False), 0.1)
@@ -72,6 +91,12 @@ def test_of_a_transformer_neither_words_nor_places_nor_head_are_hidden() -> None
 def test_both_heads_of_a_mixture_are_heads() -> None:
     network = NETWORKS[TextMixtureConfig](TextMixtureConfig(), text_spec(), 3)
     assert not {name for name in hidden_matrices(network) if "head" in name}
+
+
+def test_where_the_head_is_a_parameter_the_last_linear_layer_is_hidden() -> None:
+    hidden = {"layers.0.weight", "layers.1.weight"}
+    assert hidden_matrices(tabular()) == hidden
+    assert hidden_matrices(Rescaled(tabular(), 0.0, 1.0)) == {f"network.{name}" for name in hidden}
 
 
 def test_depthwise_convolutions_are_not_matrices_and_a_bare_layer_is_a_head() -> None:

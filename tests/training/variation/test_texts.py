@@ -26,6 +26,14 @@ def test_a_batch_is_as_long_as_its_longest_text() -> None:
         assert torch.equal(drawn, tokens[chosen, :longest])
 
 
+def test_texts_are_read_when_a_batch_of_them_is_made_and_never_all_of_them() -> None:
+    tokens = torch.zeros(4, 12, dtype=torch.int32)
+    source = batches(tokens, 0.0)
+    tokens[2, :7] = 5
+    chosen = torch.tensor([0, 2])
+    assert torch.equal(source.draw(chosen, 0, drawing()), tokens[chosen, :7])
+
+
 def test_the_wanted_share_of_pieces_is_forgotten_and_no_padding() -> None:
     tokens = texts([8] * 4000)
     drawn = batches(tokens, 0.3).draw(torch.arange(4000), 0, drawing())

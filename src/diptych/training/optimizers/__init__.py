@@ -46,7 +46,7 @@ def optimizer_of(
         team: Who trains the network together.
 
     Returns:
-        The optimizer; vectors and scalars, such as biases and norms, do not decay.
+        The optimizer; biases, norms, frequencies, and other vectors and scalars do not decay.
     """
     return keep_layout(OPTIMIZERS[recipe.optimizer](network, recipe, shares, team))
 

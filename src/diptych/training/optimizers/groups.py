@@ -14,6 +14,8 @@ LEVELS = 12
 RAW_CHANNELS = 4
 HEADS = frozenset({"head", "heads", "classifier", "fc", "score", "lm_head"})
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+UNDECAYED = frozenset({"bias", "frequencies"})
+"""Names of parameters that do not decay, also where each member or column has a row of its own."""
 
 Shares = Mapping[str, float]
 """Learning rates relative to the run's, by a parameter's name; 1 where it is not named."""
@@ -29,7 +31,8 @@ def parameter_groups(
 
     Args:
         network: The network.
-        weight_decay: Of matrices; vectors and scalars, such as biases and norms, do not decay.
+        weight_decay: Of matrices; biases, norms, frequencies, and other vectors and scalars do not
+            decay.
         shares: Learning rates relative to the run's.
         orthogonal: The names of matrices that take orthogonal steps.
 
@@ -44,7 +47,8 @@ def parameter_groups(
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        decays, share = parameter.dim() > 1, shares.get(name, 1.0)
+        decays = parameter.dim() > 1 and _own_name(name) not in UNDECAYED
+        share = shares.get(name, 1.0)
         group = {
             "weight_decay": weight_decay if decays else 0.0,
             "share": share,
@@ -65,11 +69,14 @@ def hidden_matrices(network: nn.Module) -> frozenset[str]:
 
     Returns:
         The names of weights of linear layers and convolutions but heads, depthwise convolutions,
-        and those of raw inputs. The last linear layer counts as a head.
+        and those of raw inputs. The last linear layer counts as a head, but where the head is a
+        parameter beside its layers.
     """
     named = dict(network.named_modules())
     linear = [name for name, module in named.items() if isinstance(module, nn.Linear)]
-    heads = {name for name in linear if name.rpartition(".")[2] in HEADS} | set(linear[-1:])
+    heads = {name for name in linear if _own_name(name) in HEADS}
+    if HEADS.isdisjoint(_own_name(name) for name, _ in network.named_parameters()):
+        heads |= set(linear[-1:])
     convolutions = {
         name
         for name, module in named.items()
@@ -103,3 +110,8 @@ def shares_by_depth(network: nn.Module, least: float, levels: int = LEVELS) -> d
     exponents = [1 - depth / (levels - 1) if levels > 1 else 0.0 for depth in depths]
     names = [name for name, _ in network.named_parameters()]
     return {name: least**power for name, power in zip(names, exponents, strict=True)}
+
+
+def _own_name(name: str) -> str:
+    """Return the name of a layer or a parameter within its module."""
+    return name.rpartition(".")[2]

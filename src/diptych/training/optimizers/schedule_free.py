@@ -1,7 +1,8 @@
 """Schedule-free AdamW: an average of all steps takes the place of a falling learning rate.
 
 Steps are taken from a point z, gradients computed at y between z and the average x of all z; x is
-what is evaluated and kept. The rate is constant after a warm-up, so a run may end at any time.
+what is evaluated and kept, with what batch norms see there (`training.recount`). The rate is
+constant after a warm-up, so a run may end at any time.
 
 Source: A. Defazio et al., "The road less scheduled", 2024: the method with AdamW; the average
 weights a step by the square of the highest rate so far.

@@ -35,7 +35,6 @@ class TextBatches:
     ) -> None:
         self.tokens = tokens
         self.variation = variation
-        self.lengths = (tokens > 0).sum(1)
 
     def draw(self, chosen: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         """Make one batch.
@@ -48,7 +47,7 @@ class TextBatches:
         Returns:
             int32 (B, L') where L' is the length of the longest text of the batch, at least 1.
         """
-        longest = max(1, int(self.lengths[chosen].max()))
-        batch = self.tokens[chosen, :longest]
+        rows = self.tokens[chosen]  # (B, L); all N may be larger than memory
+        batch = rows[:, : max(1, int(rows.amax(0).count_nonzero()))]
         drawn = sent(torch.rand(batch.shape, generator=generator), batch.device)
         return torch.where(drawn < self.variation.forget, batch.clamp(max=UNKNOWN), batch)
