@@ -271,7 +271,16 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
             assert staging.parent == tmp_path / "deep"
             (staging / name).write_text(name)
     assert names(tmp_path) == ["deep", "deep/folder", "deep/folder/second"]
-    assert stat.S_IMODE((tmp_path / "deep" / "folder").stat().st_mode) == 0o755
+
+
+def test_a_folder_has_the_rights_that_are_usual_where_it_is_made(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with replace_directory(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
 
 
 def test_a_folder_is_replaced_where_two_cannot_be_exchanged(

@@ -1,4 +1,6 @@
+import os
 import random
+import stat
 from pathlib import Path
 
 import msgspec
@@ -62,6 +64,20 @@ def test_what_is_written_is_what_is_opened(
     assert (opened[0].spec, opened[0].record) == (written.spec, written.record)
     assert opened[0].assets == written.assets
     assert sum(file.stat().st_size for file in place.iterdir()) <= size_of(written)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o444), (0o027, 0o440), (0o077, 0o400)])
+def test_what_is_kept_may_be_read_by_whom_the_umask_lets(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    whole, before = split(np.zeros((3, 2), np.uint8), originals=True), os.umask(umask)
+    try:
+        write(tmp_path / "one", (dataset(whole, whole), ()))
+    finally:
+        os.umask(before)
+    kept = [file for file in (tmp_path / "one").iterdir() if file.name != cache_entry.INDEX]
+    assert len(kept) > 10
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept} == {mode}
 
 
 def test_inputs_in_any_layout_of_memory_are_written_in_order(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from diptych.core.errors import DataError
 from diptych.core.progress import Step, silent
 from diptych.core.specs import CategoryColumn, DateColumn, NumberColumn, TableSpec
+from diptych.data.limits import MOST_COLUMNS
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Learned, Options
 from diptych.data.rows import decode, learn
@@ -136,6 +137,14 @@ def test_a_table_of_which_nothing_can_be_used_is_refused() -> None:
     with pytest.raises(DataError, match="no column can be used") as caught:
         learned(same=["a"] * 4)
     assert "all cells are 'a'" in caught.value.hint
+
+
+def test_more_columns_than_a_bundle_holds_are_refused_before_anything_is_trained() -> None:
+    unused = {f"u{place}": pa.nulls(4) for place in range(MOST_COLUMNS)}
+    with pytest.raises(DataError, match="10,001 columns are not used, more than 10,000"):
+        learned(n=[1.5, 2, 4, 1], **unused)
+    with pytest.raises(DataError, match="column '' has 0 letters"):
+        learned(**{"": [1.5, 2, 4, 1]})
 
 
 def test_a_column_that_gives_the_label_away_is_told() -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -122,14 +121,14 @@ def replace_directory(path: Path) -> Iterator[Path]:
     path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        staging = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"  # the root has no name
+        staging.mkdir()
     except OSError as error:
         raise storage_error(path, error) from error
     try:
         yield staging
         for file in staging.rglob("*"):
             _sync(file)
-        staging.chmod(0o755)
         _put_in_place(staging, path)
     except StorageError:
         raise
@@ -189,8 +188,10 @@ def _is_link(path: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
-    if path.is_file():
-        descriptor = os.open(path, os.O_RDONLY)
+    """Have a file on the disk; Windows can do so only where it may be written."""
+    is_windows = os.name == "nt"
+    if path.is_file() and (not is_windows or os.access(path, os.W_OK)):
+        descriptor = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

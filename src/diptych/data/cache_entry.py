@@ -184,7 +184,7 @@ def _sums(files: Sequence[Path]) -> dict[str, Sums]:
     found = {}
     with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
         for file in files:
-            file.chmod(0o444)
+            file.chmod(file.stat().st_mode & 0o444)  # none may write; who may read, the umask says
             size_bytes, stamp = _seen(file)
             starts = range(0, size_bytes, PART_BYTES)
             parts = tuple(pool.map(_part_sha256, [file] * len(starts), starts))

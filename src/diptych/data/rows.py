@@ -18,6 +18,7 @@ from diptych.core.values import Assets, Skipped
 from diptych.data.cells import converted, is_numeric, is_text, numbers_in
 from diptych.data.column_kinds import find_kind
 from diptych.data.leaks import find_leaks
+from diptych.data.limits import check_columns
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Decoded, Learned, Options
 from diptych.tasks.dates import DAY, EPOCH
@@ -41,7 +42,7 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
         The columns that are used, and what people should know of them.
 
     Raises:
-        DataError: If no column can be used.
+        DataError: If no column can be used, or more than a bundle can hold.
     """
     train = splits["train"]
     table = cast("Any", train.contents)
@@ -63,6 +64,7 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     label = (table.schema.metadata or {}).get(LABEL)
     ignored = unused if label is None else [*unused, label.decode()]
     spec = TableSpec(columns=tuple(columns), ignored=tuple(ignored))
+    check_columns(spec)
     inputs, rows, _ = decode("train", train, spec, {}, report)
     warnings += find_leaks(spec, inputs, [train.labels[row] for row in rows.tolist()])
     return Learned(spec=spec, facts=_facts(spec, inputs), warnings=tuple(warnings))
