@@ -143,13 +143,15 @@ def test_a_rival_that_cannot_be_trained_is_left_out(wild: dict[str, int], best: 
     told = {step.stage for step in steps if step.note == "left out: the loss is nan"}
     assert told == set(wild)
     assert set(contest.paused) == set("abc") - {name for name, epoch in wild.items() if epoch == 1}
+    assert contest.failed == set(wild)
 
 
 def test_rivals_none_of_which_can_be_trained_are_no_contest() -> None:
-    ring = Ring(SCORES)
+    ring, contest = Ring(SCORES), Contest()
     ring.wild = dict.fromkeys("abc", 1)
     with pytest.raises(TrainingError, match="nan"):
-        Contest().hold([plan(n) for n in "abc"], ring.train, lambda: True, silent)
+        contest.hold([plan(n) for n in "abc"], ring.train, lambda: True, silent)
+    assert contest.failed == set("abc")
 
 
 def test_whoever_went_further_before_is_judged_by_the_same_epochs() -> None:
@@ -205,6 +207,17 @@ def test_cheaper_ones_are_left_by_what_they_compute() -> None:
     assert found.cheaper == (less, least)
     assert found.most_students == 0
     assert settled(recipe, second, measure).cheaper == (best, less, least)
+
+
+def test_whoever_failed_in_the_contest_is_not_tried_again_below_its_winner() -> None:
+    plans, measure = sized((100, 10), (80, 20), (70, 30), (60, 8))
+    first, failed, less, least = plans
+    recipe = FitRecipe(
+        teacher=plan("teacher"), students=(first, failed, less), most_students=1, cheaper=(least,)
+    )
+    found = settled(recipe, first, measure, {failed.name})
+    assert found.students == (first,)
+    assert found.cheaper == (less, least)
 
 
 def cost(size_bytes: int) -> ProgramCost:

@@ -9,7 +9,7 @@ from diptych.core.errors import BundleError, TargetError
 from diptych.core.progress import Step, silent
 from diptych.core.values import Dataset
 from diptych.fitting import lowering, trials
-from diptych.fitting.lowering import is_from_elsewhere, lower_and_try
+from diptych.fitting.lowering import is_made_elsewhere, lower_and_try
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee, build
@@ -93,10 +93,10 @@ def test_a_program_that_a_runtime_refuses_is_left_out_and_it_is_said(
 
 def test_what_comes_from_elsewhere_is_known() -> None:
     pruned = PrunedConfig(network=GIVEN, widths={})
-    assert is_from_elsewhere(model(GIVEN, odd=False))
-    assert is_from_elsewhere(model(pruned, odd=False))
-    assert not is_from_elsewhere(model(OURS, odd=False))
-    assert not is_from_elsewhere(model(PrunedConfig(network=OURS, widths={}), odd=False))
+    assert is_made_elsewhere(model(GIVEN, odd=False).plan)
+    assert is_made_elsewhere(model(pruned, odd=False).plan)
+    assert not is_made_elsewhere(model(OURS, odd=False).plan)
+    assert not is_made_elsewhere(model(PrunedConfig(network=OURS, widths={}), odd=False).plan)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 import torch
 from msgspec.structs import replace as changed
 from pretended_gpu import CPU, GPU, Places, pretended_gpu
+from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from diptych.compression import quantize
@@ -29,6 +30,7 @@ from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.refining import train_in_8_bits
 from diptych.fitting.trainee import Trainee, train_model
 from diptych.measure.machine import describe
+from diptych.training.compute import device_of
 from diptych.training.control import RunControl
 from diptych.training.models import (
     ConformerConfig,
@@ -39,6 +41,7 @@ from diptych.training.models import (
 )
 from diptych.training.recipe import TrainingRecipe
 from diptych.training.run_folder import RunFolder
+from diptych.training.team import Team
 from diptych.training.trees import TreesConfig
 from diptych.training.variation import PictureVariation
 
@@ -136,6 +139,28 @@ def test_a_network_is_trained_there_and_comes_back(
     if name not in ROUNDED:
         alone = train_model(asked, data, RunControl())
         np.testing.assert_allclose(outputs, alone.outputs(data, "test"), rtol=1e-4, atol=1e-4)
+
+
+class Spread(Team):
+    """One that brings a network to the GPU itself, as that which shares its weights does."""
+
+    is_sharded = True
+
+    def __init__(self) -> None:
+        self.found: list[torch.device] = []
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        self.found.append(device_of(network))
+        return network.to(GPU)
+
+
+def test_a_network_whose_weights_a_team_shares_is_brought_there_by_the_team(
+    make_dataset: MakeDataset, large_gpu: Places
+) -> None:
+    data, team = make_dataset(), Spread()
+    model = train_model(plan(), data, on_gpu(team=team))
+    assert team.found == [CPU]
+    assert np.isfinite(model.outputs(data, "test")).all()
 
 
 def test_a_run_goes_on_from_a_checkpoint(

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from torch import nn
 
+from diptych.core.errors import BundleError, TargetError
 from diptych.core.progress import silent
 from diptych.core.values import Dataset, Energy, Estimate
+from diptych.fitting import probing
 from diptych.fitting.budget import Budget
 from diptych.fitting.probing import ProgramCost, affordable, can_keep, prober
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import ModelPlan
-from diptych.training.models import ResidualNetConfig
+from diptych.targets import Choice
+from diptych.targets.lower import LoweredProgram
+from diptych.training.models import GivenConfig, PrunedConfig, ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
 
 MakeDataset = Callable[..., Dataset]
@@ -108,3 +114,54 @@ def test_a_probe_lowers_and_times_a_network_that_nobody_trained(make_dataset: Ma
         assert 0 < probed.p50_ms.value <= probed.p99_ms.value
     assert wide[1].size_bytes < wide[0].size_bytes / 2
     assert np.isfinite(wide[0].p99_ms.high)
+
+
+class Odd:
+    """A session that cannot run its program, or can."""
+
+    def __init__(self, *, runs: bool) -> None:
+        self.runs = runs
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        if not self.runs:
+            raise BundleError("no kernel")
+        return np.zeros((len(batch), 2), np.float32)
+
+
+def lowered(_: nn.Module, spec: object, choices: Sequence[Choice], **_more: object) -> list:
+    """Lower to programs that are alike."""
+    return [
+        LoweredProgram(
+            name="-".join(choice),
+            runtime=choice[0],
+            precision=choice[1],
+            contents={"a.onnx": b"12345"},
+            input=spec,
+            output=spec,
+        )
+        for choice in choices
+    ]
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_the_programs_of_a_users_module_are_judged_one_by_one(
+    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    def opened(program: LoweredProgram) -> Odd:
+        if program.precision == "int8" and not opens:
+            raise TargetError("no kernel")
+        return Odd(runs=program.precision == "fp32")
+
+    monkeypatch.setattr(probing, "lower_all", lowered)
+    monkeypatch.setattr(probing, "open_lowered", opened)
+    data, (ours,) = make_dataset(), plans(1)
+    module = GivenConfig(source="net.py:make", sha256="0" * 64)
+    theirs = replace(ours, network=PrunedConfig(network=module, widths={}))
+    probe = prober(data, PROGRAMS, data.train.inputs, 0, silent)
+    (found,) = probe(theirs, nn.Identity())
+    assert (found.precision, found.size_bytes) == ("fp32", 5)
+    assert np.isfinite(found.p99_ms.high)
+    with pytest.raises(TargetError, match="no kernel"):
+        probe(ours, nn.Identity())
+    neither = prober(data, PROGRAMS[1:], data.train.inputs, 0, silent)
+    assert list(neither(theirs, nn.Identity())) == []

@@ -17,6 +17,7 @@ from diptych.core.progress import Step, StopRequest, silent
 from diptych.core.values import Candidate
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting.bounds import seconds_for_bound
 from diptych.fitting.budget import Budget
 from diptych.fitting.evidence import LATE_RUNS
 from diptych.fitting.fit import run_job
@@ -24,9 +25,10 @@ from diptych.fitting.fit_folder import FitFolder, FitRequest
 from diptych.fitting.job import Job
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
-from diptych.fitting.session import QUICK, TIMING_S, FitSession
+from diptych.fitting.session import QUICK, FitSession
 from diptych.fitting.settings import Settings
-from diptych.fitting.timetable import FINAL_TIMING_S, LEAST_TIMING_S
+from diptych.fitting.stock import take_stock
+from diptych.fitting.timetable import FINAL_TIMING_S, LEAST_TIMING_S, TIMING_S
 from diptych.fitting.trainee import Trainee
 from diptych.measure.machine import describe
 from diptych.training.checkpoint import Checkpoint, Position
@@ -374,34 +376,69 @@ def test_a_program_that_passed_stays_the_choice_where_its_last_timing_had_too_fe
     session.teacher_outputs = {"validation": np.empty(0), "test": np.empty(0)}
     timed = {"cheap": (2.0, 1.9, 2.1), "dear": (1.0, 0.9, 1.1)}
     costs = {"cheap": 1.0, "dear": 2.0}
-    where = "diptych.fitting.session."
-    monkeypatch.setattr(where + "time_trials", lambda *_, **more: {})
-    monkeypatch.setattr(where + "gather_evidence", lambda *_, **more: None)
+    where = "diptych.fitting."
+    monkeypatch.setattr(where + "comparison.time_trials", lambda *_, **more: {})
+    monkeypatch.setattr(where + "stock.gather_evidence", lambda *_, **more: None)
     monkeypatch.setattr(
-        where + "as_candidate",
+        where + "comparison.as_candidate",
         lambda trial, *_: make_candidate(trial.name, p99=timed[trial.name], cost=costs[trial.name]),
     )
-    assert session._outcome(1.0, 10).chosen.name == "cheap"
+    assert take_stock(session, 1.0).chosen.name == "cheap"
     timed["cheap"] = (2.0, 1.8, math.inf)
-    outcome = session._outcome(1.0, 10)
+    outcome = take_stock(session, 1.0)
     assert outcome.chosen.name == "cheap"
     assert [candidate.meets_budget for candidate in session.candidates] == [True, True]
 
 
-def test_the_last_choice_is_timed_for_as_long_as_those_before_where_there_is_time(
-    job: Job, recipe: FitRecipe, make_candidate: Callable[..., Candidate]
+def test_what_the_p99_of_a_slow_choice_takes_is_put_aside_for_the_last_timing(
+    job: Job,
+    recipe: FitRecipe,
+    make_candidate: Callable[..., Candidate],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def seconds(deadline: float | None, *, stop: bool = False) -> float:
+    job = dataclasses.replace(job, budget=Budget.parse("p99<=80ms"))
+    session = FitSession(job, recipe, 10_000.0, Settings(clock=lambda: 100.0))
+    session.trainer.trainees.append(Trainee(plan=recipe.teacher, network=None))
+    session.trials = [SimpleNamespace(name="slow", varies=True)]
+    session.teacher_outputs = {"validation": np.empty(0), "test": np.empty(0)}
+    slow = make_candidate("slow", p50=50.0, p99=(60.0, 55.0, math.inf))
+    monkeypatch.setattr("diptych.fitting.comparison.time_trials", lambda *_, **more: {})
+    monkeypatch.setattr("diptych.fitting.comparison.as_candidate", lambda *_: slow)
+    monkeypatch.setattr("diptych.fitting.stock.gather_evidence", lambda *_, **more: None)
+    assert session.time.final_timing_s == FINAL_TIMING_S
+    take_stock(session, 1.0)
+    assert session.time.final_timing_s == pytest.approx(seconds_for_bound(slow, job.budget))
+
+
+def test_a_student_that_failed_in_the_contest_is_not_trained_again(
+    job: Job, recipe: FitRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, trained = FitSession(job, recipe, None, Settings()), list[str]()
+    monkeypatch.setattr(session.trainer, "train", lambda plan, _: trained.append(plan.name))
+    session.train_student(replace(recipe.students[0], name="sound"))
+    session.contest.failed.add("student")
+    session.train_student(recipe.students[0])
+    assert trained == ["sound"]
+
+
+def test_the_last_choice_is_timed_for_as_long_as_those_before_where_there_is_time(
+    job: Job,
+    recipe: FitRecipe,
+    make_candidate: Callable[..., Candidate],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def seconds(deadline: float | None, *, stop: bool = False, aside_s: float = 0.0) -> float:
         settings = Settings(clock=lambda: 100.0, stop=StopRequest(requested=stop))
         session, given = FitSession(job, recipe, deadline, settings), list[float]()
+        session.time.put_aside(aside_s)
         session.candidates = (make_candidate(drop=0.1),)
         session.trials = [SimpleNamespace(name="c")] * 20
 
-        def outcome(seconds: float, calls: int) -> None:
+        def stock(session: FitSession, seconds: float, *, last: bool) -> None:
             given.append(seconds)
             raise KeyboardInterrupt
 
-        session._outcome = outcome
+        monkeypatch.setattr("diptych.fitting.finishing.take_stock", stock)
         with pytest.raises(KeyboardInterrupt):
             session.finish()
         return given[0]
@@ -409,5 +446,7 @@ def test_the_last_choice_is_timed_for_as_long_as_those_before_where_there_is_tim
     assert seconds(None) == 20 * TIMING_S
     assert seconds(10_000.0) == 20 * TIMING_S
     assert seconds(None, stop=True) == FINAL_TIMING_S
+    assert seconds(10_000.0, aside_s=90.0) == 90.0
+    assert seconds(10_000.0, stop=True, aside_s=90.0) == FINAL_TIMING_S
     assert seconds(101.0) == LEAST_TIMING_S
     assert FINAL_TIMING_S < seconds(250.0) < 20 * TIMING_S

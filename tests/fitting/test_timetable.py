@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.fitting.timetable import (
+    FINAL_TIMING_S,
     FINISHING_S,
     LEAST_TRAINING_S,
     REFINING_SHARE,
@@ -74,3 +75,24 @@ def test_students_that_are_trained_at_once_share_the_time_by_turns(
     table = timetable(1000.0)
     each_s = table.together_s(left, together, jobs)
     assert turns * each_s == pytest.approx(table.training_s(left))
+
+
+def test_slow_programs_are_timed_for_longer_as_far_as_there_is_time_to_spare() -> None:
+    assert timetable(None).spare_s(last=False) == timetable(None).spare_s(last=True) == math.inf
+    assert timetable(1000.0).spare_s(last=False) == FINAL_TIMING_S
+    left_s = 1000 - 2 * FINAL_TIMING_S - FINISHING_S
+    assert timetable(1000.0).spare_s(last=True) == pytest.approx(left_s / 2)
+    assert timetable(10.0).spare_s(last=False) == 0.0
+    assert timetable(5.0).spare_s(last=True) == 0.0
+
+
+def test_what_the_last_timing_needs_is_put_aside_up_to_its_share() -> None:
+    table = timetable(1000.0)
+    before_s = table.training_s(1)
+    for needed_s, final_s in ((25.0, 25.0), (90.0, 40.0), (0.0, FINAL_TIMING_S)):
+        table.put_aside(needed_s)
+        assert table.final_timing_s == pytest.approx(final_s)
+        assert before_s - table.training_s(1) == pytest.approx(2 * (final_s - FINAL_TIMING_S))
+    endless = timetable(None)
+    endless.put_aside(900.0)
+    assert endless.final_timing_s == FINAL_TIMING_S

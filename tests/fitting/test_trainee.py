@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from torch import nn
 
 from diptych.core.progress import Step
-from diptych.core.specs import ImageSpec
-from diptych.core.values import Dataset, Goal
+from diptych.core.specs import ImageSpec, NumberColumn, TableSpec
+from diptych.core.values import DataRecord, Dataset, Goal, Split
 from diptych.data import read
 from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.trainee import Trainee, network_of, train_model
@@ -31,6 +31,7 @@ MakeDataset = Callable[..., Dataset]
 SPEC = ImageSpec(height=8, width=8, channels=1)
 SIZES = {"train": 40, "validation": 20, "test": 20}
 VARIATION = PictureVariation(translate=1, cutout=2)
+CONTROL = RunControl()
 
 
 def plan(name: str = "small", stages: int = 1, **training: object) -> ModelPlan:
@@ -218,3 +219,30 @@ def test_a_model_of_recorded_answers_has_no_network(make_dataset: MakeDataset) -
     assert model.outputs(data, "test") is answers["test"]
     with pytest.raises(TypeError, match="trees is no network"):
         network_of(model)
+
+
+@pytest.mark.slow
+def test_trees_count_classes_alike_where_the_recipe_says_so() -> None:
+    random = np.random.default_rng(0)
+    splits = {
+        name: Split(
+            inputs=random.normal(size=(200, 1)).astype(np.float32),
+            targets=(np.arange(200) % 10 == 0).astype(np.int64),
+            items=("row",) * 200,
+        )
+        for name in ("train", "validation", "test")
+    }
+    data = Dataset(
+        goal="classification",
+        spec=TableSpec(columns=(NumberColumn(name="noise"),)),
+        labels=("often", "rare"),
+        record=DataRecord(name="made", sha256="", counts={}, split_method="", seed=0),
+        **splits,
+    )
+    config = TreesConfig(trees=1, learning_rate=0.01, folds=2)
+    for balance, share in ((False, 0.1), (True, 0.5)):
+        training = TrainingRecipe(balance=balance)
+        grown = train_model(ModelPlan(name="t", network=config, training=training), data, CONTROL)
+        logits = grown.outputs(data, "test").astype(np.float64)
+        shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        assert np.abs(shares[:, 1] - share).max() < 0.03

@@ -7,7 +7,6 @@ import dataclasses
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from diptych.compression.answers import Answers
 from diptych.compression.distill import distillation, partly_labelled
@@ -17,7 +16,7 @@ from diptych.training.compute import tensor_of
 from diptych.training.control import CPU
 from diptych.training.models.own import own_loss
 from diptych.training.models.rescaled import target_scale
-from diptych.training.objectives import Objective, learn, learn_labels, mixed
+from diptych.training.objectives import Objective, balancing_weights, learn, learn_labels, mixed
 from diptych.training.recipe import TrainingRecipe
 
 
@@ -40,7 +39,6 @@ def objective_of(
     """
     scale = target_scale(dataset)[1]
     targets, loss = tensor_of(dataset.train.targets).to(device), own_loss(task_of(dataset))
-    weights = class_weights(dataset) if recipe.balance else None
     if loss is not None:
         labels = learn(loss, targets)
     else:
@@ -48,7 +46,7 @@ def objective_of(
             dataset.goal,
             targets,
             label_smoothing=recipe.label_smoothing,
-            class_weights=None if weights is None else weights.to(device),
+            class_weights=_balanced(dataset, device) if recipe.balance else None,
             scale=scale,
         )
     if answers is None:
@@ -84,16 +82,7 @@ def lesson_of(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=lesson, unlabelled=None)
 
 
-def class_weights(dataset: Dataset) -> Tensor | None:
-    """Weigh classes so that each counts as much as the others.
-
-    Args:
-        dataset: The data.
-
-    Returns:
-        float32 (K,), on average 1 over the training items; None where there are no classes.
-    """
-    if dataset.goal not in {"classification", "ordinal"}:
-        return None
-    counts = np.bincount(dataset.train.targets, minlength=len(dataset.labels)).clip(1)
-    return torch.from_numpy((counts.sum() / (len(counts) * counts)).astype(np.float32))
+def _balanced(dataset: Dataset, device: torch.device) -> torch.Tensor | None:
+    """Give what makes all classes count alike, float32 (K,) or (2, K), where there are any."""
+    weights = balancing_weights(dataset.goal, dataset.train.targets, len(dataset.labels))
+    return None if weights is None else torch.from_numpy(weights.astype(np.float32)).to(device)

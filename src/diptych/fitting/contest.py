@@ -9,7 +9,7 @@ optimization", 2016.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
@@ -87,9 +87,10 @@ def rivals(plans: Sequence[ModelPlan], measure: Measure) -> tuple[ModelPlan, ...
 
 @dataclass
 class Contest:
-    """The rivals as far as they were trained, by name."""
+    """The rivals as far as they were trained, by name; and those that cannot be trained on."""
 
     paused: dict[str, Trainee] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     def hold(
         self,
@@ -121,11 +122,13 @@ class Contest:
                     return standing[0]
                 epochs = max(1, math.ceil(share * plan.training.epochs))
                 model: Trainee | None = None
+                self.failed.add(plan.name)
                 with optional(plan.name, len(standing) > 1, report):
                     model = self.paused[plan.name] = train(plan, epochs)
                 if model is None:
                     standing.remove(plan)
                     continue
+                self.failed.remove(plan.name)
                 last = scores_of(model)[:epochs][-1:]
                 if not last:
                     return standing[0]
@@ -162,18 +165,23 @@ class Contest:
         }
 
 
-def settled(recipe: FitRecipe, best: ModelPlan, measure: Measure) -> FitRecipe:
+def settled(
+    recipe: FitRecipe, best: ModelPlan, measure: Measure, failed: Collection[str] = ()
+) -> FitRecipe:
     """Leave only the best of the rivals in a recipe.
 
     Args:
         recipe: With the rivals as students.
         best: One of them.
         measure: Says how large they are.
+        failed: The names of those that cannot be trained.
 
     Returns:
-        The recipe; whoever computes less than the best is there as `cheaper`, the costliest first.
+        The recipe; whoever computes less than the best is there as `cheaper`, the costliest first,
+        but for those that failed.
     """
     others = [p for p in (*recipe.students, *recipe.cheaper) if p.prune is None]
-    less = [plan for plan in others if measure(plan).flops < measure(best).flops]
+    able = [plan for plan in others if plan.name not in failed]
+    less = [plan for plan in able if measure(plan).flops < measure(best).flops]
     less.sort(key=lambda plan: -measure(plan).flops)
     return replace(recipe.left_with((best,)), cheaper=tuple(less))

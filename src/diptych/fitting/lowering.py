@@ -13,6 +13,7 @@ from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset
 from diptych.fitting.program_plan import ProgramPlan
+from diptych.fitting.recipe import ModelPlan
 from diptych.fitting.second_look import look_as_planned
 from diptych.fitting.trainee import Trainee, network_of
 from diptych.fitting.trials import Trial, try_programs
@@ -49,7 +50,7 @@ def lower_and_try(
     try:
         return _tried(model, plans, dataset, calibration, report)
     except TargetError:
-        if not is_from_elsewhere(model):
+        if not is_made_elsewhere(model.plan):
             raise
     trials, reasons = list[Trial](), dict[str, str]()
     for plan in plans:
@@ -67,27 +68,26 @@ def lower_and_try(
     return trials
 
 
-def is_from_elsewhere(model: Trainee) -> bool:
-    """Say whether a network is not one that this package has designed.
+def is_made_elsewhere(plan: ModelPlan) -> bool:
+    """Say whether a planned network is not one that this package has designed.
 
     Args:
-        model: A network.
+        plan: Of a network.
 
     Returns:
-        Whether it is a user's module, what was pruned from one, or an ONNX file.
+        Whether it is a user's module, what is pruned from one, or an ONNX file.
     """
-    return isinstance(_whole(model), ForeignConfig | GivenConfig)
+    return isinstance(_whole(plan), ForeignConfig | GivenConfig)
 
 
-def _whole(model: Trainee) -> object:
-    """Return how a network is planned, or that which it was pruned from."""
-    config = model.plan.network
-    return getattr(config, "network", config)
+def _whole(plan: ModelPlan) -> object:
+    """Return how a network is planned, or that which it is pruned from."""
+    return getattr(plan.network, "network", plan.network)
 
 
 def _source_of(model: Trainee) -> str:
     """Name what the user gave."""
-    whole = _whole(model)
+    whole = _whole(model.plan)
     if isinstance(whole, ForeignConfig):
         return Path(whole.path).name
     return whole.source if isinstance(whole, GivenConfig) else model.name

@@ -5,12 +5,15 @@ is lowered and timed like any other, and only those that can keep the budget are
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from torch import nn
 
+from diptych.core.errors import TargetError
 from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset, Energy, Estimate, Precision
 from diptych.fitting.budget import Budget
@@ -18,20 +21,24 @@ from diptych.fitting.building import build
 from diptych.fitting.choice import COSTS
 from diptych.fitting.contest import Measure, rivals
 from diptych.fitting.ledger import prediction_energy
+from diptych.fitting.lowering import is_made_elsewhere
 from diptych.fitting.program_plan import ProgramPlan
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trials import open_lowered, unverified
 from diptych.fitting.verdicts import KNOWN_OF_FILES
+from diptych.inference.runtimes import Session
 from diptych.measure.cost import usd_per_million
 from diptych.measure.decisions import decide
 from diptych.measure.quantiles import quantile
 from diptych.measure.timing import interleave
-from diptych.targets import Runtime
-from diptych.targets.lower import lower_all
+from diptych.targets import Choice, Runtime
+from diptych.targets.lower import LoweredProgram, lower_all
+from diptych.targets.running import refusals
 
 TIMED_CALLS = 400
 TIMING_S = 2.0
 STAGE = "probe"
+Made = tuple[LoweredProgram, Session]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +56,10 @@ class ProgramCost:
 
 
 class Probe(Protocol):
-    """Says what the programs of a planned network cost."""
+    """Says what the programs of a planned network cost.
+
+    Of one that was made elsewhere these are the programs that a runtime can have, if any.
+    """
 
     def __call__(self, plan: ModelPlan, network: nn.Module | None = None) -> Sequence[ProgramCost]:
         """Lower and time the network with its first weights, or this one of its shape."""
@@ -168,16 +178,23 @@ def prober(
     assets_bytes = sum(map(len, dataset.assets.values()))
     one = np.ascontiguousarray(dataset.train.inputs[:1])
 
-    def probe(plan: ModelPlan, network: nn.Module | None = None) -> Sequence[ProgramCost]:
-        report(Step(stage=STAGE, done=0, total=1, note=plan.name))
-        network = (build(plan, dataset, seed) if network is None else network).eval()
-        choices = [program.choice for program in programs]
+    def make(network: nn.Module, plan: ModelPlan, choices: Sequence[Choice]) -> list[Made]:
         lowered = lower_all(
             network, dataset.spec.tensor(), choices, calibration=calibration, name=plan.name
         )
-        sessions = {program.name: open_lowered(program) for program in lowered}
-        runs = {name: (lambda s=session: s.run(one)) for name, session in sessions.items()}
-        timings = interleave(runs, samples=TIMED_CALLS, time_limit_s=TIMING_S, seed=seed)
+        made = [(program, open_lowered(program)) for program in lowered]
+        for program, session in made:
+            with refusals(program.name):
+                session.run(one)
+        return made
+
+    def probe(plan: ModelPlan, network: nn.Module | None = None) -> Sequence[ProgramCost]:
+        report(Step(stage=STAGE, done=0, total=1, note=plan.name))
+        network = (build(plan, dataset, seed) if network is None else network).eval()
+        opened = _able(partial(make, network, plan), plan, [each.choice for each in programs])
+        runs = {p.name: (lambda s=session: s.run(one)) for p, session in opened}
+        timed = partial(interleave, samples=TIMED_CALLS, time_limit_s=TIMING_S, seed=seed)
+        timings = timed(runs) if runs else {}
         report(Step(stage=STAGE, done=1, total=1, note=plan.name))
         return [
             ProgramCost(
@@ -190,7 +207,23 @@ def prober(
                 cost_usd_per_million=usd_per_million(timings[program.name].cpu_seconds_per_call),
                 unverified=bool(unverified(program)),
             )
-            for program in lowered
+            for program, _ in opened
         ]
 
     return probe
+
+
+def _able(
+    make: Callable[[Sequence[Choice]], list[Made]], plan: ModelPlan, choices: Sequence[Choice]
+) -> list[Made]:
+    """Make all programs; of a network that was made elsewhere, those that there can be."""
+    try:
+        return make(choices)
+    except TargetError:
+        if not is_made_elsewhere(plan):
+            raise
+    found = list[Made]()
+    for choice in choices:
+        with suppress(TargetError):
+            found += make([choice])
+    return found

@@ -7,16 +7,13 @@ another student comes after it: the last one is trained all the same, for it may
 
 import copy
 from collections.abc import Sequence
-from contextlib import suppress
 
 from msgspec.structs import replace
 
 from diptych.compression.prune import widths_after
-from diptych.core.errors import BundleError, TargetError
 from diptych.core.values import Dataset
 from diptych.fitting.choice import COSTS
 from diptych.fitting.job import Job
-from diptych.fitting.lowering import is_from_elsewhere
 from diptych.fitting.probing import Probe, ProgramCost, can_keep
 from diptych.fitting.pruning import pruned_config
 from diptych.fitting.recipe import FitRecipe, ModelPlan
@@ -49,8 +46,8 @@ def can_pay(
         control: The time for the student; told where it is left out, and why.
 
     Returns:
-        True too where it cannot be told, such as where a runtime cannot have one of its programs,
-        there is no time to find out, or nothing can be removed.
+        True too where it cannot be told, such as where no runtime can have it, there is no time to
+        find out, or nothing can be removed.
     """
     terms = [term for term in job.budget.terms if term.name in COSTS]
     name = recipe.source_of(plan).name
@@ -81,12 +78,7 @@ def _costs(
         widths = widths_after(network, dataset, plan.prune)
     if not widths:
         return []
-    pruned = replace(plan, network=pruned_config(source, widths)), cut(network, widths)
-    if not is_from_elsewhere(source):
-        return probe(*pruned)
-    with suppress(TargetError, BundleError):  # which leave a program out once it is trained
-        return probe(*pruned)
-    return []
+    return probe(replace(plan, network=pruned_config(source, widths)), cut(network, widths))
 
 
 def _has_time(control: RunControl) -> bool:

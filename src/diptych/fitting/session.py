@@ -8,18 +8,16 @@ import numpy as np
 from diptych.core.values import Candidate
 from diptych.fitting.ahead import Ahead, in_search
 from diptych.fitting.allowance import Allowance
-from diptych.fitting.assembly import Outcome, hash_items, write_bundle
-from diptych.fitting.bounds import with_bounds
+from diptych.fitting.assembly import write_bundle
 from diptych.fitting.calibration import calibration_items
 from diptych.fitting.cascading import try_cascade
-from diptych.fitting.choice import choose, mark_passing
+from diptych.fitting.choice import choose
 from diptych.fitting.contest import Contest, capacities, settled
 from diptych.fitting.cores import try_on_all_cores
 from diptych.fitting.descent import go_down, search_below
-from diptych.fitting.evidence import gather_evidence, with_starts
+from diptych.fitting.finishing import finish_fit
 from diptych.fitting.job import Job
 from diptych.fitting.lowering import lower_and_try
-from diptych.fitting.noise import noise_floor
 from diptych.fitting.optional import optional
 from diptych.fitting.probing import Probe, choose_students, prober
 from diptych.fitting.program_plan import ProgramPlan
@@ -29,18 +27,16 @@ from diptych.fitting.refining import Refining, refine
 from diptych.fitting.search import Search
 from diptych.fitting.second_look import try_second_look
 from diptych.fitting.settings import Settings
+from diptych.fitting.stock import take_stock
 from diptych.fitting.teachers import check_acquainted
-from diptych.fitting.timetable import LEAST_TRAINING_S, Timetable
+from diptych.fitting.timetable import LEAST_TRAINING_S, TIMING_S, Timetable
 from diptych.fitting.trainee import Trainee
 from diptych.fitting.trainer import Trainer
-from diptych.fitting.trials import Trial, as_candidate, time_trials
+from diptych.fitting.trials import Trial
 from diptych.targets import LATER, Method
 from diptych.targets.calibration import MIN_ITEMS
 from diptych.targets.loading import load_libraries
 
-TIMING_S = 3.0
-FEW_CALLS = 400
-FINAL_CALLS = 3000
 QUICK = [ProgramPlan(runtime="onnxruntime", precision="fp32")]
 
 
@@ -94,7 +90,7 @@ class FitSession:
             given, best = (plans, self._train_to, self.has_time, self.settings.report), plans[0]
             with self._optional("contest"):
                 best = self.contest.hold(*given)
-            self.recipe = settled(self.recipe, best, self.measure)
+            self.recipe = settled(self.recipe, best, self.measure, self.contest.failed)
 
     def train_teacher(self) -> None:
         """Train the teacher, try its programs and write the first bundle."""
@@ -114,6 +110,8 @@ class FitSession:
         Args:
             plan: The student; where it cannot be pruned as planned, there is none.
         """
+        if plan.name in self.contest.failed:
+            return
         left = max(1, 1 + len(self.recipe.students) - len(self.trainer.trainees))
         self.ahead.come_to(plan, self.recipe.students, self.time, left)
         seconds = self.time.student_s(left)
@@ -135,7 +133,7 @@ class FitSession:
         best, teacher = choose(self.candidates, self.job.budget), self.trainer.trainees[0]
         if self.settings.stop or (best.meets_budget and best.model != teacher.name):
             return
-        given = (self.trials, self.candidates, self._allowance(), self.settings.report, teacher)
+        given = (self.trials, self.candidates, self.allowance(), self.settings.report, teacher)
         found = [each for each in (try_cascade(*given), try_second_look(*given)) if each]
         if not self.time.is_late:
             found += try_on_all_cores(self.trials, self.candidates, self.job, self.settings)
@@ -177,19 +175,12 @@ class FitSession:
 
     def finish(self) -> None:
         """Measure the choice at length and in new processes, and write the final bundle."""
-        best = choose(self.candidates, self.job.budget)
-        if best.meets_budget and not (best.unverified or self.settings.stop):
-            trial = next(t for t in self.trials if t.name == best.name)
-            limit_s = self.time.final_timing_s
-            self.noise = noise_floor(trial, self.job.dataset.validation.inputs, limit_s)
-        spare_s = 0.0 if self.settings.stop else (self.time.training_s(1) - LEAST_TRAINING_S) / 2
-        seconds = max(self.time.final_timing_s, min(len(self.trials) * TIMING_S, spare_s))
-        outcome = self._outcome(seconds, FINAL_CALLS)
-        if not (self.settings.stop or outcome.evidence.unverified):
-            write_bundle(self.job, outcome)
-            place, report, late = self.job.destination, self.settings.report, self.time.is_late
-            outcome = replace(outcome, evidence=with_starts(outcome.evidence, place, report, late))
-        write_bundle(self.job, outcome, with_page=True, report=self.settings.report)
+        finish_fit(self)
+
+    def allowance(self) -> Allowance:
+        """Say what may be lost, by the validation split."""
+        outputs = self.teacher_outputs["validation"]
+        return Allowance(budget=self.job.budget, dataset=self.job.dataset, teacher_outputs=outputs)
 
     def _train_to(self, plan: ModelPlan, epochs: int) -> Trainee:
         """Train a student of the search for a part, as the next ones are meanwhile."""
@@ -239,7 +230,7 @@ class FitSession:
         control = self.trainer.control(f"{model.name} int8", self.time.refining_s, None)
         refining = Refining(
             programs=programs,
-            allowance=self._allowance(),
+            allowance=self.allowance(),
             calibration=self.calibration,
             control=replace(control, tune=False),
         )
@@ -257,43 +248,10 @@ class FitSession:
     def _write_so_far(self) -> None:
         """Write the best bundle so far; without a time limit slow programs are timed for longer."""
         times = 1 if self.time.deadline is not None else len(self.trials)
-        write_bundle(self.job, self._outcome(times * TIMING_S, FEW_CALLS))
-
-    def _allowance(self) -> Allowance:
-        """Say what may be lost, by the validation split."""
-        outputs = self.teacher_outputs["validation"]
-        return Allowance(budget=self.job.budget, dataset=self.job.dataset, teacher_outputs=outputs)
+        write_bundle(self.job, take_stock(self, times * TIMING_S))
 
     def _programs(self, *methods: Method) -> list[ProgramPlan]:
         """List the planned programs of some kinds, without int8 if there is too little for it."""
         able = len(self.calibration) >= MIN_ITEMS
         planned = [plan for plan in self.recipe.programs if plan.method in methods]
         return [plan for plan in planned if able or plan.precision != "int8"]
-
-    def _outcome(self, seconds: float, calls: int) -> Outcome:
-        """Time all programs side by side, choose one, and measure it on the test split."""
-        dataset, budget, teacher = self.job.dataset, self.job.budget, self.teacher_outputs
-        inputs, seed, report = dataset.validation.inputs, self.recipe.seed, self.settings.report
-        timings = time_trials(self.trials, inputs, seed=seed, time_limit_s=seconds, report=report)
-        given = dataset, teacher["validation"]
-        rows = [as_candidate(each, timings.get(each.name), *given) for each in self.trials]
-        candidates = self.candidates = mark_passing(with_bounds(rows, self.candidates), budget)
-        chosen = choose(candidates, budget, self.noise or 0.0)
-        trial = next(t for t in self.trials if t.name == chosen.name)
-        trained = self.trainer.trainees
-        beaten = self.contest.left(trained, len(inputs))
-        given_up = self.search.left({model.name for model in trained}) if self.search else {}
-        left = {**beaten, **given_up}.values()
-        return Outcome(
-            recipe=self.recipe.followed([each.plan for each in (*trained, *self.refined)]),
-            trainees=(*trained, *self.refined, *(model for model, _ in left)),
-            given_up=tuple(u for _, u in left if u and u.epochs < u.planned_epochs),
-            untrained=self.untrained,
-            noise_floor=self.noise,
-            trials=tuple(self.trials),
-            candidates=candidates,
-            chosen=chosen,
-            evidence=gather_evidence(trial, dataset, teacher["test"], calls=calls, seconds=seconds),
-            interrupted=bool(self.settings.stop),
-            calibration_sha256=hash_items(self.calibration),
-        )

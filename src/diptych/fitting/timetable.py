@@ -13,6 +13,8 @@ FIRST_GUESS_SHARE = 0.2
 SAFETY = 1.25
 FINISHING_S = 8.0
 LEAST_TRAINING_S = 5.0
+TIMING_S = 3.0
+"""For each program, where there is time."""
 FINAL_TIMING_S = 10.0
 FINAL_TIMING_SHARE = 0.04
 LEAST_TIMING_S = 0.2
@@ -36,7 +38,7 @@ class Timetable:
         self.deadline, self.clock = deadline, clock
         self.limit_s = float("inf") if deadline is None else deadline - clock()
         timing_s = min(FINAL_TIMING_S, FINAL_TIMING_SHARE * self.limit_s)
-        self.final_timing_s = max(LEAST_TIMING_S, timing_s)
+        self.final_timing_s = self._usual_timing_s = max(LEAST_TIMING_S, timing_s)
         self.lowering_s = min(FIRST_GUESS_S, max(0.0, FIRST_GUESS_SHARE * self.limit_s))
         self._probing_until = clock() + PROBING_SHARE * self.limit_s - PROBE_S
         self.refining_s = self._refining_s(students) if refined else 0.0
@@ -70,6 +72,34 @@ class Timetable:
         after = SAFETY * self.lowering_s * models + self.refining_s * refined
         aside = after + 2 * self.final_timing_s + FINISHING_S
         return max(1.0, self.deadline - self.clock() - aside)
+
+    def put_aside(self, seconds: float) -> None:
+        """Put more time aside for the last timing, where a slow program needs it.
+
+        Args:
+            seconds: How long it needs; it has no more than its share of the limit. Without one
+                nothing has to be put aside.
+        """
+        most_s = 0.0 if self.deadline is None else FINAL_TIMING_SHARE * self.limit_s
+        self.final_timing_s = max(self._usual_timing_s, min(seconds, most_s))
+
+    def spare_s(self, *, last: bool) -> float:
+        """Say how much longer programs may be timed than usual.
+
+        Args:
+            last: Whether nothing is trained any more.
+
+        Returns:
+            Half of what is left at the end; before, no more than the last timing has. Infinite
+            without a deadline.
+        """
+        if self.deadline is None:
+            return float("inf")
+        if not last:
+            spare_s = (self.training_s(1) - LEAST_TRAINING_S) / 2
+            return max(0.0, min(self.final_timing_s, spare_s))
+        aside = 2 * self.final_timing_s + FINISHING_S
+        return max(0.0, self.deadline - self.clock() - aside) / 2
 
     def teacher_s(self, students: int) -> float:
         """Say how long a teacher is trained.

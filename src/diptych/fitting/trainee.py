@@ -188,7 +188,9 @@ def train_model(
     """
     config, training = plan.network, plan.training
     if isinstance(config, TreesConfig):
-        trees = train_trees(dataset, config, control, threads=training.threads)
+        trees = train_trees(
+            dataset, config, control, threads=training.threads, balance=training.balance
+        )
         grown = replace(config, trees=trees.trees or config.trees)
         return _recorded_trainee(replace(plan, network=grown), trees)
     if isinstance(config, EncoderConfig):
@@ -204,7 +206,7 @@ def train_model(
     learner = _learner(network, teacher, dataset, training, control)
     try:
         trained = train_network(
-            learner.module.to(control.device),
+            learner.module if control.team.is_sharded else learner.module.to(control.device),
             lesson_of(dataset) if teacher else dataset,
             training,
             learner.objective,

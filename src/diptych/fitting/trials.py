@@ -169,7 +169,13 @@ def run_singly(session: Session, inputs: np.ndarray) -> np.ndarray:
 
 
 def time_trials(
-    trials: Sequence[Trial], inputs: np.ndarray, *, seed: int, time_limit_s: float, report: Reporter
+    trials: Sequence[Trial],
+    inputs: np.ndarray,
+    *,
+    seed: int,
+    time_limit_s: float,
+    report: Reporter,
+    calls: int = TIMED_CALLS,
 ) -> dict[str, Timing]:
     """Time single predictions of all trials that run here, in alternation.
 
@@ -179,6 +185,7 @@ def time_trials(
         seed: Seed of the order.
         time_limit_s: When to stop.
         report: Told how far it is.
+        calls: How many of each.
 
     Returns:
         The timing by the trial's name.
@@ -186,9 +193,7 @@ def time_trials(
     runs = {t.name: in_turns(t.session, inputs, every=t.varies) for t in trials if not t.unverified}
     if not runs:
         return {}
-    return interleave(
-        runs, samples=TIMED_CALLS, time_limit_s=time_limit_s, seed=seed, report=report
-    )
+    return interleave(runs, samples=calls, time_limit_s=time_limit_s, seed=seed, report=report)
 
 
 def in_turns(session: Session, inputs: np.ndarray, *, every: bool = False) -> Callable[[], object]:
