@@ -153,6 +153,27 @@ def test_health_is_answered_between_the_parts_of_a_batch(app, bundle):
     assert order == ["health", "batch"]
 
 
+def test_health_is_answered_while_a_large_picture_is_decoded(app):
+    order = []
+    file = io.BytesIO()
+    Image.new("RGB", (600, 600)).save(file, "PNG")
+    body, headers = file.getvalue(), [(b"content-type", b"image/png")]
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def ask_for(name: str, scope: dict) -> None:
+        start, _ = await run(app, receive, {**SCOPE, **scope})
+        order.append((name, start["status"]))
+
+    async def both() -> None:
+        health = {"method": "GET", "path": "/v2/health/live"}
+        await asyncio.gather(ask_for("picture", {"headers": headers}), ask_for("health", health))
+
+    asyncio.run(both())
+    assert order == [("health", 200), ("picture", 200)]
+
+
 @pytest.fixture
 def clocked(bundle) -> Application:
     return Application({"colors": bundle}, Limits(), itertools.count(0, 0.2).__next__)

@@ -183,6 +183,24 @@ def test_a_small_file_of_a_large_picture_is_refused_before_it_is_decoded(app, as
     assert reply.json["error"] == "the picture has 16,004,000 pixels, more than 16,000,000"
 
 
+@pytest.mark.parametrize(
+    ("side", "form", "is_large"),
+    [(64, "PNG", False), (600, "PNG", True), (64, "JPEG", False), (900, "JPEG", True)],
+)
+def test_a_picture_that_takes_a_while_is_large_however_little_of_it_is_decoded(
+    side, form, is_large
+):
+    file, shape = io.BytesIO(), (side, side, 3)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(file, form)
+    assert check_picture(file.getvalue(), ImageSpec(height=4, width=6, channels=3)) is is_large
+
+
+@pytest.mark.parametrize(("num_values", "is_large"), [(1_000_000, False), (1_000_001, True)])
+def test_a_long_sound_is_large(num_values, is_large):
+    body = wav(np.zeros(num_values, np.int16))
+    assert check_sound(body, AudioSpec(sample_rate=8000, samples=8192)) is is_large
+
+
 def test_a_picture_of_many_scans_is_refused_before_it_is_decoded(app, ask):
     file = io.BytesIO()
     Image.new("L", (64, 64)).save(file, "JPEG", progressive=True)

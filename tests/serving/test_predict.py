@@ -71,6 +71,15 @@ def test_json_gives_what_the_python_interface_gives(app, ask, bundle):
         assert [answer["scores"] for answer in found] == [item.scores for item in expected]
 
 
+def test_a_large_picture_is_answered_as_the_python_interface_answers_it(app, ask, bundle):
+    body = encoded(picture(4).repeat(150, axis=0).repeat(100, axis=1))
+    reply = ask(app, "POST", "/predict", body, content_type="image/png")
+    assert reply.json["scores"] == bundle.predict(body).scores
+    broken = ask(app, "POST", "/predict", body[: len(body) // 2], content_type="image/png")
+    assert broken.status == 422
+    assert "damaged" in broken.json["error"]
+
+
 def test_a_batch_of_more_scores_than_one_answer_may_hold_is_refused(bundle, ask):
     labels = tuple(map(str, range(100_000)))
     many = SimpleNamespace(

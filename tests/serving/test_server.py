@@ -49,6 +49,15 @@ def test_a_taken_port_is_refused_with_a_hint():
         assert "--port" in caught.value.hint
 
 
+def test_where_a_system_has_exclusive_addresses_no_other_server_may_take_this_one(monkeypatch):
+    with reserve("127.0.0.1", 0) as opened:
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_KEEPALIVE, raising=False)
+    with reserve("127.0.0.1", 0) as opened:
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert not opened.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+
+
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "x" * 300])
 def test_a_host_that_is_not_here_is_refused(host):
     with pytest.raises(ConfigError) as caught:

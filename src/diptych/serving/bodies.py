@@ -23,6 +23,11 @@ CHANNELS = (1, 2, 3, 4)
 MAX_ITEMS = 1024
 MAX_SOUND_VALUES = 10_000_000
 MAX_PICTURE_PIXELS = 16_000_000
+LARGE_SOUND_VALUES = 1_000_000
+LARGE_PICTURE_PIXELS = 250_000
+"""More take some 10 ms."""
+PIXELS_PER_BYTE = 4
+"""Of a JPEG, about: all of it is read, however little is decoded."""
 MAX_ANSWER_VALUES = 2_000_000
 MAX_SCANS = 100
 MAX_RATIO = 5_000
@@ -40,13 +45,15 @@ class Bodies:
 
     `media` are the content-types (or how they begin) of a body that is one item; the first is
     taken where none is said. `parse` reads JSON; without it, JSON is an item as it is. `check`
-    refuses an item that would take too long, from its header; it is told the model's spec.
+    refuses an item that would take too long, from its header, and says of others whether they are
+    large; `decode` then prepares it as the model would. Both are told the model's spec.
     """
 
     media: tuple[bytes, ...]
     parse: Callable[[bytes], Parsed] | None
     expected: str
-    check: Callable[[bytes, Any], None] | None = None
+    check: Callable[[bytes, Any], bool] | None = None
+    decode: Callable[[bytes, Any], np.ndarray] | None = None
 
     @property
     def default(self) -> bytes:
@@ -119,18 +126,22 @@ def parse_pictures(body: bytes) -> Parsed:
     return list(pixels), True
 
 
-def check_picture(body: bytes, spec: ImageSpec) -> None:
+def check_picture(body: bytes, spec: ImageSpec) -> bool:
     """Refuse a picture that is small when compressed, but would keep the server busy.
 
     Args:
         body: The content of a picture file.
         spec: What the model takes; it decides how much of a large JPEG is decoded.
 
+    Returns:
+        Whether it takes long enough to keep others waiting.
+
     Raises:
         DataError: If more than 16 million pixels would be decoded, or it is a JPEG of more than 100
             scans, each of which goes over all of them.
     """
-    num_scans = body.count(SCAN) if body.startswith(JPEG) else 0
+    is_jpeg = body.startswith(JPEG)
+    num_scans = body.count(SCAN) if is_jpeg else 0
     if num_scans > MAX_SCANS:
         raise DataError(
             f"the picture has {num_scans:,} scans, more than {MAX_SCANS}",
@@ -142,6 +153,8 @@ def check_picture(body: bytes, spec: ImageSpec) -> None:
             f"the picture has {num_pixels:,} pixels, more than {MAX_PICTURE_PIXELS:,}",
             "make it smaller, or send a JPEG, which may be larger",
         )
+    num_read = PIXELS_PER_BYTE * len(body) if is_jpeg else 0
+    return max(num_pixels * max(1, num_scans), num_read) > LARGE_PICTURE_PIXELS
 
 
 def parse_sounds(body: bytes) -> Parsed:
@@ -160,12 +173,15 @@ def parse_sounds(body: bytes) -> Parsed:
     return [np.array(samples) for samples in lists], True
 
 
-def check_sound(body: bytes, spec: AudioSpec) -> None:
+def check_sound(body: bytes, spec: AudioSpec) -> bool:
     """Refuse a sound that is small, but would keep the server busy.
 
     Args:
         body: The content of a sound file; WAV is as large as it says.
         spec: What the model takes; a filter is made to bring the sound to its rate.
+
+    Returns:
+        Whether it takes long enough to keep others waiting.
 
     Raises:
         DataError: If it is compressed and would be longer than 10 million samples, or the ratio of
@@ -184,6 +200,7 @@ def check_sound(body: bytes, spec: AudioSpec) -> None:
             f"{spec.sample_rate:,}",
             f"send {spec.sample_rate:,} samples per second",
         )
+    return header.frames * header.channels > LARGE_SOUND_VALUES
 
 
 class _Text(Struct, forbid_unknown_fields=True):
@@ -247,6 +264,7 @@ BODIES: Mapping[type, Bodies] = {
         "application/json: an array (H, W), (H, W, C) or (N, H, W, C) of integers 0 to 255 or "
         "floats 0 to 1",
         check=check_picture,
+        decode=image.decode,
     ),
     AudioSpec: Bodies(
         media=(BINARY, b"audio/"),
@@ -255,6 +273,7 @@ BODIES: Mapping[type, Bodies] = {
         "rate as application/json: an array (T,), or a list of these, of integers of 16 bits or "
         "floats -1 to 1",
         check=check_sound,
+        decode=audio.decode,
     ),
     TextSpec: Bodies(
         media=(b"text/plain",),

@@ -1,18 +1,21 @@
 """The simple protocol: an item or a list of items in, an answer or a list of answers out.
 
 The model runs inside the event loop, a few items at a time: for the small models that bundles hold
-this was as fast as any queue of batches, and other requests get their turn between the parts.
+this was as fast as any queue of batches, and other requests get their turn between the parts. Large
+pictures and sounds are decoded beside it.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 from diptych.core.errors import DataError
 from diptych.core.values import Goal
 from diptych.inference.bundle import Bundle
 from diptych.inference.inputs import Named
-from diptych.serving.bodies import BODIES, check_items, check_values
+from diptych.serving.bodies import BODIES, Bodies, check_items, check_values
+from diptych.serving.decoding import Decoder
 from diptych.serving.messages import (
     JSON,
     ContentError,
@@ -40,12 +43,13 @@ ANSWERS: Mapping[Goal, Callable[[Prediction], Answer]] = {
 }
 
 
-async def predict(request: Request, bundle: Bundle) -> Response:
+async def predict(request: Request, bundle: Bundle, decoder: Decoder) -> Response:
     """Answer one request.
 
     Args:
         request: The whole request.
         bundle: The model.
+        decoder: Decodes what is large.
 
     Returns:
         ``{"label", "score", "scores"}``, ``{"labels", "scores"}`` or ``{"value"}``, or a list of
@@ -66,14 +70,22 @@ async def predict(request: Request, bundle: Bundle) -> Response:
                 return json_response(await _predict_each(items, bundle))
             return json_response(answer(bundle.predict(items[0])))
         if media.startswith(kind.media):
-            if kind.check is not None:
-                kind.check(request.body, bundle.manifest.input)
-            return json_response(answer(bundle.predict(request.body)))
+            item = await _item(request.body, kind, bundle, decoder)
+            return json_response(answer(bundle.predict(item)))
     except RequestError:
         raise
     except DataError as error:
         raise ContentError(error.message, error.hint or kind.expected) from error
     raise MediaTypeError(f"the content-type is {media[:80].decode('latin-1')!r}", kind.expected)
+
+
+async def _item(body: bytes, kind: Bodies, bundle: Bundle, decoder: Decoder) -> Any:  # noqa: ANN401
+    """Check an item; give it as it is, or, where it is large, prepared."""
+    spec = bundle.manifest.input
+    is_large = kind.check is not None and kind.check(body, spec)
+    if not is_large or kind.decode is None:
+        return body
+    return await decoder.run(partial(kind.decode, body, spec))
 
 
 async def _predict_each(items: list[Any], bundle: Bundle) -> list[Answer]:

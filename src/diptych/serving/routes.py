@@ -8,6 +8,7 @@ from typing import Literal
 from diptych.core.text import nearest
 from diptych.inference.bundle import Bundle
 from diptych.serving.answer_v2 import MODEL_VERSION, server_metadata
+from diptych.serving.decoding import Decoder
 from diptych.serving.infer import infer, metadata
 from diptych.serving.messages import (
     MethodError,
@@ -44,7 +45,7 @@ def make_routes(models: Mapping[str, Bundle], metrics: Callable[[], Response]) -
     Returns:
         The routes by path.
     """
-    page = page_response(models)
+    page, decoder = page_response(models), Decoder()
     routes = [
         _fixed("/", page),
         Route(path="/metrics", method="GET", answer=partial(_computed, metrics)),
@@ -53,10 +54,11 @@ def make_routes(models: Mapping[str, Bundle], metrics: Callable[[], Response]) -
         _fixed("/v2/health/ready", json_response({"ready": True})),
     ]
     for name, bundle in models.items():
-        routes += _model_routes(name, bundle)
+        routes += _model_routes(name, bundle, decoder)
     if len(models) == 1:
         (bundle,) = models.values()
-        routes.append(Route(path="/predict", method="POST", answer=partial(predict, bundle=bundle)))
+        answer = partial(predict, bundle=bundle, decoder=decoder)
+        routes.append(Route(path="/predict", method="POST", answer=answer))
     return {route.path: route for route in routes}
 
 
@@ -85,12 +87,11 @@ def find(routes: Routes, method: str, path: str) -> Route:
     return route
 
 
-def _model_routes(name: str, bundle: Bundle) -> list[Route]:
+def _model_routes(name: str, bundle: Bundle, decoder: Decoder) -> list[Route]:
     description = json_response(metadata(name, bundle))
     ready = json_response({"name": name, "ready": True})
-    routes = [
-        Route(path=f"/v1/{name}/predict", method="POST", answer=partial(predict, bundle=bundle))
-    ]
+    predicted = partial(predict, bundle=bundle, decoder=decoder)
+    routes = [Route(path=f"/v1/{name}/predict", method="POST", answer=predicted)]
     for root in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{MODEL_VERSION}"):
         answer = partial(infer, name=name, bundle=bundle)
         routes.append(_fixed(root, description))

@@ -44,7 +44,9 @@ def reserve(host: str, port: int) -> socket.socket:
         raise ConfigError(f"the host {host!r} is unknown", "try 127.0.0.1") from error
     opened = socket.socket(family, kind, protocol)
     try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows REUSEADDR lets two servers have one address.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        opened.setsockopt(socket.SOL_SOCKET, exclusive, 1)
         opened.bind(address)
     except OSError as error:
         opened.close()
