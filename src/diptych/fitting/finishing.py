@@ -52,15 +52,13 @@ def _with_kept_starts(session: "FitSession", outcome: Outcome, seconds: float) -
     first, tried = outcome, {outcome.chosen.runtime}
     while not _keeps_starts(session.job.budget, outcome.evidence):
         others = [c for c in first.candidates if _may_replace(c) and c.runtime not in tried]
-        spare_s = session.time.spare_s(last=True)
-        if not others or session.settings.stop or not spare_s:
+        if not others or session.settings.stop or not session.time.spare_s(last=True):
             return first
         other = choose(others, session.job.budget, session.noise or 0.0)
         tried.add(other.runtime)
         note = f"{outcome.chosen.name} may miss memory or cold start: {other.name} is started"
         session.settings.report(Step(stage="cold start", done=1, total=1, note=note))
-        left_s = max(session.time.final_timing_s, min(seconds, spare_s))
-        evidence = evidence_of(session, other, left_s, last=True)
+        evidence = evidence_of(session, other, seconds, last=True)
         outcome = _started(session, replace(first, chosen=other, evidence=evidence))
     return outcome
 

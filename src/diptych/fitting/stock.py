@@ -67,7 +67,8 @@ def evidence_of(
     Args:
         session: The fit.
         candidate: What its program showed on the validation split.
-        seconds: When to stop timing; a slow one has more, where there is time to spare.
+        seconds: When to stop timing; a slow one has more, where there is time to spare. At the end
+            it is no longer than what was put aside for it or is spare by now.
         last: Whether nothing is trained any more.
 
     Returns:
@@ -75,12 +76,15 @@ def evidence_of(
     """
     trial = next(t for t in session.trials if t.name == candidate.name)
     needed_s = seconds_for_bound(candidate, session.job.budget)
+    spare_s = _spare_s(session, last=last)
+    if last:
+        seconds = min(seconds, max(session.time.final_timing_s, spare_s))
     return gather_evidence(
         trial,
         session.job.dataset,
         session.teacher_outputs["test"],
         calls=FINAL_CALLS if last else FEW_CALLS,
-        seconds=max(seconds, min(needed_s, _spare_s(session, last=last))),
+        seconds=max(seconds, min(needed_s, spare_s)),
     )
 
 
