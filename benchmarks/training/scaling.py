@@ -1,4 +1,4 @@
-"""Claim: two processes on two cores train no slower than two threads do (not reached: 0.88 to 0.96).
+"""Claim: two processes on two cores train no slower than two threads do (not reached: 0.88, 0.96).
 
 Fashion-MNIST with the network of a planned student, or the teacher of a recipe on the data that its
 name begins with; whole steps of training, the same global batch. Blocks of steps in turn, in the
