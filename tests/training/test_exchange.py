@@ -84,6 +84,7 @@ def test_the_end_of_another_process_is_seen_at_once(place: Path) -> None:
     with closing(Exchange(place, 0, 2, 60.0)) as exchange:
         with other_process(place, 1, 1):
             exchange.gather(torch.zeros(1, dtype=torch.int64))
+            exchange.average(torch.zeros(1))
         with pytest.raises(LostTeamError, match="process 1 has ended"):
             exchange.gather(torch.zeros(1, dtype=torch.int64))
 
