@@ -91,6 +91,12 @@ def test_the_estimate_of_the_size_is_near_the_size(config: TabularConfig) -> Non
     assert estimated_int8_bytes(config, spec, 2) == pytest.approx(len(program), rel=0.2)
 
 
+def test_f1_makes_classes_count_alike_in_networks_and_not_in_trees(machine: Machine) -> None:
+    plan = plan_fit(dataset(100), Budget.parse("f1>=80%"), machine, 0, timed=False)
+    assert not plan.teacher.training.balance
+    assert all(student.training.balance for student in plan.students)
+
+
 def test_other_data_is_not_planned_as_a_table() -> None:
     data = dataset(10)
     pictures = Dataset(

@@ -14,6 +14,7 @@ from diptych.core.values import Dataset
 from diptych.fitting.budget import Budget
 from diptych.fitting.plans import audio, image, own, table, text
 from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.training.trees import TreesConfig
 
 
 class Planner(Protocol):
@@ -49,7 +50,7 @@ def plan_fit(
 
     Returns:
         The recipe, with a teacher, students and no programs yet. A budget that limits f1 asks for
-        every class alike, so each counts as much as the others.
+        every class alike, so each counts as much as the others in networks.
     """
     recipe = PLANS[type(dataset.spec)](dataset, budget, machine, seed, timed=timed)
     if budget.limit("f1") is None or dataset.goal not in {"classification", "ordinal"}:
@@ -62,4 +63,7 @@ def plan_fit(
 
 
 def _balanced(plan: ModelPlan) -> ModelPlan:
+    """Let classes count alike; not for trees, whose macro f1 of adult it took from 81.1 to 80.0."""
+    if isinstance(plan.network, TreesConfig):
+        return plan
     return replace(plan, training=replace(plan.training, balance=True))
