@@ -168,6 +168,8 @@ def test_a_recipe_that_compiles_texts_is_followed_without_and_that_is_said(data:
     trained = train_network(Words(), texts, recipe, objective, RunControl(report=said.append))
     assert trained.recipe == replace(recipe, compiled=False)
     assert said[0].note.startswith("not compiled, against the recipe: batches of texts differ")
+    assert said[0].done == said[0].total, "a note on a stage that goes on is overwritten"
+    assert said[0].stage not in {step.stage for step in said[1:]}
 
 
 def test_the_records_of_a_run_tell_it_from_the_first_step_to_the_last(

@@ -62,9 +62,9 @@ class Run:
         self.seconds_before = self.cpu_before = self.waited_before = 0.0
         self.started, self.cpu_started = control.clock(), time.process_time()
         self.processors, self.gpus = control.counted()
-        recipe = compilable(network, recipe, self.team, self._say)
+        recipe = compilable(network, recipe, self.team, self._announce)
         self.recipe = recipe if kept else self._found(recipe, objective, steps)
-        self.stepper = Stepper(network, self.recipe, objective, self.team, self._say)
+        self.stepper = Stepper(network, self.recipe, objective, self.team, self._announce)
         seeds = StepSeeds(control.seed, control.name, "recount")
         tell = partial(self._go_on, "counting what batch norms see")
         self.recount = Recount(self.stepper, self.feed, seeds, tell)
@@ -282,6 +282,11 @@ class Run:
         if self.control.clock() - self.looked_at >= LOOK_EVERY_S:
             self.looked_at = self.control.clock()
             self._say(text, left=1)
+
+    def _announce(self, text: str) -> None:
+        """Tell people, in a line of its own, that the run is not as the recipe says."""
+        stage = f"{self.control.name}, as it is trained"
+        self.control.report(Step(stage=stage, done=1, total=1, note=text))
 
     def _say(self, text: str, left: int = 0) -> None:
         """Tell people something; at least so many steps are not done yet."""
