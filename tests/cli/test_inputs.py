@@ -96,6 +96,13 @@ def test_rows_leave_out_what_the_bundle_does_not_know_and_say_so(place, capsys):
     ]
 
 
+def test_a_lone_row_is_read_as_the_training_data_was(place):
+    (place / "a.csv").write_text("age\n1.234\n")
+    written = TableSpec(columns=(NumberColumn(name="age", notation="1.234,5"),))
+    assert items("a.csv", TABLE) == [("a.csv#0", {"age": "1.234"})]
+    assert items("a.csv", written) == [("a.csv#0", {"age": "1234"})]
+
+
 def test_rows_come_as_json_lines_from_standard_input_or_as_one_word(monkeypatch):
     data = io.BytesIO(b'{"age": 3}\n{"color": "red"}\n')
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(data))

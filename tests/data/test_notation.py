@@ -1,14 +1,17 @@
 import pyarrow as pa
 import pytest
 
-from diptych.data.notation import plain_numbers
+from diptych.core.specs import Notation
+from diptych.data.notation import FIELD, POINT, SEPARATOR, notations_in, plain_table
 
 
-def plain(cells: list[str], *, decimal_comma: bool = False) -> tuple[list[str], str]:
-    column, warning = plain_numbers(
-        pa.chunked_array([pa.array(cells)]), decimal_comma=decimal_comma
-    )
-    return column.to_pylist(), warning
+def plain(
+    cells: list[str], *, decimal_comma: bool = False, known: Notation = POINT
+) -> tuple[list[str], str]:
+    metadata = {SEPARATOR: b";" if decimal_comma else b","}
+    table = pa.table({"a": cells}).replace_schema_metadata(metadata)
+    table, told = plain_table(table, {"a": known}, "f.csv")
+    return table.column("a").to_pylist(), "".join(told).removeprefix("column 'a' of f.csv: ")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,7 @@ def plain(cells: list[str], *, decimal_comma: bool = False) -> tuple[list[str], 
             "'12,50' is read as 12.50",
         ),
         (["12,50", "1.234"], True, ["12.50", "1234"], "'12,50' is read as 12.50"),
+        (["0,125", "3"], False, ["0.125", "3"], "'0,125' is read as 0.125"),
     ],
 )
 def test_other_ways_to_write_numbers_are_read_and_told(
@@ -53,3 +57,32 @@ def test_other_ways_to_write_numbers_are_read_and_told(
 def test_everything_else_stays(cells: list[str]) -> None:
     assert plain(cells) == (cells, "")
     assert plain(cells, decimal_comma=True) == (cells, "")
+
+
+@pytest.mark.parametrize(
+    ("cells", "known", "expected"),
+    [
+        (["1.234"], "1.234,5", ["1234"]),
+        (["1.234", "", "7"], "1.234,5", ["1234", "", "7"]),
+        (["1,234"], "1,234.5", ["1234"]),
+        (["1,234"], "1.234,5", ["1.234"]),
+        (["0.125"], "1.234,5", ["0.125"]),
+        (["1.234", "3.5"], "1.234,5", ["1.234", "3.5"]),
+        (["1,234.5", "1.5"], "1.234,5", ["1234.5", "1.5"]),
+    ],
+)
+@pytest.mark.parametrize("decimal_comma", [False, True])
+def test_a_known_notation_counts_where_all_cells_can_be_so(
+    cells: list[str], known: Notation, expected: list[str], decimal_comma: bool
+) -> None:
+    assert plain(cells, known=known, decimal_comma=decimal_comma)[0] == expected
+
+
+def test_a_table_that_is_not_of_csv_stays() -> None:
+    table = pa.table({"a": ["1,5"]})
+    assert plain_table(table, {"a": "1234,5"}, "f.parquet") == (table, [])
+
+
+def test_what_a_foreign_file_calls_a_notation_is_not_believed() -> None:
+    field = pa.field("a", pa.string(), metadata={FIELD: b"roman"})
+    assert notations_in(pa.table([["XII"]], schema=pa.schema([field]))) == {}

@@ -143,3 +143,15 @@ def test_parquet_in_data_goes_before_notes_in_json_beside_it(tmp_path: Path) -> 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.xlsx is not a table that can be read"):
         load_table(tmp_path / "a.xlsx")
+
+
+def test_numbers_are_read_as_all_training_files_write_them(tmp_path: Path) -> None:
+    parts = {"train-1.csv": "a;label\n1.234;x\n", "train-2.csv": "a;label\n1.234,5;y\n"}
+    write(tmp_path, parts | {"test.csv": "a;label\n2.500;x\n"})
+    splits, warnings = read_splits(tmp_path, last)
+    assert splits["train"].table.column("a").to_pylist() == ["1234", "1234.5"]
+    assert splits["test"].table.column("a").to_pylist() == ["2500"]
+    assert warnings == [
+        "column 'a' of train-1.csv: '1.234' is read as 1234",
+        "column 'a' of test.csv: '2.500' is read as 2500",
+    ]

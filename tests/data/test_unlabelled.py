@@ -15,6 +15,8 @@ from diptych.data.fingerprint import digests
 from diptych.data.reading import Options
 from diptych.data.unlabelled import with_unlabelled
 
+POINTS = str.maketrans("_.", ".,")
+
 Tree = Callable[..., Path]
 WORDS = ("good", "bad", "fine", "poor", "nice", "dull", "warm", "cold")
 
@@ -168,6 +170,16 @@ def test_rows_come_without_the_labels_column(tmp_path: Path) -> None:
     (tmp_path / "few.csv").write_text("b,c\n1,2\n3,4\n")
     with pytest.raises(DataError, match=r"few\.csv has no column 'a'"):
         with_unlabelled(data, tmp_path / "few.csv", silent)
+
+
+def test_numbers_are_read_as_the_labelled_rows_write_them(tmp_path: Path) -> None:
+    lines = [f"{n + 0.5:_.2f};{'yn'[n % 2]}".translate(POINTS) for n in range(1000, 7000, 75)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a;label", *lines]))
+    data = read(tmp_path / "rows.csv", Options(cache=False))
+    (tmp_path / "more.csv").write_text("a;b\n1.234;x\n9.876;x\n")
+    more = with_unlabelled(data, tmp_path / "more.csv", silent)
+    assert more.unlabelled is not None
+    assert more.unlabelled.inputs.tolist() == [[1234.0], [9876.0]]
 
 
 def test_what_cannot_be_read_is_one_clear_line(

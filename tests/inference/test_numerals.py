@@ -1,15 +1,18 @@
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diptych.data.notation import plain_numbers
+from diptych.core.specs import Notation
+from diptych.data.notation import POINT, notation_of, plain_numbers
 from diptych.inference.numerals import Numerals
 
 pa = pytest.importorskip("pyarrow")
 
 
-def written(column: list[str], *, decimal_comma: bool) -> list[str]:
-    numerals = Numerals(decimal_comma=decimal_comma)
+def written(column: list[str], *, decimal_comma: bool, known: Notation = POINT) -> list[str]:
+    numerals = Numerals(decimal_comma=decimal_comma, known=known)
     for cell in column:
         numerals.look(cell)
     return [numerals.plain(cell) for cell in column]
@@ -50,12 +53,22 @@ WAYS = {
 @given(
     st.sampled_from(list(WAYS)).flatmap(lambda way: st.lists(WAYS[way], min_size=1, max_size=6)),
     st.booleans(),
+    st.sampled_from(get_args(Notation)),
 )
-def test_a_column_is_read_as_in_training(column: list[str], decimal_comma: bool) -> None:
-    expected, _ = plain_numbers(pa.chunked_array([column]), decimal_comma=decimal_comma)
-    assert written(column, decimal_comma=decimal_comma) == expected.to_pylist()
+def test_a_column_is_read_as_in_training(
+    column: list[str], decimal_comma: bool, known: Notation
+) -> None:
+    cells = pa.chunked_array([column])
+    found = notation_of(cells, decimal_comma=decimal_comma, known=known)
+    expected = plain_numbers(cells, found).to_pylist()
+    assert written(column, decimal_comma=decimal_comma, known=known) == expected
 
 
 def test_cells_that_agree_on_nothing_are_read_one_by_one() -> None:
     cells = ["1.234,5", "1,234.5", "1.234", "n/a"]
     assert written(cells, decimal_comma=True) == ["1234.5", "1234.5", "1.234", "n/a"]
+
+
+def test_a_lone_cell_is_read_as_the_training_data_had_them() -> None:
+    assert written(["1.234"], decimal_comma=False, known="1.234,5") == ["1234"]
+    assert written(["3.5"], decimal_comma=False, known="1.234,5") == ["3.5"]

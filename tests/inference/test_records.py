@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import DataError
 from diptych.data.delimited import read_delimited
+from diptych.data.notation import plain_table
 from diptych.inference import records
 from diptych.inference.records import count_lines, parse_lines, read_records
 
@@ -54,8 +55,8 @@ def test_what_was_written_as_csv_is_read_again(tmp_path_factory, rows, separator
 def test_a_table_is_read_as_training_reads_it(tmp_path, content):
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    expected = read_delimited(path)[0].to_pylist()
-    assert list(read_records(path, numbers={"a"})) == expected
+    expected = plain_table(read_delimited(path)[0], {}, path.name)[0].to_pylist()
+    assert list(read_records(path, numbers={"a": "1234.5"})) == expected
 
 
 def test_json_is_read_from_lines_and_from_a_list(tmp_path):

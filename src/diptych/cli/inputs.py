@@ -9,7 +9,7 @@ from typing import Any
 
 from diptych.cli.output import note
 from diptych.core.errors import ConfigError, DataError
-from diptych.core.specs import InputSpec, NumberColumn, TableSpec, TextSpec
+from diptych.core.specs import InputSpec, TableSpec, TextSpec
 from diptych.core.text import nearest
 from diptych.data.tables import name_of_text
 from diptych.inference.inputs import Named, files_in
@@ -149,8 +149,7 @@ def _rows(word: str, spec: TableSpec, _column: str | None) -> Source:
         raise DataError(
             f"{path} is not a table that can be read", f"save it as one of {', '.join(READERS)}"
         )
-    numbers = {column.name for column in spec.columns if isinstance(column, NumberColumn)}
-    rows = _known_cells(word, read_records(path, numbers), spec)
+    rows = _known_cells(word, read_records(path, spec.notations()), spec)
     return Source(items=rows, count=count_lines(path))
 
 

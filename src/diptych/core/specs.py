@@ -114,10 +114,15 @@ class TextSpec(Value, tag="text"):
         return TensorSpec(name="tokens", dtype="int32", shape=(None, self.tokens))
 
 
+Notation = Literal["1234.5", "1,234.5", "1.234,5", "1234,5"]
+"""How the numbers of a file are written, by one of them."""
+
+
 class NumberColumn(Value, tag="number"):
-    """A column of numbers; NaN where missing."""
+    """A column of numbers, in CSV in a `notation`; NaN where missing."""
 
     name: Name
+    notation: Notation = "1234.5"
 
 
 class CategoryColumn(Value, tag="category"):
@@ -145,6 +150,15 @@ class TableSpec(Value, tag="table"):
 
     columns: Annotated[tuple[Column, ...], Meta(min_length=1, max_length=10_000)]
     ignored: Annotated[tuple[str, ...], Meta(max_length=10_000)] = ()
+
+    def notations(self) -> dict[str, Notation]:
+        """Tell how files write the numbers of each column that holds some.
+
+        Returns:
+            The notation by the column's name.
+        """
+        numbers = [column for column in self.columns if isinstance(column, NumberColumn)]
+        return {column.name: column.notation for column in numbers}
 
     def tensor(self) -> TensorSpec:
         """Give the graph's input.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diptych.core.extras import require
-from diptych.core.specs import CategoryColumn, Column, DateColumn, NumberColumn
+from diptych.core.specs import CategoryColumn, Column, DateColumn, Notation, NumberColumn
 from diptych.data.cells import (
     Numbers,
     converted,
@@ -20,6 +20,7 @@ from diptych.data.cells import (
     numbers_in,
     words_in,
 )
+from diptych.data.notation import POINT
 from diptych.tasks.dates import FORMS, ISO, example_of
 from diptych.tasks.table import NUMBER, converter, word_of
 
@@ -43,12 +44,13 @@ class Found:
     warning: str = ""
 
 
-def find_kind(name: str, cells: Any) -> Found:  # noqa: ANN401  a pyarrow.ChunkedArray
+def find_kind(name: str, cells: Any, notation: Notation = POINT) -> Found:  # noqa: ANN401
     """Find out what a column holds.
 
     Args:
         name: Its name.
-        cells: (N,) those of the training split.
+        cells: (N,) those of the training split, a ``pyarrow.ChunkedArray``; numbers have points.
+        notation: How their file wrote numbers.
 
     Returns:
         The column: numbers where nine cells in ten are, dates of the form that most of them have,
@@ -64,7 +66,7 @@ def find_kind(name: str, cells: Any) -> Found:  # noqa: ANN401  a pyarrow.Chunke
         numbers = numbers_in(cells)
         present = int((~numbers.missing).sum())
         if present and (~numbers.wrong & ~numbers.missing).sum() >= NUMBERS_SHARE * present:
-            return _numbers(name, numbers)
+            return _numbers(NumberColumn(name=name, notation=notation), numbers)
         if is_text(cells) and (found := _dates(name, cells)):
             return found
     return _words(name, cells)
@@ -76,7 +78,7 @@ def _holds_words(kind: Any) -> bool:  # noqa: ANN401  a pyarrow.DataType
     return any(fits(kind) for fits in (*strings, types.is_boolean))
 
 
-def _numbers(name: str, numbers: Numbers) -> Found:
+def _numbers(column: NumberColumn, numbers: Numbers) -> Found:
     values = numbers.values
     present = values[~np.isnan(values)]
     if not len(present):
@@ -87,7 +89,7 @@ def _numbers(name: str, numbers: Numbers) -> Found:
         return Found(column=None, warning="it counts the rows; it is not used")
     infinite = int(numbers.infinite.sum())
     warning = f"{infinite:,} infinite cells are taken as missing" if infinite else ""
-    return Found(column=NumberColumn(name=name), warning=warning)
+    return Found(column=column, warning=warning)
 
 
 def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401

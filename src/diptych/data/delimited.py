@@ -10,7 +10,7 @@ from typing import Any
 from diptych.core.errors import DataError
 from diptych.core.extras import require
 from diptych.data.names import check_distinct
-from diptych.data.notation import plain_numbers
+from diptych.data.notation import SEPARATOR
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 OTHER_SEPARATORS = {":": "colons", "^": "carets", "~": "tildes", " ": "blanks"}
@@ -30,7 +30,8 @@ def read_delimited(path: Path) -> tuple[Any, tuple[str, ...]]:
         path: UTF-8 (with or without a mark), UTF-16 with a mark, else taken as Latin-1.
 
     Returns:
-        A ``pyarrow.Table`` of strings, where missing cells are empty, and warnings.
+        A ``pyarrow.Table`` of strings as they are written, where missing cells are empty, with the
+        separator in its metadata; and warnings.
 
     Raises:
         DataError: If it is empty, not text, has no usable header, or rows of unequal length.
@@ -46,13 +47,7 @@ def read_delimited(path: Path) -> tuple[Any, tuple[str, ...]]:
     _check_repeated(path, table)
     if encoding == "latin-1":
         warnings.append(f"{path.name} is not UTF-8 and was read as Latin-1")
-    columns = []
-    for name, column in zip(names, table.columns, strict=True):
-        plain, warning = plain_numbers(column, decimal_comma=separator == ";")
-        columns.append(plain)
-        if warning:
-            warnings.append(f"column {name!r} of {path.name}: {warning}")
-    return require("pyarrow", "train").table(columns, names=names), tuple(warnings)
+    return table.replace_schema_metadata({SEPARATOR: separator}), tuple(warnings)
 
 
 def _head(path: Path) -> tuple[str, str]:

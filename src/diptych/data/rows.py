@@ -19,6 +19,7 @@ from diptych.data.cells import converted, is_numeric, is_text, numbers_in
 from diptych.data.column_kinds import find_kind
 from diptych.data.leaks import find_leaks
 from diptych.data.limits import check_columns
+from diptych.data.notation import POINT, notations_in
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Decoded, Learned, Options
 from diptych.tasks.dates import DAY, EPOCH
@@ -46,9 +47,10 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     """
     train = splits["train"]
     table = cast("Any", train.contents)
+    notations = notations_in(table)
     columns, found_out, unused = [], [], []
     for place, name in enumerate(table.column_names, start=1):
-        found = find_kind(name, table.column(name))
+        found = find_kind(name, table.column(name), notations.get(name, POINT))
         if found.warning:
             found_out.append(f"column {name!r}: {found.warning}")
         if found.column is None:

@@ -10,6 +10,7 @@ from diptych.core.extras import require
 from diptych.data.delimited import read_delimited
 from diptych.data.json_rows import read_json_rows
 from diptych.data.limits import check_cells
+from diptych.data.notation import notations_in, plain_table
 from diptych.data.parquet import opened, split_of
 
 Table = Any
@@ -156,7 +157,7 @@ def read_splits(
 def _join(
     files: Sequence[Path], train: SplitTable | None, label: str, warnings: list[str]
 ) -> SplitTable | None:
-    """Put the files of a split together, with the columns of `train` in their order."""
+    """Put the files together, with columns in the order of `train` and numbers as it has them."""
     arrow = require("pyarrow", "train")
     tables, items = [], []
     first = train
@@ -179,6 +180,9 @@ def _join(
     except arrow.ArrowException as error:
         reason = str(error).split("\n", maxsplit=1)[0]
         raise DataError(f"{files[0].parent}: files differ: {reason}", "write them alike") from error
+    known = notations_in(train.table) if train else {}
+    table, read_otherwise = plain_table(table, known, files[0].name)
+    warnings += read_otherwise
     return SplitTable(table=table, items=tuple(items), file=files[0])
 
 

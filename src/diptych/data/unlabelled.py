@@ -28,6 +28,7 @@ from diptych.data.fingerprint import digests
 from diptych.data.folders import batches, walk
 from diptych.data.modalities import MODALITIES
 from diptych.data.names import spelled
+from diptych.data.notation import plain_table
 from diptych.data.raw import Kind, RawSplit
 from diptych.data.table_files import LOADERS, load_table, table_files
 from diptych.data.tables import text_column
@@ -192,7 +193,8 @@ def _rows(source: Path, dataset: Dataset) -> RawSplit:
     absent = [name for name in names if name not in present]
     if absent:
         raise DataError(f"{files[0]} has no column {absent[0]!r}", "give the data's own columns")
-    return RawSplit(items=items, labels=(), contents=table.select(names))
+    table, _ = plain_table(table.select(names), dataset.spec.notations(), files[0].name)  # type: ignore[union-attr]
+    return RawSplit(items=items, labels=(), contents=table)
 
 
 def _texts(file: Path, table: Any) -> list[str]:  # noqa: ANN401  a pyarrow.Table

@@ -2,10 +2,12 @@
 
 import re
 
-from diptych.data.notation import notations
+from diptych.core.specs import Notation
+from diptych.data.notation import POINT, WAYS, in_order
 from diptych.tasks.table import NUMBER
 
 PLAIN = re.compile(NUMBER)
+PATTERNS = {name: re.compile(way.pattern) for name, way in WAYS.items()}
 
 
 class Numerals:
@@ -13,11 +15,13 @@ class Numerals:
 
     Args:
         decimal_comma: Whether ``1,234`` is below two where no other cell tells.
+        known: How the training data wrote them: it counts where all cells can be so.
     """
 
-    def __init__(self, *, decimal_comma: bool) -> None:
-        self.known = [(re.compile(each[0]), *each[1:]) for each in notations(decimal_comma)]
-        self.left, self.needed = self.known, False
+    def __init__(self, *, decimal_comma: bool, known: Notation = POINT) -> None:
+        self.order = in_order(decimal_comma=decimal_comma)
+        self.known = known
+        self.left, self.needed = self.order, False
 
     def look(self, cell: str) -> None:
         """Leave those ways to write in which a cell is a number.
@@ -27,12 +31,12 @@ class Numerals:
         """
         word = cell.strip()
         plain = PLAIN.fullmatch(word) is not None
-        fitting = [way for way in self.known if way[0].match(word)]
+        fitting = _fitting(self.order, word)
         self.needed |= bool(fitting) and not plain
         if plain:
-            fitting += [way for way in self.known if not way[1] or way[1] not in word]
+            fitting += [name for name in self.order if not _removes(name, word)]
         if fitting:
-            self.left = [way for way in self.left if way in fitting]
+            self.left = [name for name in self.left if name in fitting]
 
     def plain(self, cell: str) -> str:
         """Write a number with a point for decimals and nothing between thousands.
@@ -44,9 +48,18 @@ class Numerals:
             The number; the cell itself where it is none, or needs no change.
         """
         word = cell.strip()
-        ways = [way for way in self.left or self.known if way[0].match(word)]
+        if self.known in self.left:
+            return WAYS[self.known].plain(word) if _fitting([self.known], word) else cell
+        ways = _fitting(self.left or self.order, word)
         if not self.needed or not ways or (not self.left and PLAIN.fullmatch(word)):
             return cell
-        _, removed, comma = ways[0]
-        word = word.replace(removed, "") if removed else word
-        return word.replace(",", ".") if comma else word
+        return WAYS[ways[0]].plain(word)
+
+
+def _removes(name: Notation, word: str) -> bool:
+    removed = WAYS[name].removed
+    return bool(removed) and removed in word
+
+
+def _fitting(names: list[Notation], word: str) -> list[Notation]:
+    return [name for name in names if PATTERNS[name].match(word)]

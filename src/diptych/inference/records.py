@@ -1,22 +1,25 @@
 """Rows of files, one after another, with nothing but the standard library (Parquet: pyarrow).
 
 CSV is read as training reads it: the separator that makes the most of the header, UTF-8 or UTF-16,
-else Latin-1, and numbers with a comma before decimals or between thousands, by all of a column. So
-each file is gone through twice where it has columns of numbers.
+else Latin-1, and numbers with a comma before decimals or between thousands: as the training data
+had them, where all of a column can be read so, else as all of it can be. So each file is gone
+through twice where it has columns of numbers.
 """
 
 import codecs
 import csv
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
 import msgspec
 
 from diptych.core.errors import DataError
+from diptych.core.specs import Notation
 from diptych.core.text import size
 from diptych.data.delimited import RAGGED, SEPARATORS, column_names
 from diptych.data.parquet import opened
@@ -29,15 +32,16 @@ MAX_LIST_BYTES = 256 << 20
 MAX_COLUMNS = 20_000
 BLOCK = 1 << 20
 BATCH_ROWS = 512
+NONE: Mapping[str, Notation] = MappingProxyType({})
 OBJECT = "write one JSON object of column names to cells per line"
 
 
-def read_records(path: Path, numbers: Collection[str] = ()) -> Iterator[Record]:
+def read_records(path: Path, numbers: Mapping[str, Notation] = NONE) -> Iterator[Record]:
     """Read the rows of a file.
 
     Args:
         path: A file named as one of ``READERS``.
-        numbers: The columns that hold numbers.
+        numbers: The columns that hold numbers, and how the training data wrote them.
 
     Yields:
         Rows as column names to cells; cells of CSV are strings.
@@ -104,7 +108,7 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _json(path: Path, _numbers: Collection[str]) -> Iterator[Record]:
+def _json(path: Path, _numbers: Mapping[str, Notation]) -> Iterator[Record]:
     with path.open("rb") as file:
         start = file.read(BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
         file.seek(0)
@@ -120,7 +124,7 @@ def _json(path: Path, _numbers: Collection[str]) -> Iterator[Record]:
         raise DataError(f"{path}: {error}", OBJECT) from error
 
 
-def _delimited(path: Path, numbers: Collection[str]) -> Iterator[Record]:
+def _delimited(path: Path, numbers: Mapping[str, Notation]) -> Iterator[Record]:
     csv.field_size_limit(MAX_LINE_BYTES)
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
@@ -129,7 +133,7 @@ def _delimited(path: Path, numbers: Collection[str]) -> Iterator[Record]:
             rows = _rows(file, separator)
             names = _names(next(rows, []), path)
             written = {
-                place: Numerals(decimal_comma=separator == ";")
+                place: Numerals(decimal_comma=separator == ";", known=numbers[name])
                 for place, name in enumerate(names)
                 if name in numbers
             }
@@ -189,7 +193,7 @@ def _encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _parquet(path: Path, _numbers: Collection[str]) -> Iterator[Record]:
+def _parquet(path: Path, _numbers: Mapping[str, Notation]) -> Iterator[Record]:
     with opened(path) as table:
         for batch in table.iter_batches(BATCH_ROWS):
             for row in batch.to_pylist():
@@ -200,7 +204,7 @@ def _plain(cell: object) -> object:
     return float(cell) if isinstance(cell, Decimal) else cell
 
 
-READERS: dict[str, Callable[[Path, Collection[str]], Iterator[Record]]] = {
+READERS: dict[str, Callable[[Path, Mapping[str, Notation]], Iterator[Record]]] = {
     ".csv": _delimited,
     ".tsv": _delimited,
     ".jsonl": _json,
