@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from diptych.core.manifest import Machine
-from diptych.measure.machine import cuts_sums, describe, usable_cores, versions
+from diptych.measure.machine import cuts_sums, describe, lacks_bf16, usable_cores, versions
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -96,3 +96,20 @@ def test_sums_are_cut_by_x86_not_known_to_have_instructions_for_whole_ones(
     system: str, flags: tuple[str, ...], cut: bool
 ) -> None:
     assert cuts_sums(replace(describe(), system=system, flags=flags)) is cut
+
+
+@pytest.mark.parametrize(
+    ("flags", "lacking"),
+    [
+        ((), False),
+        (("avx2", "avx512f"), True),
+        (("avx2", "avx512_bf16"), False),
+        (("amx_bf16",), False),
+        (("asimd", "bf16"), False),
+        (("asimd",), True),
+    ],
+)
+def test_bfloat16_is_lacking_where_known_instructions_have_it_not(
+    flags: tuple[str, ...], lacking: bool
+) -> None:
+    assert lacks_bf16(replace(describe(), flags=flags)) is lacking

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from torch import Tensor, nn
 
+from diptych.measure.machine import describe
 from diptych.training.feed import Feed
 from diptych.training.objectives import learn_labels
 from diptych.training.recipe import TrainingRecipe
@@ -39,9 +40,12 @@ class Clocked(nn.Module):
         return self.convolution(pixels.permute(0, 3, 1, 2).float()).mean((2, 3))
 
 
-def tuned(costs: dict[str, float], **changes: object) -> TrainingRecipe:
+def tuned(
+    costs: dict[str, float], flags: tuple[str, ...] = (), **changes: object
+) -> TrainingRecipe:
     feed = Feed(ITEMS, RECIPE, 0, torch.device("cpu"))
-    tuning = Tuning(Clocked(costs), OBJECTIVE, feed, lambda: Clocked.now)
+    machine = replace(describe(), flags=flags)
+    tuning = Tuning(Clocked(costs), OBJECTIVE, feed, lambda: Clocked.now, machine)
     return tuning.tuned(replace(RECIPE, **changes), steps=1)
 
 
@@ -58,6 +62,12 @@ def test_the_fastest_way_is_chosen_step_by_step(
     costs: dict[str, float], arithmetic: str, channels_last: bool | None
 ) -> None:
     assert tuned(costs) == replace(RECIPE, arithmetic=arithmetic, channels_last=channels_last)
+
+
+def test_bfloat16_is_not_tried_where_a_processor_has_no_instructions_for_it() -> None:
+    costs = {"fp32": 1.0, "fp32 last": 1.0, "bf16": 0.1, "bf16 last": 0.1}
+    assert tuned(costs, ("avx2", "avx512_bf16")).arithmetic == "bf16"
+    assert tuned(costs, ("avx2", "avx512f")).arithmetic == "fp32"
 
 
 @pytest.mark.parametrize(

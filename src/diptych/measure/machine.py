@@ -30,6 +30,7 @@ FLAGS = (
     "sve",
 )
 WHOLE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 PACKAGES = (
     "diptych",
     "numpy",
@@ -77,6 +78,18 @@ def cuts_sums(machine: Machine) -> bool:
     """
     is_x86 = machine.system.endswith(("x86_64", "AMD64"))
     return is_x86 and WHOLE_SUMS.isdisjoint(machine.flags)
+
+
+def lacks_bf16(machine: Machine) -> bool:
+    """Say whether a processor is known to have no instructions for bfloat16: torch emulates it.
+
+    Args:
+        machine: The machine.
+
+    Returns:
+        False where its instructions are not known.
+    """
+    return bool(machine.flags) and BF16.isdisjoint(machine.flags)
 
 
 def usable_cores(root: Path = Path("/")) -> int:
