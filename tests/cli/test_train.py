@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from diptych.cli.main import run
 from diptych.cli.train import summary
 from diptych.core.files import sha256_of_file
+from diptych.fitting import run_file
 from diptych.fitting.recipe import read_recipe
+from diptych.fitting.settings import Settings
 from diptych.measure.means import unknown
 from diptych.training.checkpoint import Checkpoint, decode, encode
 from diptych.training.rate_finder import RANGES
@@ -109,7 +111,7 @@ def test_a_run_that_nobody_can_go_on_with_makes_room(
     (folder / "run.json").unlink()
     (folder / "thesis.txt").write_text("mine")
     assert run(words) == 2
-    assert "is not a run's folder" in capsys.readouterr().err
+    assert "choose another --run" in capsys.readouterr().err
     assert (folder / "thesis.txt").read_text() == "mine"
 
 
@@ -205,6 +207,22 @@ def test_training_needs_data_or_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "diptych train digits" in capsys.readouterr().err
     assert run(["train", "--resume", str(tmp_path)]) == 2
     assert "is not a run's folder" in capsys.readouterr().err
+
+
+def test_what_a_run_that_goes_on_is_told_counts_or_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    given = Settings(devices=2, shard=True)
+    recipe, words = read_recipe(tmp_path / "tiny.toml"), ["train", "--resume", str(tmp_path)]
+    request = run_file.request_of(tmp_path / "nothing", tmp_path / "a.dip", recipe, given)
+    run_file.write(tmp_path, request)
+    assert run(words) == 2
+    assert "nothing' does not exist" in capsys.readouterr().err
+    assert run([*words, "--devices", "1"]) == 2
+    assert "one device has no others" in capsys.readouterr().err
+    assert run([*words, "--task", "regression"]) == 2
+    assert "--task cannot change" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_named(

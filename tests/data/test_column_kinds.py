@@ -1,4 +1,4 @@
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pyarrow as pa
 import pytest
@@ -56,6 +56,17 @@ def test_dates_that_could_be_read_in_two_ways_are_told() -> None:
     assert found.warning == (
         "'01/02/2020' is read in the form '31/01/2000', though '01/31/2000' would fit too"
     )
+
+
+def test_dates_that_are_sorted_are_told_apart_by_late_ones() -> None:
+    start = datetime(2024, 1, 5, tzinfo=UTC)
+    moments = [start + timedelta(minutes=number) for number in range(0, 20_000, 4)]
+    found = find([moment.strftime("%m/%d/%Y %H:%M") for moment in moments])
+    assert found == Found(column=DateColumn(name="c", format="%m/%d/%Y %H:%M"))
+
+
+def test_numbers_that_go_up_and_down_by_one_do_not_count_rows() -> None:
+    assert find([0, 1] * 50).column == NumberColumn(name="c")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,16 @@ def test_commas_inside_quotes_do_not_mislead(tmp_path: Path) -> None:
     assert rows(write(tmp_path, content))[1] == {"text": "d, e, f", "label": "y"}
 
 
+def test_of_two_separators_in_the_header_the_one_of_the_rows_counts(tmp_path: Path) -> None:
+    content = "price (EUR, net);label\n3;x\n4;y\n"
+    assert rows(write(tmp_path, content))[0] == {"price (EUR, net)": "3", "label": "x"}
+
+
+def test_a_long_text_in_the_first_rows_does_not_hide_the_header(tmp_path: Path) -> None:
+    content = "text,label\nshort,a\n" + "word " * 30_000 + ",b\nx,a\n"
+    assert [row["label"] for row in rows(write(tmp_path, content))] == ["a", "b", "a"]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
 def test_whatever_python_writes_is_read_back(tmp_path: Path, cells: list[tuple[str, str]]) -> None:

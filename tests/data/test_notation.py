@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from diptych.core.specs import Notation
-from diptych.data.notation import FIELD, POINT, SEPARATOR, notations_in, plain_table
+from diptych.data.notation import FIELD, POINT, SEPARATOR, notations_in, plain_tables
 
 
 def plain(
@@ -10,7 +10,7 @@ def plain(
 ) -> tuple[list[str], str]:
     metadata = {SEPARATOR: b";" if decimal_comma else b","}
     table = pa.table({"a": cells}).replace_schema_metadata(metadata)
-    table, told = plain_table(table, {"a": known}, "f.csv")
+    (table,), told = plain_tables([table], {"a": known}, ["f.csv"])
     return table.column("a").to_pylist(), "".join(told).removeprefix("column 'a' of f.csv: ")
 
 
@@ -34,6 +34,12 @@ def plain(
         ),
         (["12,50", "1.234"], True, ["12.50", "1234"], "'12,50' is read as 12.50"),
         (["0,125", "3"], False, ["0.125", "3"], "'0,125' is read as 0.125"),
+        (
+            ["1,5e-05", "1e-04", ",5"],
+            True,
+            ["1.5e-05", "1e-04", ".5"],
+            "'1,5e-05' is read as 1.5e-05",
+        ),
     ],
 )
 def test_other_ways_to_write_numbers_are_read_and_told(
@@ -69,6 +75,8 @@ def test_everything_else_stays(cells: list[str]) -> None:
         (["0.125"], "1.234,5", ["0.125"]),
         (["1.234", "3.5"], "1.234,5", ["1.234", "3.5"]),
         (["1,234.5", "1.5"], "1.234,5", ["1234.5", "1.5"]),
+        (["1.234", "n.v."], "1.234,5", ["1234", "n.v."]),
+        (["1.234", "3.5", "n.v."], "1.234,5", ["1.234", "3.5", "n.v."]),
     ],
 )
 @pytest.mark.parametrize("decimal_comma", [False, True])
@@ -80,9 +88,15 @@ def test_a_known_notation_counts_where_all_cells_can_be_so(
 
 def test_a_table_that_is_not_of_csv_stays() -> None:
     table = pa.table({"a": ["1,5"]})
-    assert plain_table(table, {"a": "1234,5"}, "f.parquet") == (table, [])
+    assert plain_tables([table], {"a": "1234,5"}, ["f.parquet"]) == ([table], [])
 
 
 def test_what_a_foreign_file_calls_a_notation_is_not_believed() -> None:
     field = pa.field("a", pa.string(), metadata={FIELD: b"roman"})
     assert notations_in(pa.table([["XII"]], schema=pa.schema([field]))) == {}
+
+
+def test_words_that_look_like_numbers_stay_where_a_column_is_known_to_hold_words() -> None:
+    table = pa.table({"size": ["38,5"]}).replace_schema_metadata({SEPARATOR: b";"})
+    (found,), told = plain_tables([table], {"size": None}, ["f.csv"])
+    assert (found.column("size").to_pylist(), told) == (["38,5"], [])

@@ -109,3 +109,13 @@ def test_texts_for_a_model_of_texts_may_be_short_and_few(tmp_path: Path) -> None
     found = read(tmp_path / "short.csv", options)
     assert found.spec == learned.spec
     assert sum(found.record.counts.values()) == 3
+
+
+def test_numbers_for_a_model_are_read_as_it_learned_them(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text(
+        "\n".join(["a;label", *(f"{n}.234,5;{'xy'[n % 2]}" for n in range(1, 21))])
+    )
+    (tmp_path / "few.csv").write_text("a;label\n1.234;x\n9.876;y\n")
+    learned = read(tmp_path / "all.csv")
+    found = read(tmp_path / "few.csv", Options(spec=learned.spec, to_score=True))
+    assert found.train.inputs.tolist() == [[1234.0], [9876.0]]

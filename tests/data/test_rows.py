@@ -11,7 +11,7 @@ from diptych.core.errors import DataError
 from diptych.core.progress import Step, silent
 from diptych.core.specs import CategoryColumn, DateColumn, NumberColumn, TableSpec
 from diptych.data.limits import MOST_COLUMNS
-from diptych.data.notation import SEPARATOR, plain_table
+from diptych.data.notation import SEPARATOR, plain_tables
 from diptych.data.raw import RawSplit
 from diptych.data.reading import Learned, Options
 from diptych.data.rows import decode, learn
@@ -94,8 +94,8 @@ def test_every_row_of_typed_columns_is_as_it_is_prepared_alone(
 
 def test_a_column_keeps_how_its_file_wrote_numbers() -> None:
     file = pa.table({"n": ["1.234,5", "7"], "m": ["1", "2.5"]})
-    table, _ = plain_table(file.replace_schema_metadata({SEPARATOR: ";"}), {}, "a.csv")
-    learned = learn({"train": split(table)}, Options(), silent)
+    tables, _ = plain_tables([file.replace_schema_metadata({SEPARATOR: ";"})], {}, ["a.csv"])
+    learned = learn({"train": split(tables[0])}, Options(), silent)
     assert learned.spec == TableSpec(
         columns=(NumberColumn(name="n", notation="1.234,5"), NumberColumn(name="m"))
     )

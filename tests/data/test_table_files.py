@@ -6,6 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from diptych.core.errors import DataError
+from diptych.data.notation import notations_in
 from diptych.data.table_files import load_table, read_splits, table_files
 
 ROWS = "a,label\n1,x\n2,y\n"
@@ -155,3 +156,16 @@ def test_numbers_are_read_as_all_training_files_write_them(tmp_path: Path) -> No
         "column 'a' of train-1.csv: '1.234' is read as 1234",
         "column 'a' of test.csv: '2.500' is read as 2500",
     ]
+
+
+def test_files_of_several_separators_have_numbers_in_ways_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path, {"one.csv": "a;label\n1.234,5;x\n", "two.tsv": "a\tlabel\n1,234.5\ty\n"})
+    table = read_splits(tmp_path, last)[0]["train"].table
+    assert table.column("a").to_pylist() == ["1234.5", "1234.5"]
+
+
+def test_csv_after_json_has_its_numbers_read(tmp_path: Path) -> None:
+    write(tmp_path, {"one.jsonl": '{"a": null, "label": "x"}', "two.csv": "a;label\n1,5;y\n"})
+    table = read_splits(tmp_path, last)[0]["train"].table
+    assert table.column("a").to_pylist() == [None, "1.5"]
+    assert notations_in(table)["a"] == "1.234,5"

@@ -5,6 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from diptych.core.errors import DataError
+from diptych.core.specs import CategoryColumn, NumberColumn, TableSpec, TextSpec
 from diptych.data.tables import (
     choose_target,
     label_cells,
@@ -14,6 +15,7 @@ from diptych.data.tables import (
 )
 
 FILE = Path("a.csv")
+TEXT = TextSpec(tokens=8, vocabulary=9)
 SENTENCES = [f"this is the film number {number}, seen twice" for number in range(20)]
 
 
@@ -85,15 +87,25 @@ def test_texts_that_are_wanted_are_found_also_where_they_do_not_look_like_texts(
 ) -> None:
     path = write(tmp_path, columns | {"label": ["p", "q"] * 3})
     assert read_tables(path).kind == "table"
-    raw = read_tables(path, texts_wanted=True)
+    raw = read_tables(path, spec=TEXT)
     assert (raw.kind, raw.splits["train"].contents) == ("text", [*columns.values()][-1])
 
 
 def test_texts_that_are_wanted_and_could_be_in_two_columns_are_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, {"a": ["x", "y"], "b": ["p", "q"], "label": [0, 1]})
     with pytest.raises(DataError, match=r"which column is the text .* of a, b\?") as caught:
-        read_tables(path, texts_wanted=True)
+        read_tables(path, spec=TEXT)
     assert caught.value.hint == "call it text, or leave only it beside the label"
+
+
+def test_numbers_are_read_as_the_model_has_them_and_its_words_are_left(tmp_path: Path) -> None:
+    path = write(tmp_path, {"a": ["1.234"], "size": ["38,5"], "label": ["x"]})
+    columns = (
+        NumberColumn(name="a", notation="1.234,5"),
+        CategoryColumn(name="size", values=("38,5",)),
+    )
+    contents = read_tables(path, spec=TableSpec(columns=columns)).splits["train"].contents
+    assert contents.to_pydict() == {"a": ["1234"], "size": ["38,5"]}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +157,7 @@ def test_parquet_keeps_its_types_and_class_names_of_datasets(tmp_path: Path) -> 
         (["1.5", "-2e3"], [1.5, -2000.0]),
         (["007", "1"], ["007", "1"]),
         (["0", "10"], [0, 10]),
+        (["10000000000000001", " +5"], [10_000_000_000_000_001, 5]),
         ([" a ", "1", "NA"], ["a", "1", None]),
         (["None", "none", "x"], ["None", "none", "x"]),
         (["", ""], [None, None]),

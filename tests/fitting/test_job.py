@@ -8,7 +8,10 @@ from diptych.data import read
 from diptych.data.reading import Options
 from diptych.fitting.budget import Budget
 from diptych.fitting.job import open_job
+from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.settings import Settings
+from diptych.training.models import TextConvolutionConfig
+from diptych.training.recipe import TrainingRecipe
 
 
 def test_by_default_a_bundle_is_named_after_its_data(
@@ -51,6 +54,21 @@ def test_items_are_not_held_back_twice(tmp_path: Path) -> None:
     assert len(open_job(tmp_path, Budget(), out, 0, settings).dataset.validation) == 5
     with pytest.raises(ConfigError, match="cannot hold back 21 of 40 items"):
         open_job(tmp_path, Budget(), out, 0, Settings(validation_items=21))
+
+
+def test_that_fewer_items_are_held_back_than_a_recipe_says_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"text {row},{row % 2}\n" for row in range(40))
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}")
+    training = TrainingRecipe()
+    teacher = ModelPlan(name="teacher", network=TextConvolutionConfig(), training=training)
+    for wanted, told in ((5, False), (500, True)):
+        steps: list[Step] = []
+        recipe = FitRecipe(teacher=teacher, validation_items=wanted)
+        settings = Settings(recipe=recipe, report=steps.append)
+        held = len(open_job(tmp_path, Budget(), tmp_path / "a.dip", 0, settings).dataset.validation)
+        notes = [step.note for step in steps if step.stage == "validation"]
+        note = f"{held} items are held back for validation, and not 500: there are too few"
+        assert notes == [note] * told
 
 
 def test_a_destination_that_cannot_be_is_refused_before_the_data_is_read(tmp_path: Path) -> None:

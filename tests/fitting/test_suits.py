@@ -4,6 +4,7 @@ from dataclasses import replace as changed
 import pytest
 from msgspec.structs import replace
 
+from diptych.compression.prune import PruneRecipe
 from diptych.core.errors import ConfigError
 from diptych.core.specs import AudioSpec, InputSpec, TableSpec, TextSpec
 from diptych.core.values import Dataset
@@ -19,6 +20,7 @@ from diptych.training.models import (
     TabularConfig,
 )
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.start import StartPlan
 from diptych.training.variation import PictureVariation, SoundVariation
 
 MakeDataset = Callable[..., Dataset]
@@ -72,6 +74,30 @@ def test_variations_are_of_one_kind_of_item_too_whoever_has_them(
     )
     with pytest.raises(ConfigError, match="the variation of 'student' is for sounds"):
         check_suits(replace(recipe, students=(student,)), make_dataset())
+
+
+def test_layers_wait_only_where_there_are_weights_to_start_from(
+    make_dataset: MakeDataset,
+) -> None:
+    recipe = recipe_of(RESIDUAL, freeze_share=0.3)
+    with pytest.raises(
+        ConfigError, match=r"'mine' has freeze_share = 0\.3, and starts from nothing"
+    ):
+        check_suits(recipe, make_dataset())
+    check_suits(recipe, make_dataset(), networks=False)
+    start = StartPlan(path="a.dip", sha256="0" * 64)
+    check_suits(replace(recipe, teacher=replace(recipe.teacher, start=start)), make_dataset())
+
+
+def test_norms_are_fixed_by_muon_alone(make_dataset: MakeDataset) -> None:
+    recipe = recipe_of(RESIDUAL, fixed_norms=True)
+    with pytest.raises(ConfigError, match="'mine' has fixed_norms, which sgd does not keep"):
+        check_suits(recipe, make_dataset())
+    check_suits(recipe_of(RESIDUAL, fixed_norms=True, optimizer="muon"), make_dataset())
+    tuned = TrainingRecipe(fixed_norms=True, optimizer="adamw")  # as a student's is planned
+    pruned = replace(recipe.teacher, name="less", training=tuned, prune=PruneRecipe(share=0.5))
+    teacher = replace(recipe.teacher, training=replace(tuned, optimizer="muon"))
+    check_suits(FitRecipe(teacher=teacher, students=(pruned,)), make_dataset())
 
 
 def test_a_network_whose_place_another_one_takes_is_not_looked_at(

@@ -5,15 +5,19 @@ import pytest
 
 from diptych.core.errors import ConfigError
 from diptych.core.files import sha256_of_file
+from diptych.core.progress import StopRequest
 from diptych.data import read
 from diptych.data.reading import Options
+from diptych.fitting import run_file
 from diptych.fitting.compress import find_again, taught_by
 from diptych.fitting.evaluate import evaluate
 from diptych.fitting.recipe import FitRecipe, ModelPlan, read_recipe
 from diptych.fitting.settings import Settings
-from diptych.fitting.train import train
+from diptych.fitting.train import resume, train
+from diptych.training.checkpoint import Checkpoint, Position
 from diptych.training.models import ResidualNetConfig
 from diptych.training.recipe import TrainingRecipe
+from diptych.training.run_folder import RunFolder
 from diptych.training.variation import PictureVariation
 
 NETWORK = ResidualNetConfig(stem=8, widths=(16,), blocks=(0,))
@@ -69,3 +73,60 @@ def test_what_was_held_back_is_held_back_by_whoever_opens_the_bundle(tmp_path: P
 def test_training_alone_takes_no_teacher(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="without a teacher"):
         train("digits", out=tmp_path / "a.dip", settings=Settings(teacher=tmp_path))
+
+
+@pytest.mark.parametrize("run", ["a.dip", "a.dip/run"])
+def test_a_run_in_its_bundle_is_refused_before_it_is_trained(tmp_path: Path, run: str) -> None:
+    settings = Settings(recipe=RECIPE, run=tmp_path / run)
+    with pytest.raises(ConfigError, match="would be in the bundle") as error:
+        train("digits", out=tmp_path / "a.dip", settings=settings)
+    assert error.value.hint == "choose another --run"
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_new_run_in_a_folder_of_something_else_is_told_to_choose_another(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    settings = Settings(recipe=RECIPE, run=tmp_path / "mine")
+    with pytest.raises(ConfigError, match="is not a run's folder") as error:
+        train("digits", out=tmp_path / "a.dip", settings=settings)
+    assert error.value.hint.startswith("choose another --run")
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [(0, "the network of 'teacher' is for pictures"), (5, "began with other data than rows is")],
+)
+def test_a_run_does_not_go_on_with_data_of_another_kind(
+    tmp_path: Path, steps: int, message: str
+) -> None:
+    rows, folder = tmp_path / "rows.csv", RunFolder(tmp_path / "a.run", lambda text: None)
+    rows.write_text("a,y\n" + "".join(f"{i / 7},{i / 3}\n" for i in range(60)))
+    run_file.write(folder.path, run_file.request_of("digits", tmp_path, RECIPE, Settings()))
+    if steps:
+        position = Position(
+            name="teacher",
+            seed=0,
+            data_sha256="0" * 64,
+            planned=TRAINING,
+            recipe=TRAINING,
+            step=steps,
+            remaining=1,
+        )
+        folder.save(Checkpoint(position=position, tensors={}))
+    folder.close()
+    with pytest.raises(ConfigError, match=message):
+        resume(folder.path, rows, out=tmp_path / "a.dip")
+
+
+def test_a_run_goes_on_with_fewer_processes_where_that_is_asked(tmp_path: Path) -> None:
+    RunFolder(tmp_path, lambda text: None).close()
+    request = run_file.request_of("digits", tmp_path / "a.dip", RECIPE, Settings(devices=2))
+    run_file.write(tmp_path, request)
+    stopped = Settings(stop=StopRequest(requested=True))
+    for devices, known in ((None, 2), (1, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            resume(tmp_path, devices=devices, settings=stopped)
+        assert run_file.read(tmp_path).devices == known
+    with pytest.raises(ConfigError, match=r"each process of .* has all weights"):
+        resume(tmp_path, devices=2, settings=Settings(shard=True))

@@ -147,6 +147,14 @@ def test_run_refuses_what_is_not_prepared(tiny_bundle, array):
         bundle.run(array)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_closed_bundle_says_so_and_may_be_closed_again(tiny, tiny_bundle, runtime):
+    with load(tiny_bundle, runtime=runtime) as bundle:
+        bundle.close()
+        with pytest.raises(BundleError, match="was closed"):
+            bundle.predict(tiny.inputs[0])
+
+
 def test_the_first_program_is_opened_and_its_threads_are_kept_within_the_machine(
     tiny, tiny_bundle, tmp_path
 ):

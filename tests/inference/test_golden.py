@@ -104,6 +104,14 @@ def test_large_examples_are_kept_as_far_as_there_is_room_and_one_always():
         assert [len(array) for array in arrays.values()] == [kept] * 2
 
 
+def test_many_programs_of_many_labels_fit_in_a_file_that_can_be_read():
+    inputs = np.zeros((256, 4), np.uint8)
+    logits = {f"p{number}": np.zeros((256, 30_000), np.float32) for number in range(3)}
+    arrays = golden.read_arrays(golden.build(inputs, logits))
+    kept = golden.MAX_BYTES // (4 + 3 * 4 * 30_000)
+    assert [len(array) for array in arrays.values()] == [kept] * 4
+
+
 def test_a_single_number_does_not_change_its_label(tiny, program):
     expected = np.zeros((4, 1), np.float32)
     with pytest.raises(BundleError, match=r"outputs differ by 3 \(tolerance 0\.1\)$"):

@@ -46,7 +46,10 @@ WAYS = {
     "grouped": grouped,
     "grouped by points": grouped.map(lambda text: text.translate(str.maketrans(",.", ".,"))),
     "whole": whole.map(str),
+    "powers of ten": plain.map(lambda text: f"{float(text):.2e}".replace(".", ",")),
+    "no zero": plain.map(lambda text: text.replace(".", ",").replace("0,", ",")),
 }
+NOT_NUMBERS = ["n.v.", "-", "1.2.3", "1,2,3", ""]
 
 
 @settings(max_examples=200)
@@ -72,3 +75,23 @@ def test_cells_that_agree_on_nothing_are_read_one_by_one() -> None:
 def test_a_lone_cell_is_read_as_the_training_data_had_them() -> None:
     assert written(["1.234"], decimal_comma=False, known="1.234,5") == ["1234"]
     assert written(["3.5"], decimal_comma=False, known="1.234,5") == ["3.5"]
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from([name for name in get_args(Notation) if name != POINT]),
+    st.lists(st.one_of(whole, plain.map(float)), min_size=1, max_size=6),
+    st.lists(st.sampled_from(NOT_NUMBERS), max_size=3),
+    st.booleans(),
+)
+def test_cells_that_are_no_numbers_hide_a_known_notation_neither_here_nor_in_training(
+    known: Notation, numbers: list[float], others: list[str], decimal_comma: bool
+) -> None:
+    commas = known in {"1.234,5", "1234,5"}
+    texts = [f"{n:,}" if known in {"1,234.5", "1.234,5"} else f"{n}" for n in numbers]
+    column = [text.translate(str.maketrans(",.", ".,")) if commas else text for text in texts]
+    column += others
+    cells = pa.chunked_array([column])
+    assert notation_of(cells, decimal_comma=decimal_comma, known=known) == known
+    expected = plain_numbers(cells, known).to_pylist()
+    assert written(column, decimal_comma=decimal_comma, known=known) == expected

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from diptych.core.errors import DataError
 from diptych.data.delimited import read_delimited
-from diptych.data.notation import plain_table
+from diptych.data.notation import plain_tables
 from diptych.inference import records
 from diptych.inference.records import count_lines, parse_lines, read_records
 
@@ -50,12 +50,14 @@ def test_what_was_written_as_csv_is_read_again(tmp_path_factory, rows, separator
         b"a|b\n\n1|2\n\n",
         b"a, b \n1,2\n",
         b"a,\n1,2\n",
+        b"price, EUR;price, USD;a\n3;4;1,5\n5;6;2,5\n",
     ],
 )
 def test_a_table_is_read_as_training_reads_it(tmp_path, content):
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    expected = plain_table(read_delimited(path)[0], {}, path.name)[0].to_pylist()
+    tables, _ = plain_tables([read_delimited(path)[0]], {}, [path.name])
+    expected = tables[0].to_pylist()
     assert list(read_records(path, numbers={"a": "1234.5"})) == expected
 
 

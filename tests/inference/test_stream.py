@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from diptych.core.errors import ConfigError, DataError
 from diptych.inference.bundle import Bundle, load
+from diptych.inference.stream import Stream
+from diptych.tasks import audio
 
 RATE, WINDOW = 8000, 2048
 
@@ -123,3 +126,12 @@ def test_what_is_no_sound_is_refused(bundle, chunk):
     stream.feed(b"x")
     with pytest.raises(DataError, match="within a sample"):
         stream.feed(np.zeros(3))
+
+
+def test_a_long_recording_of_a_low_rate_is_taken_in_at_once(kind_bundle):
+    with load(kind_bundle("audio").path) as opened:
+        spec = structs.replace(opened.manifest.input, sample_rate=audio.LEAST_RATE)
+    seconds = 2 * audio.MAX_SECONDS
+    stream = Stream(spec, lambda window: window, hop_s=60.0, rate=None, threshold=0.5)
+    found = stream.feed(np.zeros(seconds * audio.LEAST_RATE, np.float32))
+    assert [decision.time_s for decision in found] == list(range(60, seconds + 1, 60))

@@ -71,6 +71,14 @@ def test_the_interval_holds_the_mean_and_moves_with_the_samples(
     assert other.high == pytest.approx(shift - scale * one.low, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-130, 1e130])
+def test_numbers_next_to_nothing_and_huge_ones_have_their_interval(scale: float) -> None:
+    samples = np.array([1.0, 2.0, 3.0, 2.0, 9.0, 1.0])
+    usual, ours = mean(samples), mean(scale * samples)
+    wanted = (scale * usual.low, scale * usual.high)
+    assert (ours.low, ours.high) == pytest.approx(wanted, rel=1e-6, abs=0)
+
+
 def test_the_longer_tail_has_the_longer_arm() -> None:
     ours = mean(np.random.default_rng(1).lognormal(0, 1, 100))
     assert ours.high - ours.value > 1.2 * (ours.value - ours.low)

@@ -84,6 +84,16 @@ def test_a_counter_that_starts_again_between_readings_loses_nothing(
     assert joules == pytest.approx([1e-6 * sum(spent[: n + 1]) for n in range(len(spent))])
 
 
+def test_a_counter_that_may_have_started_again_unseen_is_not_believed(tmp_path: Path) -> None:
+    make_zone(tmp_path, "intel-rapl:0", "package-0", "5", "65532610987")
+    seconds = iter((0.0, 130.0, 260.0, 400.0, 401.0))
+    meter = ProcessorMeter(counters(tmp_path), lambda: next(seconds))
+    assert [meter.energy().value_j, meter.energy().value_j] == [0, 0]
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="may have started again"):
+            meter.energy()
+
+
 def test_a_counter_that_is_lost_is_said(tmp_path: Path) -> None:
     folder = make_zone(tmp_path, "intel-rapl:0", "package-0", "5")
     meter = open_meter(tmp_path)

@@ -90,6 +90,14 @@ def test_a_score_of_less_than_nothing_does_not_hide_the_others(manifest):
     assert line["y"]["scale"]["domain"][0] == pytest.approx(110.0)
 
 
+def test_scores_that_are_all_below_zero_rise_from_the_lowest(manifest):
+    line, rows = charts(manifest, point(1, -5.0), point(2, -1.0), point(3, -0.5))["accuracy"]
+    assert [row["value"] for row in rows] == [-500.0, -100.0, -50.0]
+    assert "domainMin" not in line["y"]["scale"]
+    mixed, _ = charts(manifest, point(1, -0.4), point(2, 0.5))["accuracy"]
+    assert mixed["y"]["scale"]["domainMin"] == 0
+
+
 def test_losses_below_zero_are_drawn_on_a_plain_axis(manifest):
     line, rows = charts(manifest, point(1, 0.5, loss=2.0), point(2, 0.6, loss=-7.0))["training"]
     assert [row["value"] for row in rows] == [2.0, -7.0]

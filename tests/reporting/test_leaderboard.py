@@ -21,6 +21,14 @@ def test_energy_is_written_with_its_label(manifest) -> None:
     assert all(one.cells[column].endswith(" modelled") for one in entries(manifest))
 
 
+def test_energy_and_cost_that_leave_out_a_gpu_say_so(manifest) -> None:
+    on_gpu = replace(manifest.candidates[0], runtime="onnxruntime-tensorrt")
+    (entry,) = entries(replace(manifest, candidates=(on_gpu,)))
+    energy, cost = (entry.cells[HEADER.index(name)] for name in ("Energy", "Cost / 1M"))
+    assert energy.endswith(" modelled, of the processor only")
+    assert cost.endswith(", of the processor only")
+
+
 def test_the_nearest_candidates_are_listed_where_none_keeps_the_budget(failed, manifest) -> None:
     assert len(failed.nearest) == 3
     assert tuple(one.cells[0] for one in nearest(failed)) == failed.nearest

@@ -5,15 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.reporting.numbers import (
+    beside,
     count,
     exact,
     interval,
+    limit_of,
     loosened,
     measured,
     plural,
     scaled,
     significant,
-    size,
 )
 
 
@@ -88,9 +89,35 @@ def test_bounds_of_many_samples_that_coincide_are_not_called_exact() -> None:
 
 
 def test_a_size_just_beyond_its_limit_does_not_look_like_it() -> None:
-    assert size(300_400, 300_000) == "300,400 B"
-    assert size(300_000, 300_000) == "300 KB"
-    assert size(122_000, 300_000) == "122 KB"
+    assert beside(300_400, 300_000, "bytes") == "300,400 B"
+    assert beside(300_000, 300_000, "bytes") == "300 KB"
+    assert beside(122_000, 300_000, "bytes") == "122 KB"
+    assert interval(49.8e6, 50.02e6, "bytes", 50e6) == "49.8 MB to 50,020,000 B"
+
+
+def test_a_cost_just_beyond_its_limit_does_not_look_like_it() -> None:
+    assert beside(1.04123, 1.0, "usd_per_million") == "$1.04/1M"
+    assert beside(1.27, 1.28, "usd_per_million") == "$1.27/1M"
+    assert beside(1.2499, 1.25, "usd_per_million") == "$1.2499/1M"
+    assert beside(0.5123, 1.25, "usd_per_million") == "$0.51/1M"
+
+
+@pytest.mark.parametrize(
+    ("limit", "unit", "written"),
+    [
+        (0.9995, "fraction", "99.95 %"),
+        (0.07, "fraction", "7 %"),
+        (1.25, "usd_per_million", "$1.25/1M"),
+        (1234.0, "ms", "1,234 ms"),
+        (46_543.0, "target", "46,543"),
+        (1_234_567, "bytes", "1.234567 MB"),
+        (999_600, "bytes", "999.6 KB"),
+        (812, "bytes", "812 B"),
+        (0.0, "fraction", "0 %"),
+    ],
+)
+def test_a_limit_keeps_all_digits_that_a_person_gave_it(limit, unit, written) -> None:
+    assert limit_of(limit, unit) == written
 
 
 @given(st.floats(1e-4, 1e5), st.booleans(), st.sampled_from(["ms", "mJ"]))

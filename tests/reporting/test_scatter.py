@@ -83,6 +83,16 @@ def test_a_score_below_zero_does_not_squeeze_the_others() -> None:
     assert "domainMin" not in score_scale([70.0, 80.0]).to_dict()
 
 
+def test_scores_that_are_all_below_zero_keep_their_places(tabled) -> None:
+    assert "domainMin" not in score_scale([-60.0, -45.0]).to_dict()
+    scores = {"r2": replace(tabled.manifest.model.score, value=-0.5, low=-0.6, high=-0.4)}
+    some = [replace(one, scores=scores) for one in tabled.manifest.candidates]
+    chart = candidates(replace(tabled.manifest, candidates=tuple(some)), PAPER, 600)
+    scales = [layer.to_dict()["encoding"].get("y", {}).get("scale") for layer in chart.layer]
+    assert {"zero": False, "clamp": True} in scales
+    assert not any("domainMin" in scale for scale in scales if scale)
+
+
 def test_labels_of_limits_stand_at_opposite_ends(manifest) -> None:
     def ends(limit: float) -> list[str]:
         p99 = replace(manifest.terms[1], limit=limit)

@@ -67,7 +67,18 @@ def test_what_gpus_counted_stands_beside_and_is_not_added(manifest) -> None:
         *row(manifest, "Energy").training,
         "and 20 kJ of the GPU (counter)",
     )
+    assert row(mixed, "Cost").training == (*row(manifest, "Cost").training, "of the processor only")
     assert not comparable(mixed)
+
+
+def test_a_prediction_whose_gpu_was_not_measured_is_not_compared_with_training(manifest) -> None:
+    model = replace(manifest.model, runtime="onnxruntime-cuda")
+    on_gpu = replace(manifest, model=model)
+    assert "of the processor only" in row(on_gpu, "Energy").inference
+    assert not comparable(on_gpu)
+    assert breakeven(on_gpu) == (
+        "The energy of a prediction is that of the processor only, so no break-even."
+    )
 
 
 def test_the_break_even_is_written_with_two_digits(manifest) -> None:

@@ -2,6 +2,7 @@ import math
 
 from msgspec.structs import replace
 
+from diptych.core.values import Relaxation
 from diptych.reporting.verdicts import TERMS_HEADER, relaxation_lines, sentence, term_rows
 
 
@@ -48,6 +49,35 @@ def test_a_bound_beyond_the_limit_is_not_rounded_onto_it(failed) -> None:
     drop = term_rows(failed)[0]
     assert drop.limit == "≤ 1 %"
     assert drop.bounds.endswith("1.004 %")
+
+
+def test_an_energy_that_leaves_out_a_gpu_says_so(manifest) -> None:
+    drop, p99, _ = manifest.terms
+    energy = replace(p99, name="energy", unit="mJ", label="modelled")
+    unmeasured = replace(energy, n=0, label=None)
+    told = replace(manifest, terms=(drop, energy, unmeasured))
+    assert [row.label for row in term_rows(told)] == ["made up", "modelled", "made up"]
+    on_gpu = replace(told, model=replace(told.model, runtime="onnxruntime-cuda"))
+    assert [row.label for row in term_rows(on_gpu)] == [
+        "made up", "modelled, of the processor only", "made up",
+    ]  # fmt: skip
+
+
+def test_limits_are_written_as_they_were_given(failed) -> None:
+    drop, _, size = failed.terms
+    cost = replace(
+        size, name="cost", unit="usd_per_million", limit=1.25, value=1.27, low=1.27, high=1.27
+    )
+    accuracy = replace(drop, name="accuracy", relation=">=", limit=0.9995)
+    told = replace(failed, terms=(cost, accuracy), relaxations=(
+        Relaxation(term="cost", limit=1.25, needed=1.27, candidate="a", factor=1.02),
+    ))  # fmt: skip
+    dear, right = term_rows(told)
+    assert (dear.limit, dear.value) == ("≤ $1.25/1M", "$1.3/1M")
+    assert right.limit == "≥ 99.95 %"
+    assert relaxation_lines(told) == (
+        "With cost ≤ $1.3/1M instead of $1.25/1M, a would meet the budget.",
+    )
 
 
 def test_relaxations_are_rounded_outward_and_keep_their_order(failed, manifest) -> None:

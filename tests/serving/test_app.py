@@ -3,7 +3,9 @@
 import asyncio
 import io
 import itertools
+import json
 import logging
+import zlib
 
 import pytest
 from PIL import Image
@@ -11,6 +13,7 @@ from PIL import Image
 from diptych.core.errors import BundleError, ConfigError, MissingExtraError, StorageError
 from diptych.serving.app import Application
 from diptych.serving.body import Limits
+from diptych.serving.messages import CROWDED
 
 SCOPE = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
 
@@ -112,6 +115,20 @@ def test_a_client_that_leaves_gets_nothing(app):
     assert asyncio.run(run(app, leave)) == []
 
 
+def test_a_request_to_a_crowded_server_is_503_and_is_counted(bundle, ask):
+    app = Application({"colors": bundle}, Limits())
+
+    async def receive() -> dict:
+        raise AssertionError
+
+    start, end = asyncio.run(run(app, receive, {**SCOPE, "state": {CROWDED: True}}))
+    assert start["status"] == 503
+    assert (b"connection", b"close") in start["headers"]
+    assert "too many connections" in json.loads(end["body"])["error"]
+    text = ask(app, "GET", "/metrics").body.decode()
+    assert 'diptych_requests_total{route="/predict",status="503"} 1' in text
+
+
 def test_a_request_that_is_cut_off_by_the_stop_is_503(app):
     async def stop_while_waiting() -> list[dict]:
         waiting = asyncio.Event()
@@ -153,11 +170,22 @@ def test_health_is_answered_between_the_parts_of_a_batch(app, bundle):
     assert order == ["health", "batch"]
 
 
-def test_health_is_answered_while_a_large_picture_is_decoded(app):
-    order = []
+def large_picture() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (600, 600)).save(file, "PNG")
-    body, headers = file.getvalue(), [(b"content-type", b"image/png")]
+    return file.getvalue()
+
+
+def picture_of_many_pieces() -> bytes:
+    chunk = bytes(4) + b"teSt" + zlib.crc32(b"teSt").to_bytes(4, "big")
+    content = encoded_pixel()
+    return content[:33] + chunk * 6_000 + content[33:]
+
+
+@pytest.mark.parametrize("make", [large_picture, picture_of_many_pieces])
+def test_health_is_answered_while_a_picture_that_takes_long_is_decoded(app, make):
+    order = []
+    body, headers = make(), [(b"content-type", b"image/png")]
 
     async def receive() -> dict:
         return {"type": "http.request", "body": body, "more_body": False}

@@ -1,5 +1,6 @@
 """Arrays in JSON, against Python's own parser and NumPy."""
 
+import gc
 import json
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.core.errors import DataError
-from diptych.serving.arrays import PICTURES, TENSORS, nesting, parse_array
+from diptych.serving.arrays import PICTURES, TENSORS, nesting, parse_array, parse_lists
 from diptych.serving.messages import RequestError
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
@@ -78,3 +79,22 @@ def test_integers_of_each_type_have_their_range(dtype, low, high):
 def test_a_null_among_floats_is_nan_and_what_is_too_large_is_infinite():
     parsed = parse_array(b"[null, 1, 1e300, -0.5]", TENSORS["float32"], "float32")
     np.testing.assert_array_equal(parsed, np.array([np.nan, 1, np.inf, -0.5], np.float32))
+
+
+@pytest.mark.parametrize("end", [b"]", b",[[256]]]", b""])
+def test_python_does_not_look_for_cycles_while_many_lists_are_read(end):
+    text = b"[" + b",".join([b"[[0]]"] * 20_000) + end
+    seen = []
+
+    def watch(phase: str, told: dict) -> None:
+        seen.append(told["generation"])
+
+    gc.collect()
+    gc.callbacks.append(watch)
+    try:
+        with suppress(DataError):
+            parse_lists(text, PICTURES)
+    finally:
+        gc.callbacks.remove(watch)
+    assert len(seen) <= 2
+    assert gc.isenabled()

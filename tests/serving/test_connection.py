@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from diptych.serving.connection import MAX_HEAD_BYTES, BoundedConnection
+from diptych.serving.connection import MAX_HEAD_BYTES, MAX_WAITING, BoundedConnection
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -184,3 +184,32 @@ def test_a_long_answer_that_is_read_in_time_arrives_whole():
         return await reader.readexactly(size)
 
     assert talk(Impatient, slow) == b"z" * size
+
+
+def test_requests_sent_at_once_are_answered_up_to_a_limit():
+    async def all_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(GET * (1 + MAX_WAITING))
+        return b"".join([await reader.readuntil(b"\r\n\r\n") for _ in range(1 + MAX_WAITING)])
+
+    async def too_many(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(GET * 10 * MAX_WAITING)
+        return await reader.readline()
+
+    assert talk(BoundedConnection, all_at_once).count(b" 200 ") == 1 + MAX_WAITING
+    assert b" 400 " in talk(BoundedConnection, too_many)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.05])
+def test_a_request_that_offers_another_protocol_is_answered_with_its_body(pause_s):
+    offer = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+
+    async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        for _ in range(2):
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\n" + offer + b"content-length: 3\r\n\r\n")
+            await asyncio.sleep(pause_s)
+            writer.write(b"abc")
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(3) == b"abc"
+        return answer
+
+    assert b" 200 " in talk(BoundedConnection, post)

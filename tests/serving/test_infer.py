@@ -28,6 +28,13 @@ def batch() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (5, 4, 6, 3), np.uint8)
 
 
+def request(body: bytes) -> Request:
+    async def receive() -> dict:
+        raise AssertionError
+
+    return Request(headers={}, body=body, client="", receive=receive)
+
+
 def tensor_of(batch: np.ndarray, binary: bool) -> triton.InferInput:
     tensor = triton.InferInput("pixels", list(batch.shape), "UINT8")
     tensor.set_data_from_numpy(batch, binary_data=binary)
@@ -119,7 +126,7 @@ def test_more_values_than_one_answer_may_hold_are_refused(bundle):
     first = {"name": "pixels", "datatype": "UINT8", "shape": shape, "data": data}
     body = json.dumps({"inputs": [first]}).encode()
     with pytest.raises(DataError, match="2,100,000 values") as caught:
-        asyncio.run(infer(Request(headers={}, body=body), "many", many))
+        asyncio.run(infer(request(body), "many", many))
     assert failure(caught.value).status == 400
 
 
@@ -161,9 +168,7 @@ def test_a_missing_number_is_nan_in_bytes_and_null_in_json(kinds, kind_bundle):
         "inputs": [{"name": "columns", "datatype": "FP32", "shape": [2, 3], "data": values}]
     }
     with load(kind_bundle("table").path) as bundle:
-        answer = asyncio.run(
-            infer(Request(headers={}, body=json.dumps(document).encode()), "table", bundle)
-        )
+        answer = asyncio.run(infer(request(json.dumps(document).encode()), "table", bundle))
     given = json.loads(answer.body)["outputs"][0]["data"]
     np.testing.assert_allclose(np.reshape(given, (2, 3)), found, rtol=1e-5)
 
@@ -192,7 +197,7 @@ def test_a_number_has_no_scores_and_several_labels_have_one_each(kind_bundle):
         body = json.dumps({"inputs": [first]}).encode()
         with load(kind.path) as bundle:
             assert offered(bundle) == names
-            answer = asyncio.run(infer(Request(headers={}, body=body), "any", bundle))
+            answer = asyncio.run(infer(request(body), "any", bundle))
         outputs = {one["name"]: one["data"] for one in json.loads(answer.body)["outputs"]}
         expected = kind.outputs(kind.inputs[:1])[0]
         np.testing.assert_allclose(outputs["logits"], expected, rtol=1e-3, atol=1e-4)

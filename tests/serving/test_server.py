@@ -4,10 +4,12 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from diptych.core.errors import ConfigError
+from diptych.serving.connection import MAX_CONNECTIONS
 from diptych.serving.server import reserve, url
 
 HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -116,6 +118,24 @@ def test_a_malformed_head_is_400_and_the_connection_ends(connected, wrong):
     connected.sendall(HEAD + wrong)
     assert reply(connected)[0] == 400
     assert connected.recv(1000) == b""
+
+
+@pytest.mark.slow
+def test_a_connection_too_many_is_told_so_in_json_and_counted(start, tiny):
+    running, ask = start(str(tiny)), b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            idle = socket.create_connection((running.host, running.port), timeout=20)
+            stack.enter_context(idle)
+        with socket.create_connection((running.host, running.port), timeout=20) as other:
+            other.sendall(ask)
+            status, answer = reply(other)
+            assert (status, answer["error"]) == (503, "the server has too many connections")
+            assert other.recv(1000) == b""
+        idle.sendall(ask)
+        status, answer = reply(idle)
+    assert status == 200
+    assert b'{route="/metrics",status="503"} 1' in answer["text"]
 
 
 def test_two_requests_at_once_are_answered_in_order(connected):

@@ -35,6 +35,8 @@ def test_a_recipe_survives_being_written_and_read() -> None:
         {"variation": {"type": "dance"}},
         {"variation": {"type": "picture", "translate": -1}},
         {"translate": 2},
+        {"threads": 5000},
+        {"threads": 10**20},
     ],
 )
 def test_a_recipe_with_an_impossible_or_unknown_setting_is_refused(settings: dict) -> None:

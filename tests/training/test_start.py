@@ -117,6 +117,13 @@ def test_a_file_larger_than_the_limit_is_not_read(tmp_path: Path) -> None:
         read_start(file)
 
 
+def test_a_folder_of_something_else_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ConfigError, match="neither a bundle nor an encoder's folder") as error:
+        read_start(tmp_path)
+    assert error.value.hint.startswith("give the folder of a bundle or of an encoder")
+
+
 def test_what_is_not_there_is_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no weights at 'resnet18', and nothing is downloaded"):
         read_start(Path("resnet18"))

@@ -87,6 +87,7 @@ def command(
     }
     with progress() as report, stop_on_interrupt(lambda: note(STOPPING)) as stop:
         goal, own = task_of(task)
+        fixed["--task"] = None if own else goal
         settings = Settings(
             recipe=read_recipe(recipe) if recipe else None,
             start=start,
@@ -114,7 +115,8 @@ def command(
             return
         if resume is not None:
             _check_resumed([name for name, value in fixed.items() if value is not None])
-            bundle = go_on(resume, data, out=out, settings=settings)
+            chosen = devices if _is_given(context, "devices") and not settings.meeting else None
+            bundle = go_on(resume, data, out=out, devices=chosen, settings=settings)
         elif data is None:
             raise ConfigError("train needs DATA", "such as: diptych train digits")
         else:
@@ -147,6 +149,11 @@ def summary(manifest: Manifest) -> str:
         f"{manifest.model.parameters:,} parameters, "
         f"trained in {duration(manifest.training.seconds)}"
     )
+
+
+def _is_given(context: Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _check_resumed(given: list[str]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from diptych.core.errors import DataError
 from diptych.core.progress import Reporter, silent
-from diptych.core.specs import TextSpec
 from diptych.core.values import Dataset
 from diptych.data.assemble import assemble
 from diptych.data.builtin import read_builtin
@@ -90,6 +89,6 @@ def read_with_facts(
 
 
 def _read(kind: str, path: Path, options: Options) -> RawData:
-    if kind == "table" and isinstance(options.spec, TextSpec):
-        return read_tables(path, options.target, texts_wanted=True)
+    if kind == "table":
+        return read_tables(path, options.target, options.spec)
     return READERS[kind](path, options.target)

@@ -85,7 +85,8 @@ def _numbers(column: NumberColumn, numbers: Numbers) -> Found:
         return Found(column=None, warning="no cell holds anything; it is not used")
     if present.min() == present.max() and len(present) == len(values):
         return Found(column=None, warning=f"all cells are {present[0]:g}; it is not used")
-    if len(values) >= IDENTIFIER_ROWS and (np.abs(np.diff(values)) == 1).all():
+    steps = np.diff(values)
+    if len(values) >= IDENTIFIER_ROWS and abs(steps[0]) == 1 and (steps == steps[0]).all():
         return Found(column=None, warning="it counts the rows; it is not used")
     infinite = int(numbers.infinite.sum())
     warning = f"{infinite:,} infinite cells are taken as missing" if infinite else ""
@@ -95,7 +96,8 @@ def _numbers(column: NumberColumn, numbers: Numbers) -> Found:
 def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401
     """Find the form of dates that most cells have, if half of them have one."""
     words = words_in(cells).drop_null()
-    sample = words.slice(0, LOOKED_AT)
+    spread = np.linspace(0, len(words) - 1, min(len(words), LOOKED_AT)).astype(np.int64)
+    sample = words.take(require("pyarrow", "train").array(spread))
     numbered = sum(any(map(str.isdecimal, word)) for word in sample.to_pylist())
     if not numbered or numbered < DATES_SHARE * len(sample):
         return None

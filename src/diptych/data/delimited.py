@@ -2,7 +2,9 @@
 
 import codecs
 import csv
+from contextlib import suppress
 from functools import reduce
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -80,33 +82,43 @@ def _is_utf_8(path: Path) -> bool:
     return True
 
 
+def separator_of(head: str) -> str:
+    """Find the separator that gives most cells, the same number in nearly every row.
+
+    Args:
+        head: The beginning of a file.
+
+    Returns:
+        One of ``SEPARATORS``.
+    """
+    return max(SEPARATORS, key=lambda separator: _shape(_rows(head, separator)))
+
+
 def _rows(head: str, separator: str) -> list[list[str]]:
-    lines = head.splitlines(keepends=True)
+    lines = list(StringIO(head, newline=""))
     lines = lines if len(head) < HEAD_BYTES // 4 else lines[:-1] or lines
-    reader = csv.reader(lines, delimiter=separator)
-    try:
-        return list(islice((row for row in reader if row), HEAD_ROWS)) or [[""]]
-    except csv.Error:
-        return [[""]]
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # such as a text too long for this reader
+        rows.extend(islice(filter(None, csv.reader(lines, delimiter=separator)), HEAD_ROWS))
+    return rows or [[""]]
 
 
 def _separator(path: Path, head: str) -> str:
-    """Find the separator that gives most cells, the same number in nearly every row."""
-    widths = {separator: _width(_rows(head, separator)) for separator in SEPARATORS}
-    best = max(widths, key=lambda separator: widths[separator])
-    if widths[best] > 1:
+    best = separator_of(head)
+    if _shape(_rows(head, best))[0] > 1:
         return best
     for separator, noun in OTHER_SEPARATORS.items():
         rows = _rows(head, separator)
-        if _width(rows) > 1 and " " not in (rows[0][0], separator):
+        if _shape(rows)[0] > 1 and " " not in (rows[0][0], separator):
             raise DataError(f"{path} seems to be separated by {noun}", EXPECTED)
     return best
 
 
-def _width(rows: list[list[str]]) -> int:
+def _shape(rows: list[list[str]]) -> tuple[int, int]:
+    """Return how many cells the header has, 2 at most where others differ, and how many do not."""
     width = len(rows[0])
     same = sum(len(row) == width for row in rows)
-    return width if same >= max(1, 0.8 * len(rows)) else min(width, 2)
+    return width if same >= max(1, 0.8 * len(rows)) else min(width, 2), same
 
 
 def column_names(path: Path, header: list[str]) -> tuple[list[str], list[str]]:

@@ -1,22 +1,25 @@
 """Files of tables: CSV, TSV, JSON rows and Parquet, alone or as splits of a folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from diptych.core.errors import DataError
 from diptych.core.extras import require
+from diptych.core.specs import Notation
 from diptych.data.delimited import read_delimited
 from diptych.data.json_rows import read_json_rows
 from diptych.data.limits import check_cells
-from diptych.data.notation import notations_in, plain_table
+from diptych.data.notation import notations_in, plain_tables
 from diptych.data.parquet import opened, split_of
 
 Table = Any
 """A ``pyarrow.Table``, which has no types."""
 Loaded = tuple[Table, tuple[str, ...]]
 SHOWN_COLUMNS = 5
+NONE: Mapping[str, Notation | None] = MappingProxyType({})
 
 
 def read_parquet_table(path: Path) -> Loaded:
@@ -119,7 +122,9 @@ def load_table(path: Path) -> Loaded:
 
 
 def read_splits(
-    path: Path, label_of: Callable[[Path, list[str]], str]
+    path: Path,
+    label_of: Callable[[Path, list[str]], str],
+    known: Mapping[str, Notation | None] = NONE,
 ) -> tuple[dict[str, SplitTable], list[str]]:
     """Read all splits of a source.
 
@@ -128,6 +133,8 @@ def read_splits(
             where no name begins with a split, all files are training data.
         label_of: From the first training file and its columns to that of the label; another split
             that lacks only this one is passed over.
+        known: How CSV writes the numbers of columns, where a bundle says it; None where it holds
+            something else there.
 
     Returns:
         The splits, ``train`` always among them, and warnings.
@@ -148,18 +155,24 @@ def read_splits(
     splits: dict[str, SplitTable] = {}
     label = ""
     for name in sorted(by_split, key=lambda split: split != "train"):
-        if loaded := _join(by_split[name], splits.get("train"), label, warnings):
+        train = splits.get("train")
+        expected = {**(notations_in(train.table) if train else {}), **known}
+        if loaded := _join(by_split[name], train, label, expected, warnings):
             splits[name] = loaded
             label = label or label_of(loaded.file, loaded.table.column_names)
     return splits, warnings
 
 
 def _join(
-    files: Sequence[Path], train: SplitTable | None, label: str, warnings: list[str]
+    files: Sequence[Path],
+    train: SplitTable | None,
+    label: str,
+    known: Mapping[str, Notation | None],
+    warnings: list[str],
 ) -> SplitTable | None:
     """Put the files together, with columns in the order of `train` and numbers as it has them."""
     arrow = require("pyarrow", "train")
-    tables, items = [], []
+    tables, names, items = [], [], []
     first = train
     for file in files:
         table, told = load_table(file)
@@ -172,16 +185,16 @@ def _join(
         first = first or SplitTable(table=table, items=(), file=file)
         _check_columns(file, table, first)
         tables.append(table.select(first.table.column_names))
+        names.append(file.name)
         items += [f"{file.name}#{row}" for row in range(table.num_rows)]
     if not tables:
         return None
+    tables, read_otherwise = plain_tables(tables, known, names)
     try:
         table = arrow.concat_tables(tables, promote_options="permissive")
     except arrow.ArrowException as error:
         reason = str(error).split("\n", maxsplit=1)[0]
         raise DataError(f"{files[0].parent}: files differ: {reason}", "write them alike") from error
-    known = notations_in(train.table) if train else {}
-    table, read_otherwise = plain_table(table, known, files[0].name)
     warnings += read_otherwise
     return SplitTable(table=table, items=tuple(items), file=files[0])
 

@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
 from diptych.core.errors import DataError
 from diptych.core.extras import require
+from diptych.core.specs import InputSpec, TableSpec, TextSpec
 from diptych.core.text import nearest
 from diptych.data.cells import is_text, numbers_in, python_cells, words_in
 from diptych.data.delimited import EXPECTED
+from diptych.data.notation import known_notations
 from diptych.data.parquet import class_names
 from diptych.data.raw import Kind, RawData, RawSplit
 from diptych.data.table_files import SplitTable, read_splits
@@ -27,29 +27,30 @@ NO_LABEL = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 LEADING_ZERO = r"^[+-]?0[0-9]"
 
 
-def read_tables(path: Path, target: str | None = None, *, texts_wanted: bool = False) -> RawData:
+def read_tables(path: Path, target: str | None = None, spec: InputSpec | None = None) -> RawData:
     """Read tables.
 
     Args:
         path: A file, or a folder of ``train.csv``, ``test.csv`` and the like.
         target: The label's column; by default ``label``, ``labels``, ``target``, ``class`` or
             ``y`` (in capitals, if need be), else the second of two.
-        texts_wanted: Whether the rows are for a model of texts.
+        spec: What a model takes that the rows are for, if there is one.
 
     Returns:
-        Text, if it is wanted, or one column beside the label is free text and nothing else tells
-        anything; else a table of all columns but the label's.
+        Text, if the model takes it, or one column beside the label is free text and nothing else
+        tells anything; else a table of all columns but the label's.
 
     Raises:
         DataError: If a file cannot be read, columns differ, or the column of the label, or of the
-            texts that are wanted, is not known.
+            texts that the model takes, is not known.
     """
-    splits, warnings = read_splits(path, partial(choose_target, target=target))
+    known = known_notations(spec) if isinstance(spec, TableSpec) else {}
+    splits, warnings = read_splits(path, partial(choose_target, target=target), known)
     train = splits["train"]
     label = choose_target(train.file, train.table.column_names, target=target)
     rest = train.table.drop_columns([label])
     text = text_column(rest)
-    if text is None and texts_wanted:
+    if text is None and isinstance(spec, TextSpec):
         text = _only_text(train.file, rest)
     kind: Kind = "table" if text is None else "text"
     return RawData(
@@ -198,7 +199,8 @@ def label_cells(column: Any) -> list[object]:  # noqa: ANN401  a pyarrow.Chunked
         given: list[object] = compute.if_else(blank, None, words).to_pylist()
         return given
     measured = compute.any(compute.match_substring_regex(words, "[0-9.][.eE]|[.][0-9]")).as_py()
+    cells = numbers.values.tolist() if measured else words.to_pylist()
     return [
-        None if np.isnan(value) else value if measured else int(value)
-        for value in numbers.values.tolist()
+        None if missing else cell if measured else int(cell)
+        for cell, missing in zip(cells, numbers.missing.tolist(), strict=True)
     ]

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from diptych.data.fingerprint import digests
 from diptych.data.folders import batches, walk
 from diptych.data.modalities import MODALITIES
 from diptych.data.names import spelled
-from diptych.data.notation import plain_table
+from diptych.data.notation import known_notations, plain_tables
 from diptych.data.raw import Kind, RawSplit
 from diptych.data.table_files import LOADERS, load_table, table_files
 from diptych.data.tables import text_column
@@ -188,13 +188,13 @@ def _rows(source: Path, dataset: Dataset) -> RawSplit:
     items = [f"{files[0].name}#{row}" for row in range(table.num_rows)]
     if isinstance(dataset.spec, TextSpec):
         return RawSplit(items=items, labels=(), contents=_texts(files[0], table))
-    names = [column.name for column in dataset.spec.columns]  # type: ignore[union-attr]  # a table
+    known = known_notations(cast("TableSpec", dataset.spec))
     present = set(table.column_names)
-    absent = [name for name in names if name not in present]
+    absent = [name for name in known if name not in present]
     if absent:
         raise DataError(f"{files[0]} has no column {absent[0]!r}", "give the data's own columns")
-    table, _ = plain_table(table.select(names), dataset.spec.notations(), files[0].name)  # type: ignore[union-attr]
-    return RawSplit(items=items, labels=(), contents=table)
+    tables, _ = plain_tables([table.select(list(known))], known, [files[0].name])
+    return RawSplit(items=items, labels=(), contents=tables[0])
 
 
 def _texts(file: Path, table: Any) -> list[str]:  # noqa: ANN401  a pyarrow.Table

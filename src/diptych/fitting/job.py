@@ -124,6 +124,7 @@ def read_data(data: str | Path, seed: int, settings: Settings, start: Start | No
     options = read_alike(options, start) if start else options
     dataset = read(data, options, settings.report)
     _check_held_back(settings.validation_items, dataset)
+    _tell_held_back(options.validation_items, dataset, settings)
     noun = "labels" if dataset.goal == "multi-label" else "classes"
     told = dataset.labels[0] if dataset.goal == "regression" else f"{len(dataset.labels)} {noun}"
     note = f"{dataset.task}, {told}, {len(dataset.train):,} items to train on"
@@ -145,3 +146,11 @@ def _check_held_back(wanted: int | None, dataset: Dataset) -> None:
             f"{name} cannot hold back {wanted:,} of {held + len(dataset.train):,} items",
             f"choose at most {held:,}",
         )
+
+
+def _tell_held_back(wanted: int | None, dataset: Dataset, settings: Settings) -> None:
+    """Say where fewer items are held back than a recipe, or what a training starts from, says."""
+    held = len(dataset.validation)
+    if wanted is not None and "validation" not in dataset.record.given_splits and held < wanted:
+        note = f"{held:,} items are held back for validation, and not {wanted:,}: there are too few"
+        settings.report(Step(stage="validation", done=1, total=1, note=note))

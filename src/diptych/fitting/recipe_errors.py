@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from diptych.core.text import nearest
 
 PLACE = re.compile(r"at `\$\.?(.*?)`")
 UNKNOWN_FIELD = re.compile("unknown field `(.+?)`")
+LISTED = "known: "
 COMPARE = "compare it with the recipe in a bundle's bundle.json, under provenance"
 
 
@@ -44,7 +45,7 @@ def hint(error: Exception, kinds: Sequence[type]) -> str:
         owners = [_tag(kind) for kind in kinds if name in {f.name for f in structs.fields(kind)}]
         if owners:
             return f"{name} is a setting of {', '.join(dict.fromkeys(owners))}"
-        return nearest(name, {field.name for kind in kinds for field in structs.fields(kind)})
+        return _nearest(name, place, kinds)
     if place[-2:] == ["network", "name"]:
         tags = dict.fromkeys(map(_tag, kinds))
         return f"networks: {', '.join(tag for tag in tags if tag != 'recipes')}"
@@ -64,6 +65,28 @@ def _value(place: Iterable[str], document: Any) -> object:  # noqa: ANN401  any 
         except (KeyError, IndexError, TypeError, ValueError):
             return None
     return document
+
+
+def _nearest(name: str, place: Sequence[str], kinds: Sequence[type]) -> str:
+    """Find a setting like one that is unknown; where none is, list those of its table."""
+    found = nearest(name, _settings(kinds))
+    if not found.startswith(LISTED):
+        return found
+    field = next((part for part in reversed(place) if not part.isdigit()), "")
+    hints = [get_type_hints(kind, include_extras=True).get(field) for kind in kinds]
+    tables = [table for each in hints for table in _tables(each)] if field else kinds[:1]
+    return LISTED + ", ".join(sorted(_settings(tables)))
+
+
+def _settings(kinds: Iterable[type]) -> set[str]:
+    return {field.name for kind in kinds for field in structs.fields(kind)}
+
+
+def _tables(hint: object) -> list[type]:
+    """List the tables that a field may be."""
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return [hint]
+    return [table for each in get_args(hint) for table in _tables(each)]
 
 
 def _tag(kind: type) -> str:

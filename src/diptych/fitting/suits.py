@@ -55,10 +55,13 @@ def check_suits(recipe: FitRecipe, dataset: Dataset, *, networks: bool = True) -
         networks: Whether its networks are trained, and not one that training starts from.
 
     Raises:
-        ConfigError: If a network or a variation is of another kind.
+        ConfigError: If a network or a variation is of another kind, or a setting of a training is
+            of no use there.
     """
     spec = type(dataset.spec)
     for plan in (recipe.teacher, *recipe.students, *recipe.cheaper):
+        if plan.prune is None:  # what is pruned starts from another, and is planned after it
+            _check_settings(plan, starts=plan.start is not None or not networks)
         for what, kind in _needs(plan):
             other = spec is OwnSpec if what == "variation" else not networks
             if kind is not spec and not other:
@@ -67,6 +70,22 @@ def check_suits(recipe: FitRecipe, dataset: Dataset, *, networks: bool = True) -
                     f"{dataset.record.name} holds {ITEMS[spec]}",
                     "give a recipe for such data, or none",
                 )
+
+
+def _check_settings(plan: ModelPlan, *, starts: bool) -> None:
+    """Check that a training can do what it is told, with what it has to begin with."""
+    training = plan.training
+    if training.freeze_share and not starts:
+        raise ConfigError(
+            f"{plan.name!r} has freeze_share = {training.freeze_share:g}, and starts from nothing: "
+            "its first weights would wait as they were drawn",
+            "leave freeze_share out, or give a start",
+        )
+    if training.fixed_norms and training.optimizer != "muon":
+        raise ConfigError(
+            f"{plan.name!r} has fixed_norms, which {training.optimizer} does not keep",
+            'leave it out, or set optimizer = "muon"',
+        )
 
 
 def _needs(plan: ModelPlan) -> list[tuple[str, type]]:

@@ -23,7 +23,9 @@ from diptych.fitting.recipe import UNTRAINED, FitRecipe, ModelPlan
 from diptych.fitting.run_file import RunFile
 from diptych.fitting.settings import SETTINGS, Settings
 from diptych.fitting.starting import with_start
+from diptych.fitting.suits import check_suits
 from diptych.inference.bundle import Bundle
+from diptych.training.checkpoint import Checkpoint
 from diptych.training.models import HuggingFaceConfig, TimmConfig
 from diptych.training.models.huggingface import check_same_items
 from diptych.training.run_folder import RunFolder, is_left_over
@@ -57,7 +59,7 @@ def train(
 
     Raises:
         ConfigError: If there is a teacher among the settings, or the run's folder holds one that
-            can go on.
+            can go on, is another one, or is in the bundle.
     """
     if settings.teacher is not None or settings.unlabelled is not None:
         raise ConfigError("train makes one model without a teacher, from labels", "use fit")
@@ -72,6 +74,7 @@ def train(
     request = _request(data, job, recipe, seconds, settings)
     check_shareable(request, settings)
     path = settings.run or run_folder_of(job.destination)
+    _check_apart(path, job.destination)
     with closing(_fresh_folder(path, settings)) as folder, _kept_for_later(path):
         run_file.write(path, request)
         deadline = None if seconds is None else started + seconds
@@ -83,6 +86,7 @@ def resume(
     data: Data | None = None,
     *,
     out: str | Path | None = None,
+    devices: int | None = None,
     settings: Settings = SETTINGS,
 ) -> Bundle:
     """Go on with a training that was interrupted, from its last checkpoint.
@@ -93,21 +97,30 @@ def resume(
         run: The run's folder.
         data: What it trains on; by default from where it was read. It must be the same data.
         out: The bundle's folder; by default that which the training was given.
+        devices: By how many processes, 1 too; by default those of the settings where they are
+            several, else as many as before.
         settings: Progress and stop request, and the user's own task where it is one.
 
     Returns:
         The bundle, loaded.
 
     Raises:
-        ConfigError: If the folder is none of a run, or something has to be given again.
+        ConfigError: If the folder is none of a run, or something has to be given again; or if the
+            data is not that of the run.
     """
     started, path = settings.begin(), Path(run)
     request = run_file.read(path)
+    check_whole("devices", devices, least=1)
+    if devices is not None:
+        request = replace(request, devices=devices)
+        settings = dataclasses.replace(settings, devices=devices)
     source = request.data if data is None else data
     if source is None:
         raise ConfigError(f"{path} was given data that was read before", "give it again")
     if request.task is not None and settings.task is None:
         raise ConfigError(f"{path} is about the task {request.task!r}", "give it again as --task")
+    if settings.shard and not request.shard:
+        raise ConfigError(f"each process of {path} has all weights", "leave --shard out")
     settings = run_file.settings_of(request, settings)
     check_shareable(request, settings)
     if out is not None:
@@ -115,6 +128,7 @@ def resume(
     with closing(RunFolder(path, _warn(settings))) as folder:
         job = open_job(source, NO_BUDGET, request.out, request.seed, settings)
         kept = folder.latest()
+        _check_data(path, job, request, kept)
         spent = kept.position.seconds if kept else 0.0
         left = None if request.seconds is None else started + request.seconds - spent
         with _kept_for_later(path):
@@ -180,10 +194,29 @@ def _request(
     return replace(request, seconds=seconds)
 
 
+def _check_apart(run: Path, bundle: Path) -> None:
+    """Check that a run's folder is not in a bundle, which is written as a whole in the end."""
+    if run.resolve().is_relative_to(bundle.resolve()):
+        raise ConfigError(
+            f"the run's folder {run} would be in the bundle {bundle}", "choose another --run"
+        )
+
+
+def _check_data(run: Path, job: Job, request: RunFile, kept: Checkpoint | None) -> None:
+    """Check that a run goes on with its data, before a network is built for it."""
+    if kept is None:
+        check_suits(request.recipe, job.dataset)
+    elif kept.position.data_sha256 != job.dataset.record.sha256:
+        raise ConfigError(
+            f"{run} began with other data than {job.dataset.record.name} is now",
+            "give the same data, or start another run",
+        )
+
+
 def _fresh_folder(path: Path, settings: Settings) -> RunFolder:
     """Open a folder for a new run; one that is over, or that nobody can go on with, makes room."""
     if path.is_dir() and any(path.iterdir()) and not is_left_over(path):
-        run_file.read(path)
+        _check_run(path)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, _warn(settings))))
         if run_file.is_readable(path):
@@ -191,6 +224,15 @@ def _fresh_folder(path: Path, settings: Settings) -> RunFolder:
         folder.clear()
         stack.pop_all()
     return folder
+
+
+def _check_run(path: Path) -> None:
+    """Check that what is in a folder belongs to a run, and may make room for another."""
+    try:
+        run_file.read(path)
+    except ConfigError as error:
+        hint = "choose another --run, or another --out where none is given"
+        raise ConfigError(error.message, hint) from error
 
 
 def _check_over(path: Path, folder: RunFolder) -> None:

@@ -20,7 +20,7 @@ from diptych.inference.runtimes import Session
 FILE_NAME = "golden.npz"
 INPUTS = "inputs"
 MAX_EXAMPLES = 256
-MAX_INPUT_BYTES = 48 << 20
+MAX_BYTES = 48 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,15 @@ def build(inputs: np.ndarray, expected: Mapping[str, np.ndarray]) -> bytes:
     """Write golden examples.
 
     Args:
-        inputs: Raw inputs (N, ...), N at least 1; the first 256 or 48 MiB of them are kept.
+        inputs: Raw inputs (N, ...), N at least 1; the first 256 are kept, or as many as are 48 MiB
+            with their logits.
         expected: float32 (N, K) logits by the name of the program that gave them.
 
     Returns:
         The content of ``golden.npz``.
     """
-    kept = max(1, min(MAX_EXAMPLES, MAX_INPUT_BYTES // inputs[0].nbytes))
     arrays = {INPUTS: inputs, **expected}
+    kept = max(1, min(MAX_EXAMPLES, MAX_BYTES // sum(array[0].nbytes for array in arrays.values())))
     return write_arrays({name: array[:kept] for name, array in arrays.items()})
 
 

@@ -1,6 +1,6 @@
 """Rows of files, one after another, with nothing but the standard library (Parquet: pyarrow).
 
-CSV is read as training reads it: the separator that makes the most of the header, UTF-8 or UTF-16,
+CSV is read as training reads it: the separator that makes most of the first rows, UTF-8 or UTF-16,
 else Latin-1, and numbers with a comma before decimals or between thousands: as the training data
 had them, where all of a column can be read so, else as all of it can be. So each file is gone
 through twice where it has columns of numbers.
@@ -21,7 +21,7 @@ import msgspec
 from diptych.core.errors import DataError
 from diptych.core.specs import Notation
 from diptych.core.text import size
-from diptych.data.delimited import RAGGED, SEPARATORS, column_names
+from diptych.data.delimited import HEAD_BYTES, RAGGED, column_names, separator_of
 from diptych.data.parquet import opened
 from diptych.inference.numerals import Numerals
 
@@ -128,8 +128,7 @@ def _delimited(path: Path, numbers: Mapping[str, Notation]) -> Iterator[Record]:
     csv.field_size_limit(MAX_LINE_BYTES)
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
-            header = next(filter(str.strip, iter(partial(file.readline, MAX_LINE_BYTES), "")), "")
-            separator = max(SEPARATORS, key=partial(_width, header))
+            separator = separator_of(file.read(HEAD_BYTES))
             rows = _rows(file, separator)
             names = _names(next(rows, []), path)
             written = {
@@ -152,10 +151,6 @@ def _delimited(path: Path, numbers: Mapping[str, Notation]) -> Iterator[Record]:
 def _rows(file: TextIO, separator: str) -> Iterator[list[str]]:
     file.seek(0)
     return (row for row in csv.reader(file, delimiter=separator) if row)
-
-
-def _width(header: str, separator: str) -> int:
-    return len(next(csv.reader([header], delimiter=separator), []))
 
 
 def _names(header: list[str], path: Path) -> list[str]:

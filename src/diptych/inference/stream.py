@@ -19,7 +19,8 @@ from diptych.tasks import audio
 from diptych.tasks.prediction import Prediction
 
 LONGEST_HOP_S = 60.0
-PIECE = 1 << 20
+PIECE = 1 << 19
+"""Samples that are taken in at once: at any rate less than the longest sound."""
 PCM = np.dtype("<i2")
 
 Chunk = bytes | bytearray | memoryview | np.ndarray

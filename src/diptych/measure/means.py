@@ -142,7 +142,7 @@ def moments(samples: np.ndarray, span: float) -> Moments:
     deviation = math.sqrt(variance)
     if deviation <= 1e-12 * abs(center):
         return Moments(mean=center, deviation=0.0, skewness=0.0, span=span)
-    skewness = float((rest**3).mean()) / deviation**3
+    skewness = float(((rest / deviation) ** 3).mean())
     return Moments(mean=center, deviation=deviation, skewness=skewness, span=span)
 
 

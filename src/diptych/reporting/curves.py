@@ -59,7 +59,7 @@ def _score(manifest: Manifest, palette: Palette, width: int) -> Chart | None:
     if not rows:
         return None
     lowest, highest = (pick(row["value"] for row in rows) for pick in (min, max))
-    y = alt.Y("value:Q", title=title, scale=scatter.score_scale([lowest]))
+    y = alt.Y("value:Q", title=title, scale=scatter.score_scale([lowest, highest]))
     worst, best = min(PERFECT, PERFECT - lowest), PERFECT - highest
     if factor == PERFECT and 0 <= best < worst / STRETCHED:
         rows, y = _stretched(rows, title, worst)

@@ -7,6 +7,7 @@ from diptych.core.manifest import Manifest
 from diptych.core.values import Candidate
 from diptych.reporting import scores
 from diptych.reporting.numbers import measured, scaled, significant
+from diptych.reporting.sides import part
 
 HEADER = (
     "Candidate", "Score", "Drop", "p50", "p99", "Size", "Energy", "Cost / 1M", "Parameters",
@@ -76,8 +77,9 @@ def _entry(one: Candidate) -> Entry:
         p50 = p99 = energy = cost = UNVERIFIED
     else:
         p50, p99 = (measured(e.value, e.low, e.high, "ms") for e in (one.p50_ms, one.p99_ms))
-        energy = f"{scaled(one.energy.value_j, 'J')} {one.energy.label}"
-        cost = f"${significant(one.cost_usd_per_million, 2)}"
+        of_what = f", {told}" if (told := part(one.runtime)) else ""
+        energy = f"{scaled(one.energy.value_j, 'J')} {one.energy.label}{of_what}"
+        cost = f"${significant(one.cost_usd_per_million, 2)}{of_what}"
     drop = measured(one.drop.value, one.drop.low, one.drop.high, "fraction")
     cells = (
         one.name,

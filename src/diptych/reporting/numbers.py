@@ -16,6 +16,7 @@ PREFIXES = (
     ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
     ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9),
 )  # fmt: skip
+ALL_DIGITS = 12  # as many as a budget reads
 MOST_DECIMALS = 3  # of a percentage; finer than that no data set tells models apart
 ROUNDED = {
     "fraction": (100.0, "%", 4),
@@ -66,7 +67,7 @@ def interval(low: float, high: float, unit: str, limit: float | None = None, n: 
     if not math.isfinite(high - low):
         return _one_sided(low, high, unit)
     if unit not in ROUNDED:
-        return f"{exact(low, unit)} to {exact(high, unit)}"
+        return " to ".join(beside(end, limit, unit) for end in (low, high))
     scale, symbol, _ = ROUNDED[unit]
     places = _places(low, high, unit)
     if limit is not None:
@@ -77,7 +78,7 @@ def interval(low: float, high: float, unit: str, limit: float | None = None, n: 
 
 
 def exact(value: float, unit: str) -> str:
-    """Write a number that has no interval, such as a limit or a size.
+    """Write a number that has no interval, such as a size.
 
     Args:
         value: The number, in the unit.
@@ -97,6 +98,31 @@ def exact(value: float, unit: str) -> str:
             return f"${significant(value, 2)}/1M"
         case _:
             return f"{significant(value, 3)} {unit}"
+
+
+def limit_of(value: float, unit: str) -> str:
+    """Write a limit as a person gave it: with all of its digits.
+
+    Args:
+        value: The limit, in the unit.
+        unit: A unit of :func:`diptych.core.text.quantity`.
+
+    Returns:
+        Such as ``"99.95 %"``, ``"$1.25/1M"`` or ``"1.2345 MB"``.
+    """
+    match unit:
+        case "fraction":
+            return f"{significant(100 * value, ALL_DIGITS)} %"
+        case "target":
+            return significant(value, ALL_DIGITS)
+        case "bytes":
+            fitting = (pair for pair in text.SIZES if value >= pair[1])
+            symbol, scale = next(fitting, ("B", 1.0))
+            return f"{significant(value / scale, ALL_DIGITS)} {symbol}"
+        case "usd_per_million":
+            return f"${significant(value, ALL_DIGITS)}/1M"
+        case _:
+            return f"{significant(value, ALL_DIGITS)} {unit}"
 
 
 def loosened(value: float, unit: str, up: bool) -> str:
@@ -121,19 +147,25 @@ def loosened(value: float, unit: str, up: bool) -> str:
     return exact(whole * step, unit)
 
 
-def size(value_bytes: float, limit_bytes: float) -> str:
-    """Write a size that is compared with a limit.
+def beside(value: float, limit: float | None, unit: str) -> str:
+    """Write an exact number that is compared with a limit.
 
     Args:
-        value_bytes: The size.
-        limit_bytes: The limit.
+        value: The number, in the unit.
+        limit: The limit, if there is one.
+        unit: ``bytes`` or ``usd_per_million``.
 
     Returns:
-        The size as usual; to the byte where rounding would make it look like the limit.
+        The number as usual; with more digits where it would be hidden on which side of the limit
+        it lies.
     """
-    written = text.size(value_bytes)
-    alike = value_bytes != limit_bytes and written == text.size(limit_bytes)
-    return f"{value_bytes:,.0f} B" if alike else written
+    written = exact(value, unit)
+    if limit is None or value == limit or written != exact(limit, unit):
+        return written
+    if unit == "bytes":
+        return f"{value:,.0f} B"
+    finer = (f"${significant(value, digits)}/1M" for digits in range(3, ALL_DIGITS + 1))
+    return next((one for one in finer if one != limit_of(limit, unit)), written)
 
 
 def significant(value: float, digits: int) -> str:

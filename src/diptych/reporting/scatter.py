@@ -10,7 +10,7 @@ from diptych.core.manifest import Manifest
 from diptych.core.values import Candidate
 from diptych.reporting import scores
 from diptych.reporting.drawing import EXTRA, Chart, Palette, short
-from diptych.reporting.numbers import exact
+from diptych.reporting.numbers import limit_of
 
 FEWEST_MS = 1e-6
 MAIN_SCORE = "score"
@@ -48,7 +48,8 @@ def candidates(manifest: Manifest, palette: Palette, width: int) -> Chart | None
     low, high = 0.7 * min(shown), 1.45 * max(shown)
     x = _latency_axis(alt, low, high)
     title, _ = scores.axis(manifest.score_name)
-    y = alt.Y("score:Q", title=title, scale=score_scale(point["low"] for point in points))
+    drawn = [point[name] for point in points for name in ("low", "score")]
+    y = alt.Y("score:Q", title=title, scale=score_scale(drawn))
     base = alt.Chart(alt.Data(values=points))
     bars = base.mark_rule(color=palette.muted, opacity=0.45)
     color, shape = _legends(alt, palette, width)
@@ -80,9 +81,8 @@ def limits(manifest: Manifest) -> list[Limit]:
     found = []
     names, (_, factor) = {manifest.score_name, MAIN_SCORE}, scores.axis(manifest.score_name)
     for term in manifest.terms:
-        label = (
-            f"{term.name} {'≤' if term.relation == '<=' else '≥'} {exact(term.limit, term.unit)}"
-        )
+        sign = "≤" if term.relation == "<=" else "≥"
+        label = f"{term.name} {sign} {limit_of(term.limit, term.unit)}"
         if term.name == "p99":
             found.append(Limit(axis="p99", value=term.limit, label=label))
         elif term.name == "drop" and teacher is not None:
@@ -99,11 +99,12 @@ def score_scale(values: Iterable[float]) -> Any:  # noqa: ANN401  Altair is unty
         values: What is drawn, at least one.
 
     Returns:
-        A scale that begins near the lowest value; at 0 where one is below, which only says that
-        nothing was learned yet.
+        A scale that begins near the lowest value; at 0 where some are below, which only says that
+        nothing was learned yet, and others above.
     """
     alt = require("altair", EXTRA)
-    below = min(values) < 0
+    ordered = sorted(values)
+    below = ordered[0] < 0 < ordered[-1]
     return alt.Scale(zero=False, clamp=True, **({"domainMin": 0} if below else {}))
 
 

@@ -12,6 +12,7 @@ from diptych.reporting.numbers import count, interval, measured, plural, scaled,
 
 TAKEN = {"Data handled", "Compute", "Time", "Throughput", "Energy", "Cost"}
 """The rows that tell what training took."""
+PROCESSOR_ONLY = "of the processor only"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,8 @@ def breakeven(manifest: Manifest) -> str:
         return "Nothing was trained here, so no break-even."
     if manifest.model.energy is None:
         return "The energy of a prediction was not measured, so no break-even."
+    if _seen(manifest):
+        return "The energy of a prediction is that of the processor only, so no break-even."
     if not comparable(manifest):
         return "Training and inference energy were not had in the same way, so no break-even."
     if number is None:
@@ -74,10 +77,12 @@ def comparable(manifest: Manifest) -> bool:
         manifest: The bundle.
 
     Returns:
-        True where both are known and carry the same label.
+        True where both are known and carry the same label, and no GPU is left out of a prediction.
     """
     used, model = (manifest.training.energy, manifest.training.gpu_energy), manifest.model.energy
-    return model is not None and {one.label for one in used if one} == {model.label}
+    if model is None or _seen(manifest):
+        return False
+    return {one.label for one in used if one} == {model.label}
 
 
 def estimate(value: Estimate, unit: str) -> tuple[str, str]:
@@ -109,6 +114,19 @@ def energy(value: Energy) -> tuple[str, str]:
     low, high = scaled(value.low_j, "J"), scaled(value.high_j, "J")
     bounds = f", {low} to {high}" if value.high_j > value.low_j else ""
     return scaled(value.value_j, "J"), f"{value.label}{bounds}"
+
+
+def part(runtime: str | None) -> str:
+    """Say of what energy and cost are, where that is not all that computes.
+
+    Args:
+        runtime: What computes a program; None where it is not known.
+
+    Returns:
+        ``of the processor only`` where it computes on a GPU, which is not measured; else nothing.
+    """
+    engine = RUNTIMES.get(runtime or "")
+    return PROCESSOR_ONLY if engine and engine.stand_in else ""
 
 
 def _purpose(manifest: Manifest) -> Row:
@@ -243,17 +261,16 @@ def _cost(manifest: Manifest) -> Row:
     if cost is not None:
         per_million = f"${significant(cost, 2)} per million"
         told = (per_million, "at a declared price", *_seen(manifest))
-    return Row(
-        what="Cost",
-        training=(f"${significant(manifest.training.cost_usd, 2)}", "once, at a declared price"),
-        inference=told,
-    )
+    paid = f"${significant(manifest.training.cost_usd, 2)}"
+    left_out = (PROCESSOR_ONLY,) if manifest.training.gpu_energy else ()
+    training = (paid, "once, at a declared price", *left_out)
+    return Row(what="Cost", training=training, inference=told)
 
 
 def _seen(manifest: Manifest) -> tuple[str, ...]:
     """Say so where energy and cost leave out the GPU that computes."""
-    engine = RUNTIMES.get(manifest.model.runtime or "")
-    return ("of the processor only",) if engine and engine.stand_in else ()
+    told = part(manifest.model.runtime)
+    return (told,) if told else ()
 
 
 def _named(name: str, value: Estimate, unit: str) -> tuple[str, ...]:

@@ -6,9 +6,22 @@ from dataclasses import dataclass
 from diptych.core.manifest import Manifest
 from diptych.core.values import Relaxation, Verdict
 from diptych.reporting import answers
-from diptych.reporting.numbers import count, exact, interval, loosened, measured, size
+from diptych.reporting.numbers import (
+    beside,
+    count,
+    exact,
+    interval,
+    limit_of,
+    loosened,
+    measured,
+)
+from diptych.reporting.sides import part
 
 TERMS_HEADER = ("Term", "Limit", "Measured", "Interval", "n", "Verdict", "Would decide", "How")
+EXACT = {"bytes", "usd_per_million"}
+"""The units of what is measured without a spread, or hardly any."""
+PARTLY = {"energy", "cost"}
+"""The terms that leave out the GPU where one computes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +58,7 @@ def term_rows(manifest: Manifest) -> tuple[TermRow, ...]:
     Returns:
         One row per term.
     """
-    return tuple(_term_row(term) for term in manifest.terms)
+    return tuple(_term_row(term, part(manifest.model.runtime)) for term in manifest.terms)
 
 
 def sentence(manifest: Manifest) -> str:
@@ -86,22 +99,23 @@ def relaxation_lines(manifest: Manifest) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _term_row(term: Verdict) -> TermRow:
+def _term_row(term: Verdict, of_what: str) -> TermRow:
     value = measured(term.value, term.low, term.high, term.unit)
-    if term.unit == "bytes":
-        value = size(term.value, term.limit)
+    if term.unit in EXACT:
+        value = beside(term.value, term.limit, term.unit)
     if not term.n:
         value = "not measured"
+    how = term.label or term.method
     more = "" if term.samples_needed is None else f"{count(term.samples_needed)} samples"
     return TermRow(
         name=term.name,
-        limit=f"{_sign(term.relation)} {exact(term.limit, term.unit)}",
+        limit=f"{_sign(term.relation)} {limit_of(term.limit, term.unit)}",
         value=value,
         bounds=interval(term.low, term.high, term.unit, term.limit, term.n),
         n=f"{term.n:,}" if term.high > term.low or term.n > 1 else "",
         verdict=term.verdict,
         decides=more if term.verdict == "CANNOT TELL" else "",
-        label=term.label or term.method,
+        label=f"{how}, {of_what}" if of_what and term.n and term.name in PARTLY else how,
     )
 
 
@@ -124,7 +138,7 @@ def _relaxation_line(one: Relaxation, term: Verdict) -> str:
     up = term.relation == "<="
     return (
         f"With {one.term} {_sign(term.relation)} {loosened(one.needed, term.unit, up)} instead of "
-        f"{exact(one.limit, term.unit)}, {one.candidate} would meet the budget."
+        f"{limit_of(one.limit, term.unit)}, {one.candidate} would meet the budget."
     )
 
 

@@ -9,6 +9,8 @@ from diptych.core.errors import DataError, MissingExtraError
 from diptych.inference.bundle import Bundle
 from diptych.serving.body import CLOSE, Limits, read_body
 from diptych.serving.messages import (
+    CROWDED,
+    CrowdedError,
     DisconnectedError,
     MediaTypeError,
     Receive,
@@ -79,6 +81,10 @@ class Application:
         await respond(send, response)
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Response:
+        if scope.get("state", {}).get(CROWDED):
+            raise CrowdedError("the server has too many connections", "try again later", CLOSE)
         headers = dict(scope["headers"])
         body = b"" if route.method == "GET" else await read_body(headers, receive, self._limits)
-        return await route.answer(Request(headers=headers, body=body))
+        client, _ = scope.get("client") or ("", 0)
+        request = Request(headers=headers, body=body, client=client, receive=receive)
+        return await route.answer(request)

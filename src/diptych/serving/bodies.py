@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 
 from diptych.core.errors import DataError
 from diptych.core.specs import AudioSpec, ImageSpec, OwnSpec, TableSpec, TextSpec
-from diptych.serving.arrays import PICTURES, SOUNDS, nesting, parse_array, parse_lists
+from diptych.serving.arrays import PICTURES, SOUNDS, array_of, nesting, parse_lists, uncollected
 from diptych.serving.messages import BINARY, JSON, RequestError
 from diptych.tasks import audio, image
 
@@ -26,8 +26,6 @@ MAX_PICTURE_PIXELS = 16_000_000
 LARGE_SOUND_VALUES = 1_000_000
 LARGE_PICTURE_PIXELS = 250_000
 """More take some 10 ms."""
-PIXELS_PER_BYTE = 4
-"""Of a JPEG, about: all of it is read, however little is decoded."""
 MAX_ANSWER_VALUES = 2_000_000
 MAX_SCANS = 100
 MAX_RATIO = 5_000
@@ -117,7 +115,10 @@ def parse_pictures(body: bytes) -> Parsed:
     Returns:
         uint8 where all numbers are whole, else float64.
     """
-    pixels = parse_array(body, PICTURES)
+    lists = parse_lists(body, PICTURES)
+    if nesting(body) == max(PICTURES):
+        check_items(len(lists))
+    pixels = array_of(lists)
     if pixels.dtype.kind == "i":
         pixels = pixels.astype(np.uint8)
     if not is_batch(pixels.shape):
@@ -140,8 +141,7 @@ def check_picture(body: bytes, spec: ImageSpec) -> bool:
         DataError: If more than 16 million pixels would be decoded, or it is a JPEG of more than 100
             scans, each of which goes over all of them.
     """
-    is_jpeg = body.startswith(JPEG)
-    num_scans = body.count(SCAN) if is_jpeg else 0
+    num_scans = body.count(SCAN) if body.startswith(JPEG) else 0
     if num_scans > MAX_SCANS:
         raise DataError(
             f"the picture has {num_scans:,} scans, more than {MAX_SCANS}",
@@ -153,8 +153,7 @@ def check_picture(body: bytes, spec: ImageSpec) -> bool:
             f"the picture has {num_pixels:,} pixels, more than {MAX_PICTURE_PIXELS:,}",
             "make it smaller, or send a JPEG, which may be larger",
         )
-    num_read = PIXELS_PER_BYTE * len(body) if is_jpeg else 0
-    return max(num_pixels * max(1, num_scans), num_read) > LARGE_PICTURE_PIXELS
+    return num_pixels * max(1, num_scans) > LARGE_PICTURE_PIXELS
 
 
 def parse_sounds(body: bytes) -> Parsed:
@@ -244,7 +243,8 @@ def parse_rows(body: bytes) -> Parsed:
 
 def _decode(decoder: Decoder[Kind], body: bytes) -> Kind:
     try:
-        found = decoder.decode(body)
+        with uncollected():
+            found = decoder.decode(body)
     except msgspec.ValidationError as error:
         raise DataError(f"the body cannot be used: {error}") from error
     except (ValueError, RecursionError) as error:

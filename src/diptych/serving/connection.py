@@ -1,22 +1,28 @@
 """A connection that gives up on clients that never end a head, a body, or the reading of an answer.
 
 uvicorn bounds none of these with its fast parser: without this, one client could fill the memory
-with headers or trailers, or hold connections for ever with half a line, or with the rest of a body
-that was refused.
+with headers, trailers or requests sent at once, or hold connections for ever with half a line, or
+with the rest of a body that was refused.
 """
 
 import asyncio
 from typing import ClassVar
 
+from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from diptych.serving.messages import CROWDED
+from diptych.serving.parser import Parser
+
 MAX_HEAD_BYTES = 65_536
+MAX_WAITING = 100
+MAX_CONNECTIONS = 512
 HEAD_TIMEOUT_S = 15.0
 ANSWER_TIMEOUT_S = 60.0
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection, with bounds on a head, a trailer, and the time between two requests.
+    """uvicorn's connection, with bounds on what comes at once and the time between two requests.
 
     `_head_bytes` counts what has come since the last end of a head or part of a body.
     `head_timeout_s` bounds a head; after an answer, also what comes before the next head, such as
@@ -26,6 +32,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     head_timeout_s: ClassVar[float] = HEAD_TIMEOUT_S
     answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
+    parser: Parser
     _head_bytes = 0
     _head_open = True
     _moved_on = False
@@ -39,6 +46,7 @@ class BoundedConnection(HttpToolsProtocol):
             transport: The connection.
         """
         super().connection_made(transport)
+        self.parser = Parser(self)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -80,9 +88,18 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """End a head: a body is bounded elsewhere."""
+        """End a head: a body is bounded elsewhere.
+
+        Raises:
+            HttpParserError: If 100 requests wait for the answer to another: the rest is not parsed.
+        """
+        if self.parser.is_offer:
+            return
+        if len(self.pipeline) >= MAX_WAITING:
+            raise HttpParserError("too many requests at once")
         self._head_open, self._moved_on = False, True
         self._stop_head_timer()
+        self.scope["state"][CROWDED] = len(self.connections) > MAX_CONNECTIONS
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -93,6 +110,11 @@ class BoundedConnection(HttpToolsProtocol):
         """
         self._moved_on = True
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request, but for one whose head is parsed again."""
+        if not self._head_open:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Start the clock until the next head: uvicorn's own stops at any byte that comes."""

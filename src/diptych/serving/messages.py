@@ -10,6 +10,8 @@ from diptych.core.errors import DataError
 
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
+CROWDED = "is_crowded"
+"""What the state of a scope says where the server has too many connections."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -71,16 +73,27 @@ class ContentError(RequestError):
     status = 422
 
 
+class CrowdedError(RequestError):
+    """The server has too many connections."""
+
+    status = 503
+
+
 class DisconnectedError(RequestError):
     """The client went away; there is nobody to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A whole request; header names are in lower case."""
+    """A whole request; header names are in lower case.
+
+    `client` is the address it came from. `receive` tells when that client has gone away.
+    """
 
     headers: Mapping[bytes, bytes]
     body: bytes
+    client: str
+    receive: Receive
 
 
 @dataclass(frozen=True, kw_only=True)

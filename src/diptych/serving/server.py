@@ -12,7 +12,6 @@ from diptych.core.extras import require
 from diptych.serving.messages import Receive, Scope, Send
 
 BACKLOG = 1024
-MAX_CONNECTIONS = 512
 GRACE_S = 10
 REASONS = {
     errno.EADDRINUSE: ("is taken", "stop the other server, or choose another --port"),
@@ -92,7 +91,6 @@ def run(application: Application, opened: socket.socket, ready: Callable[[], Non
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
     server = uvicorn.Server(config)

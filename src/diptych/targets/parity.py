@@ -23,6 +23,8 @@ SHARES: dict[Precision, float] = {
 """Of the logits' range: what the same program may differ by on another machine."""
 FAITHFUL_SHARES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.01, "bf16": 0.1}
 """Of the logits' range: what a program in float may differ by from the network."""
+LEAST_SPREAD = 2e-4
+"""Of the largest logit: of a range as small, a thousandth is three roundings in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,4 +128,5 @@ def tolerance(logits: np.ndarray, precision: Precision) -> float:
 
 
 def _spread(logits: np.ndarray) -> float:
-    return float(logits.max() - logits.min())
+    """Return the logits' range; more where they hardly differ, as those of a regression may."""
+    return max(float(logits.max() - logits.min()), LEAST_SPREAD * float(np.abs(logits).max()))

@@ -8,6 +8,9 @@ from diptych.core.specs import Value
 from diptych.training.memory import Cut
 from diptych.training.variation import Variation
 
+MOST_THREADS = 4096
+"""More than any machine has; a system that cannot start so many may end the process."""
+
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 AtLeast0 = Annotated[float, Meta(ge=0.0, le=1e9)]
@@ -79,7 +82,7 @@ class TrainingRecipe(Value):
     arithmetic: Arithmetic = "fp32"
     compiled: bool = False
     channels_last: bool | None = None
-    threads: Annotated[int, Meta(ge=1)] = 1
+    threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] = 1
     temperature: Positive = 2.0
     similarity: AtLeast0 = 0.0
     features: AtLeast0 = 0.0

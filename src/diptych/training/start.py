@@ -196,6 +196,8 @@ def _check_same(path: Path, expected: str | None, found: str) -> None:
 
 
 def _weights_of_bundle(path: Path) -> tuple[Manifest, Path]:
+    if not store.is_bundle(path):
+        raise ConfigError(f"{path} is neither a bundle nor an encoder's folder", ACCEPTED)
     manifest, folder = store.read(path)
     if WEIGHTS not in {record.path for record in manifest.files}:
         raise ConfigError(f"{path} holds no {WEIGHTS} to start from", ACCEPTED)

@@ -30,8 +30,9 @@ def test_an_unknown_runtime_and_no_threads_are_refused(tmp_path):
         open_session("onnx", [tmp_path / "x"])
     assert "onnxruntime" in seen.value.hint
     for name in RUNTIMES:
-        with pytest.raises(ConfigError, match="threads is 0"):
-            open_session(name, [tmp_path / "x"], threads=0)
+        for threads in (0, 1025, 1 << 40):
+            with pytest.raises(ConfigError, match=f"threads is {threads}"):
+                open_session(name, [tmp_path / "x"], threads=threads)
 
 
 @pytest.fixture
@@ -68,3 +69,12 @@ def test_what_is_not_installed_is_said_with_what_to_install(library, monkeypatch
 def test_a_stand_in_is_a_runtime_of_the_base_install():
     assert {engine.stand_in for engine in RUNTIMES.values()} == {"", "onnxruntime"}
     assert RUNTIMES["onnxruntime"].extra == ""
+
+
+def test_a_library_that_cannot_be_imported_is_said_with_its_reason(monkeypatch, tmp_path):
+    monkeypatch.setitem(runtimes.RUNTIMES, "made", Engine("no_such_door", "numpy"))
+    with pytest.raises(
+        MissingExtraError, match=r"numpy is damaged or lacks .*no_such_door"
+    ) as seen:
+        open_session("made", [tmp_path / "x"])
+    assert "numpy" in seen.value.hint

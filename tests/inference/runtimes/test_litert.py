@@ -1,5 +1,6 @@
 """LiteRT behind its door, with models of one step that are written here."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -109,3 +110,21 @@ def test_another_signature_is_refused(opened):
         opened(model("LOGICAL_NOT", BOOL))
     with pytest.raises(BundleError, match="must give float32"):
         opened(model("ABS", INT32))
+
+
+def test_standard_error_is_heard_again_after_threads_opened_programs_at_once(opened, tmp_path):
+    opened(model())
+    before = os.fstat(2)
+    paths = [[tmp_path / "model.tflite"]] * 64
+    with ThreadPoolExecutor(4) as pool:
+        for session in pool.map(open_session, ["litert"] * 64, paths):
+            session.close()
+    assert os.path.samestat(before, os.fstat(2))
+
+
+def test_a_closed_program_says_so_and_may_be_closed_again(opened):
+    session = opened(model())
+    for _ in range(2):
+        session.close()
+    with pytest.raises(BundleError, match="was closed"):
+        session.run(np.zeros((1, 4), np.float32))

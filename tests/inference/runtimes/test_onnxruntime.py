@@ -70,3 +70,17 @@ def test_a_batch_that_the_model_cannot_take_is_one_error(tiny, write):
     session = open_session("onnxruntime", write(tiny.contents["model.onnx"]))
     with pytest.raises(BundleError, match="cannot run"):
         session.run(np.zeros((1, 9, 9, 4), np.uint8))
+
+
+def test_a_model_that_gives_something_else_than_float32_is_refused(write):
+    numbers = helper.make_tensor_value_info("x", types.FLOAT, ["N", 4])
+    made = {
+        "SequenceConstruct": helper.make_tensor_sequence_value_info("y", types.FLOAT, None),
+        "IsNaN": helper.make_tensor_value_info("y", types.BOOL, ["N", 4]),
+    }
+    for step, output in made.items():
+        graph = helper.make_graph([helper.make_node(step, ["x"], ["y"])], "g", [numbers], [output])
+        versions = [helper.make_opsetid("", 18)]
+        model = helper.make_model(graph, opset_imports=versions, ir_version=10)
+        with pytest.raises(BundleError, match=r"model\.onnx must give float32"):
+            open_session("onnxruntime", write(model.SerializeToString()))

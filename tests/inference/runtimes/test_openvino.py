@@ -135,3 +135,13 @@ def test_a_graph_is_computed_in_bfloat16_only_where_it_says_so(tiny, write, note
     session = open_session("openvino", write(graph))
     assert session._config[HINT[-1]] == computed
     np.testing.assert_allclose(session.run(tiny.inputs), tiny.logits(tiny.inputs), atol=0.2)
+
+
+def test_a_graph_that_gives_something_else_than_float32_is_refused(tmp_path):
+    openvino = pytest.importorskip("openvino")
+    steps = pytest.importorskip("openvino.opset13")
+    pixels = steps.parameter([-1, 4], np.uint8)
+    model = openvino.Model([steps.convert(pixels, "f64")], [pixels], "doubles")
+    openvino.save_model(model, tmp_path / "model.xml", compress_to_fp16=False)
+    with pytest.raises(BundleError, match=r"model\.xml must give float32"):
+        open_session("openvino", [tmp_path / "model.xml", tmp_path / "model.bin"])

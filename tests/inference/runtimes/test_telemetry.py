@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -64,3 +66,22 @@ def test_it_is_put_back_when_the_import_fails():
     with pytest.raises(ZeroDivisionError), no_telemetry():
         _ = 1 / 0
     assert SENDER not in sys.modules or sys.modules[SENDER] is not None
+
+
+def test_a_second_thread_waits_until_the_first_has_put_it_back():
+    inside, leave = Event(), Event()
+
+    def hide():
+        with no_telemetry():
+            inside.set()
+            assert leave.wait(10)
+
+    before = {name: module for name, module in sys.modules.items() if name.startswith(SENDER)}
+    with ThreadPoolExecutor(1) as pool:
+        with no_telemetry():
+            hidden = pool.submit(hide)
+            assert not inside.wait(0.1)
+        leave.set()
+        hidden.result()
+    after = {name: module for name, module in sys.modules.items() if name.startswith(SENDER)}
+    assert before == after

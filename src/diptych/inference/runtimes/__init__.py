@@ -13,6 +13,7 @@ import numpy as np
 
 from diptych.core.errors import ConfigError, MissingExtraError
 from diptych.core.text import nearest
+from diptych.inference.manifest import MAX_THREADS
 from diptych.inference.runtimes.telemetry import no_telemetry
 
 
@@ -30,10 +31,12 @@ class Session(Protocol):
         """
 
     def close(self) -> None:
-        """Free the program; it cannot run afterwards."""
+        """Free the program; it cannot run afterwards, and may be closed again."""
 
 
 Opener = Callable[[Sequence[Path], int], Session]
+CLOSED = "the program was closed", "load the bundle again"
+"""The error of a program that is to run after that, and its hint."""
 
 
 class Engine(NamedTuple):
@@ -123,23 +126,29 @@ def open_session(runtime: str, paths: Sequence[Path], threads: int = 1) -> Sessi
     Args:
         runtime: A name in :data:`RUNTIMES`.
         paths: The program's files; the first is the one to open.
-        threads: How many threads one call may use, at least 1.
+        threads: How many threads one call may use, 1 to 1024.
 
     Returns:
         The session.
 
     Raises:
-        ConfigError: If the runtime is unknown or `threads` is below 1.
-        MissingExtraError: If the runtime is not installed.
+        ConfigError: If the runtime is unknown or `threads` is out of range.
+        MissingExtraError: If the runtime is not installed, or its library cannot be imported.
     """
     if runtime not in RUNTIMES:
         raise ConfigError(f"unknown runtime {runtime!r}", nearest(runtime, RUNTIMES))
-    if threads < 1:
-        raise ConfigError(f"threads is {threads}", "use 1 or more")
+    if not 1 <= threads <= MAX_THREADS:
+        raise ConfigError(f"threads is {threads}", f"use 1 to {MAX_THREADS}")
     if reason := obstacle(runtime):
         raise MissingExtraError(f"{runtime!r} cannot run here: {reason}", remedy(runtime))
     engine = RUNTIMES[runtime]
-    with no_telemetry():
-        door = import_module(f"{__name__}.{engine.module}")
+    try:
+        with no_telemetry():
+            door = import_module(f"{__name__}.{engine.module}")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{runtime!r} cannot run here: {engine.library} is damaged or lacks something: {error}",
+            f"pip install --force-reinstall {engine.library}",
+        ) from error
     opener: Opener = getattr(door, engine.opener)
     return opener(paths, threads)

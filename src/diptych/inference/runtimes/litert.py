@@ -16,9 +16,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 from diptych.core.errors import BundleError
 from diptych.core.silence import silent_stderr
+from diptych.inference.runtimes import CLOSED
 
 START, MAGIC = 4, b"TFL3"
 LEVELS = (-128, 127)
+_ONE_AT_A_TIME = threading.Lock()
+"""Two threads that silence standard error at once would leave it silent."""
 TYPES = ("uint8", "int16", "int32", "int64", "float32")
 
 
@@ -34,6 +37,7 @@ class LiteRtSession:
         self._input: dict[str, Any] = interpreter.get_input_details()[0]
         self._output: dict[str, Any] = interpreter.get_output_details()[0]
         self._lock = threading.Lock()
+        self._is_open = True
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the program on each input.
@@ -45,9 +49,11 @@ class LiteRtSession:
             Outputs, float32 (N, K).
 
         Raises:
-            BundleError: If the program fails on this batch.
+            BundleError: If the program fails on this batch, or was closed.
         """
         with self._lock:
+            if not self._is_open:
+                raise BundleError(*CLOSED)
             try:
                 if len(batch) == 1:
                     return self._run(batch)
@@ -58,7 +64,9 @@ class LiteRtSession:
     def close(self) -> None:
         """Free the program."""
         with self._lock:
-            del self._interpreter
+            if self._is_open:
+                del self._interpreter
+            self._is_open = False
 
     def _run(self, one: np.ndarray) -> np.ndarray:
         (scale, zero), lowest, highest = self._input["quantization"], *LEVELS
@@ -89,7 +97,7 @@ def open_session(paths: Sequence[Path], threads: int) -> LiteRtSession:
     if data[START : START + len(MAGIC)] != MAGIC:
         raise BundleError(f"{name} is not a LiteRT model", "make the bundle again")
     try:
-        with silent_stderr():  # it says that it uses XNNPACK
+        with _ONE_AT_A_TIME, silent_stderr():  # it says that it uses XNNPACK
             interpreter = Interpreter(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:

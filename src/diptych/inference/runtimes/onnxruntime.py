@@ -12,10 +12,12 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from diptych.core.errors import BundleError
+from diptych.inference.runtimes import CLOSED
 from diptych.inference.runtimes.onnx_wire import refuse_external_data
 
 SEVERITY_FATAL = 4
 TYPES = tuple(f"tensor({name})" for name in ("uint8", "int16", "int32", "int64", "float"))
+OUTPUT_TYPE = "tensor(float)"
 ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, MemoryError)
 ERRORS += tuple(
     kind for kind in vars(native).values() if isinstance(kind, type) and issubclass(kind, Exception)
@@ -30,7 +32,7 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+        self._session: onnxruntime.InferenceSession | None = session
         self._input = session.get_inputs()[0].name
         self._outputs = [session.get_outputs()[0].name]
 
@@ -44,17 +46,20 @@ class OnnxRuntimeSession:
             Outputs, float32 (N, K).
 
         Raises:
-            BundleError: If the program fails on this batch.
+            BundleError: If the program fails on this batch, or was closed.
         """
+        session = self._session  # which lasts, whoever closes it meanwhile
+        if session is None:
+            raise BundleError(*CLOSED)
         try:
-            logits: np.ndarray = self._session.run(self._outputs, {self._input: batch})[0]
+            logits: np.ndarray = session.run(self._outputs, {self._input: batch})[0]
         except ERRORS as error:
             raise BundleError(f"ONNX Runtime cannot run the program: {error}") from error
         return logits
 
     def close(self) -> None:
         """Free the program."""
-        del self._session
+        self._session = None
 
 
 def open_session(paths: Sequence[Path], threads: int) -> OnnxRuntimeSession:
@@ -84,7 +89,8 @@ def create(
         ONNX Runtime's session.
 
     Raises:
-        BundleError: If the model is malformed, needs other files, or cannot be loaded.
+        BundleError: If the model is malformed, needs other files, has another signature, or cannot
+            be loaded.
     """
     data = path.read_bytes()
     refuse_external_data(data)
@@ -99,6 +105,8 @@ def create(
         raise BundleError(f"{path.name} must have one input and one output")
     if session.get_inputs()[0].type not in TYPES:
         raise BundleError(f"{path.name} must take one of {', '.join(TYPES)}")
+    if session.get_outputs()[0].type != OUTPUT_TYPE:
+        raise BundleError(f"{path.name} must give float32")
     return session
 
 

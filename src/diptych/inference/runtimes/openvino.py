@@ -15,9 +15,11 @@ import numpy as np
 import openvino
 
 from diptych.core.errors import BundleError
+from diptych.inference.runtimes import CLOSED
 from diptych.inference.runtimes.hints import BF16, HINT
 
 TYPES = ("u8", "i16", "i32", "i64", "f32")
+OUTPUT_TYPE = "f32"
 IR_STARTS = (b"<?xml", b"<net")
 
 
@@ -42,6 +44,7 @@ class OpenVinoSession:
         self._inputs = self._single.get_input_tensor().data
         self._logits = self._single.get_output_tensor().data
         self._batched: openvino.InferRequest | None = None
+        self._is_open = True
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the program.
@@ -53,9 +56,11 @@ class OpenVinoSession:
             Logits, float32 (N, K).
 
         Raises:
-            BundleError: If the program fails on this batch.
+            BundleError: If the program fails on this batch, or was closed.
         """
         with self._lock:
+            if not self._is_open:
+                raise BundleError(*CLOSED)
             try:
                 return self._infer(batch)
             except (RuntimeError, ValueError) as error:
@@ -64,7 +69,9 @@ class OpenVinoSession:
     def close(self) -> None:
         """Free the program."""
         with self._lock:
-            del self._inputs, self._logits, self._single, self._batched, self._model
+            if self._is_open:
+                del self._inputs, self._logits, self._single, self._batched, self._model
+            self._is_open = False
 
     def _infer(self, batch: np.ndarray) -> np.ndarray:
         if batch.dtype != self._inputs.dtype:
@@ -149,3 +156,5 @@ def _check_signature(model: openvino.Model, name: str) -> None:
         raise BundleError(f"{name} must have one input and one output")
     if model.input(0).element_type.get_type_name() not in TYPES:
         raise BundleError(f"{name} must take one of {', '.join(TYPES)}")
+    if model.output(0).element_type.get_type_name() != OUTPUT_TYPE:
+        raise BundleError(f"{name} must give float32")
