@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +34,19 @@ def test_no_file_stays_open() -> None:
     with silent_stderr():
         pass
     assert free() == before
+
+
+def test_it_lasts_until_the_last_of_several_threads_is_done(capfd) -> None:
+    first = silent_stderr()
+    first.__enter__()
+    with ThreadPoolExecutor(1) as pool:
+        second = silent_stderr()
+        pool.submit(second.__enter__).result()
+        first.__exit__(None, None, None)
+        os.write(STDERR, b"lost")
+        pool.submit(second.__exit__, None, None, None).result()
+    os.write(STDERR, b"heard")
+    assert capfd.readouterr().err == "heard"
 
 
 def test_what_a_person_has_to_know_is_said_even_so(capfd) -> None:

@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, time, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -124,3 +125,13 @@ def test_a_hundred_thousand_words_are_cut_to_the_most_frequent() -> None:
 def test_any_strings_are_of_some_kind(cells: list[str | None]) -> None:
     found = find(cells, pa.string())
     assert found.column is not None or found.warning
+
+
+@pytest.mark.parametrize("name", ["column 1", "Unnamed: 0", "__index_level_0__"])
+def test_an_index_that_was_shuffled_is_not_used(name: str) -> None:
+    cells = np.random.default_rng(0).permutation(100)
+    found = find_kind(name, pa.chunked_array([cells]))
+    assert found == Found(column=None, warning="it is an index of the rows; it is not used")
+    for others in (cells // 2, cells / 2):
+        assert find_kind(name, pa.chunked_array([others])).column == NumberColumn(name=name)
+    assert find_kind("price", pa.chunked_array([cells])).column == NumberColumn(name="price")

@@ -169,3 +169,12 @@ def test_csv_after_json_has_its_numbers_read(tmp_path: Path) -> None:
     table = read_splits(tmp_path, last)[0]["train"].table
     assert table.column("a").to_pylist() == [None, "1.5"]
     assert notations_in(table)["a"] == "1.234,5"
+
+
+def test_splits_beside_parquet_are_told(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"a": [1, 2], "label": ["x", "y"]}), tmp_path / "train.parquet")
+    write(tmp_path, {"test.csv": ROWS, "sample.csv": ROWS})
+    splits, warnings = read_splits(tmp_path, last)
+    assert set(splits) == {"train"}
+    assert warnings == ["test.csv is beside Parquet and was passed over"]
+    assert read_splits(tmp_path / "train.parquet", last)[1] == []

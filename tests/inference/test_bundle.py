@@ -73,6 +73,14 @@ def test_every_form_of_one_picture_gives_the_same_answer(tiny, tiny_bundle, tmp_
     assert [answer.input for answer in answers] == ["array", "array", str(path), str(path), "bytes"]
 
 
+@pytest.mark.parametrize(
+    ("word", "reason"), [("x" * 5000, "file name too long"), ("a\0b", "null")], ids=["long", "zero"]
+)
+def test_a_word_that_can_be_no_path_is_one_clear_line(tiny_bundle, word, reason):
+    with load(tiny_bundle) as bundle, pytest.raises(DataError, match=f"cannot be read: .*{reason}"):
+        bundle.predict(word)
+
+
 def test_the_label_is_that_of_the_largest_logit(tiny, tiny_bundle):
     expected = tiny.logits(tiny.inputs).argmax(axis=1)
     with load(tiny_bundle) as bundle:

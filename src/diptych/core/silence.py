@@ -3,12 +3,15 @@
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from typing import TextIO
 
 STDERR = 2
 _kept: list[int] = []
+"""Where standard error went, once for each that silences it."""
+_changing = threading.Lock()
 _streams: list[TextIO] = []
 
 
@@ -31,19 +34,29 @@ def silent_python() -> Iterator[None]:
 def silent_stderr() -> Iterator[None]:
     """Let whatever compiled code, too, writes to standard error be lost for as long as this lasts.
 
+    Several threads may ask for it at once: it lasts until the last of them is done.
+
     Yields:
         Nothing.
     """
-    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, STDERR)
-    _kept.append(kept)
+    with _changing:
+        _kept.append(_kept[0] if _kept else _silenced())
     try:
         yield
     finally:
-        _kept.pop()
-        os.dup2(kept, STDERR)
-        os.close(kept)
-        os.close(nowhere)
+        with _changing:
+            kept = _kept.pop()
+            if not _kept:
+                os.dup2(kept, STDERR)
+                os.close(kept)
+
+
+def _silenced() -> int:
+    """Silence standard error; return where it went."""
+    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    os.close(nowhere)
+    return kept
 
 
 def say(text: str) -> None:
@@ -57,8 +70,8 @@ def say(text: str) -> None:
     line = f"{text}\n"
     stream = _streams[0] if _streams else sys.stderr
     with suppress(OSError):  # whoever listened has gone, which ends no work
-        if _kept:
-            os.write(_kept[0], line.encode())
+        for kept in _kept[:1]:
+            os.write(kept, line.encode())
             return
         try:
             stream.write(line)

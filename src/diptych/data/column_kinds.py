@@ -33,6 +33,8 @@ IDENTIFIER_SHARE = 0.9
 IDENTIFIER_ROWS = 50
 BLANKS_IN_TEXT = 2
 TEXT = "text is not used beside other columns; to learn from it, keep only it and the label"
+INDEX = re.compile(r"column 1|Unnamed: 0|__index_level_0__")
+"""Names of an index that pandas wrote beside the columns, in CSV, again in CSV, in Parquet."""
 AMOUNT = re.compile(rf"[$€£¥] ?{NUMBER}|{NUMBER} ?[%$€£¥]")
 
 
@@ -88,9 +90,16 @@ def _numbers(column: NumberColumn, numbers: Numbers) -> Found:
     steps = np.diff(values)
     if len(values) >= IDENTIFIER_ROWS and abs(steps[0]) == 1 and (steps == steps[0]).all():
         return Found(column=None, warning="it counts the rows; it is not used")
+    if INDEX.fullmatch(column.name) and len(values) >= IDENTIFIER_ROWS and _all_differ(values):
+        return Found(column=None, warning="it is an index of the rows; it is not used")
     infinite = int(numbers.infinite.sum())
     warning = f"{infinite:,} infinite cells are taken as missing" if infinite else ""
     return Found(column=column, warning=warning)
+
+
+def _all_differ(values: np.ndarray) -> bool:
+    """Say whether all cells are whole numbers, each another one."""
+    return bool((values == np.floor(values)).all()) and len(np.unique(values)) == len(values)
 
 
 def _dates(name: str, cells: Any) -> Found | None:  # noqa: ANN401

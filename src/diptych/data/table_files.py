@@ -19,6 +19,7 @@ Table = Any
 """A ``pyarrow.Table``, which has no types."""
 Loaded = tuple[Table, tuple[str, ...]]
 SHOWN_COLUMNS = 5
+PARQUET = ".parquet"
 NONE: Mapping[str, Notation | None] = MappingProxyType({})
 
 
@@ -71,7 +72,7 @@ LOADERS: dict[str, Callable[[Path], Loaded]] = {
     ".jsonl": lambda path: (read_json_rows(path), ()),
     ".ndjson": lambda path: (read_json_rows(path), ()),
     ".json": lambda path: (read_json_rows(path), ()),
-    ".parquet": read_parquet_table,
+    PARQUET: read_parquet_table,
 }
 
 
@@ -96,7 +97,7 @@ def table_files(folder: Path) -> list[Path]:
     """
     places = [each for each in (folder, folder / "data") if each.is_dir()]
     found = [sorted(file for file in place.iterdir() if file.is_file()) for place in places]
-    for suffixes in ((".parquet",), tuple(LOADERS)):
+    for suffixes in ((PARQUET,), tuple(LOADERS)):
         for files in found:
             if tables := [file for file in files if file.suffix.lower() in suffixes]:
                 return tables
@@ -152,6 +153,7 @@ def read_splits(
     if "train" not in by_split:
         raise DataError(f"{path} has no train.csv or the like", "the training split is needed")
     warnings = [f"{file.name} belongs to no split and was passed over" for file in stray]
+    warnings += [f"{each.name} is beside Parquet and was passed over" for each in _beside(path)]
     splits: dict[str, SplitTable] = {}
     label = ""
     for name in sorted(by_split, key=lambda split: split != "train"):
@@ -161,6 +163,16 @@ def read_splits(
             splits[name] = loaded
             label = label or label_of(loaded.file, loaded.table.column_names)
     return splits, warnings
+
+
+def _beside(path: Path) -> list[Path]:
+    """Find the splits in other formats that lie beside a folder's files of Parquet."""
+    files = table_files(path) if path.is_dir() else []
+    if not files or files[0].suffix.lower() != PARQUET:
+        return []
+    others = set(LOADERS) - {PARQUET}
+    near = sorted(files[0].parent.iterdir())
+    return [file for file in near if file.suffix.lower() in others and split_of(file)]
 
 
 def _join(

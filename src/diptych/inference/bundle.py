@@ -4,6 +4,7 @@ Shapes: N batch, K outputs.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from importlib import import_module
@@ -108,7 +109,7 @@ class Bundle:
         if isinstance(x, np.ndarray):
             return x if x.ndim == len(self._tensor.shape) and self._is_batch(x) else None
         suffixes = FILE_SUFFIXES.get(type(self.manifest.input))
-        if suffixes and isinstance(x, str | Path) and Path(x).is_dir():
+        if suffixes and isinstance(x, str | Path) and os.path.isdir(x):  # noqa: PTH112  no path too
             return files_in(Path(x), suffixes)
         return None
 

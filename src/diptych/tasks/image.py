@@ -283,8 +283,8 @@ def _naming(name: str) -> Iterator[None]:
 def _reading(name: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # the latter of a path with a zero
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise DataError(
             f"{name} cannot be read: {reason}", "check the path and its rights"
         ) from error

@@ -20,8 +20,6 @@ from diptych.inference.runtimes import CLOSED
 
 START, MAGIC = 4, b"TFL3"
 LEVELS = (-128, 127)
-_ONE_AT_A_TIME = threading.Lock()
-"""Two threads that silence standard error at once would leave it silent."""
 TYPES = ("uint8", "int16", "int32", "int64", "float32")
 
 
@@ -97,7 +95,7 @@ def open_session(paths: Sequence[Path], threads: int) -> LiteRtSession:
     if data[START : START + len(MAGIC)] != MAGIC:
         raise BundleError(f"{name} is not a LiteRT model", "make the bundle again")
     try:
-        with _ONE_AT_A_TIME, silent_stderr():  # it says that it uses XNNPACK
+        with silent_stderr():  # it says that it uses XNNPACK
             interpreter = Interpreter(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
