@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -136,6 +137,14 @@ def test_a_connection_too_many_is_told_so_in_json_and_counted(start, tiny):
         status, answer = reply(idle)
     assert status == 200
     assert b'{route="/metrics",status="503"} 1' in answer["text"]
+
+
+@pytest.mark.slow
+def test_a_connection_that_rests_for_a_while_is_kept(connected):
+    for rest_s in (0, 6):
+        time.sleep(rest_s)
+        connected.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert reply(connected) == (200, {"live": True})
 
 
 def test_two_requests_at_once_are_answered_in_order(connected):

@@ -91,6 +91,7 @@ def run(application: Application, opened: socket.socket, ready: Callable[[], Non
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        timeout_keep_alive=round(connection.HEAD_TIMEOUT_S),
         timeout_graceful_shutdown=GRACE_S,
     )
     server = uvicorn.Server(config)
