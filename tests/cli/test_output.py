@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from diptych.cli import output
 from diptych.cli.output import (
@@ -22,6 +23,7 @@ from diptych.cli.output import (
     print_json,
     progress,
     table,
+    verdict_table,
 )
 from diptych.core.progress import Step
 from diptych.core.values import Estimate, Verdict
@@ -29,6 +31,11 @@ from diptych.measure.means import unknown
 from diptych.measure.rates import rate
 
 CELLS = st.text("ab %-.0", max_size=6).map(str.strip)
+
+TERM = Verdict(
+    name="auroc", relation=">=", limit=0.9, unit="fraction", verdict="CANNOT TELL",
+    value=0.0, low=-math.inf, high=math.inf, n=0, method="undefined",
+)  # fmt: skip
 
 
 class Terminal(io.StringIO):
@@ -99,11 +106,13 @@ def test_a_number_of_which_nothing_is_known_is_unknown_and_null() -> None:
         ),
         "b": (msgspec.to_builtins(never),),
     }
-    term = Verdict(
-        name="auroc", relation=">=", limit=0.9, unit="fraction", verdict="CANNOT TELL",
-        value=0.0, low=-math.inf, high=math.inf, n=0, method="undefined",
-    )  # fmt: skip
-    assert plain(term) == msgspec.to_builtins(term) | empty
+    assert plain(TERM) == msgspec.to_builtins(TERM) | empty
+
+
+def test_a_limit_is_shown_as_it_was_asked_for() -> None:
+    asked = {"fraction": 0.9995, "ms": 1.2345, "bytes": 1_234_500.0, "usd_per_million": 1.25}
+    shown = verdict_table([replace(TERM, unit=unit, limit=limit) for unit, limit in asked.items()])
+    assert all(text in shown for text in (">= 99.95 %", "1.2345 ms", "1.2345 MB", "$1.25/1M"))
 
 
 def test_a_document_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

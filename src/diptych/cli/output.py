@@ -16,6 +16,7 @@ from diptych.core.progress import Reporter, Step, silent
 from diptych.core.silence import say
 from diptych.core.text import duration, quantity
 from diptych.core.values import Estimate, Verdict
+from diptych.reporting.numbers import limit_of
 
 PLAIN_LINE_EVERY_S = 5.0
 BAR_EVERY_S = 0.1
@@ -127,7 +128,7 @@ def verdict_table(terms: Sequence[Verdict]) -> str:
         verdict = str(term.verdict)
         if term.samples_needed:
             verdict += f" (about {term.samples_needed:,} samples would)"
-        limit = f"{term.relation} {quantity(term.limit, term.unit)}"
+        limit = f"{term.relation} {limit_of(term.limit, term.unit)}"
         value = figure(term, term.unit)
         name = f"{term.name} ({term.label})" if term.label else term.name
         if term.n:
