@@ -115,9 +115,14 @@ def _separator(path: Path, head: str) -> str:
 
 
 def _shape(rows: list[list[str]]) -> tuple[int, int]:
-    """Return how many cells the header has, 2 at most where others differ, and how many do not."""
+    """Return how many cells the header has, 2 at most where others differ, and how many do not.
+
+    One cell alone separates nothing, however many rows have no more.
+    """
     width = len(rows[0])
     same = sum(len(row) == width for row in rows)
+    if width == 1:
+        return 1, 0
     return width if same >= max(1, 0.8 * len(rows)) else min(width, 2), same
 
 
