@@ -112,10 +112,10 @@ def _ways(
     columns = {separator: table.column(name) for separator, table in groups.items()}
     parts = [chunk for column in columns.values() for chunk in column.chunks]
     all_of_it = require("pyarrow", "train").chunked_array(parts, "string")
-    alike = _way_of(all_of_it, decimal_comma=next(iter(groups)) == b";", known=expected)
+    alike = notation_of(all_of_it, decimal_comma=next(iter(groups)) == b";", known=expected)
     if alike is None and len(groups) > 1:
         each = {
-            separator: _way_of(column, decimal_comma=separator == b";", known=expected)
+            separator: notation_of(column, decimal_comma=separator == b";", known=expected)
             for separator, column in columns.items()
         }
         ways = {separator: way for separator, way in each.items() if way is not None}
@@ -155,7 +155,7 @@ def notation_of(
     *,
     decimal_comma: bool,
     known: Notation = POINT,
-) -> Notation:
+) -> Notation | None:
     """Find out how a column's numbers are written.
 
     Args:
@@ -165,13 +165,9 @@ def notation_of(
             but for those that are a number in no way.
 
     Returns:
-        A point alone where that fits, or where nothing does: not every cell is a number.
+        The first that fits, a point alone before others; None where nothing does: not every cell
+        is a number.
     """
-    return _way_of(column, decimal_comma=decimal_comma, known=known) or POINT
-
-
-def _way_of(column: Any, *, decimal_comma: bool, known: Notation) -> Notation | None:  # noqa: ANN401
-    """Find a notation in which every cell is a number, if there is one."""
     arrow, compute = require("pyarrow", "train"), require("pyarrow.compute", "train")
     wrong = arrow.array(numbers_in(column).wrong)
     words = words_in(column)

@@ -30,7 +30,7 @@ FLAGS = (
     "sve",
 )
 WHOLE_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+X86_BF16, ARM_BF16 = ("avx512_bf16", "amx_bf16"), "bf16"
 PACKAGES = (
     "diptych",
     "numpy",
@@ -89,7 +89,7 @@ def lacks_bf16(machine: Machine) -> bool:
     Returns:
         False where its instructions are not known.
     """
-    return bool(machine.flags) and BF16.isdisjoint(machine.flags)
+    return bool(machine.flags) and {*X86_BF16, ARM_BF16}.isdisjoint(machine.flags)
 
 
 def usable_cores(root: Path = Path("/")) -> int:

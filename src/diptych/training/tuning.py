@@ -38,7 +38,7 @@ class Tuning:
         objective: The loss.
         feed: The run's batches.
         clock: Gives seconds.
-        machine: This one; a processor without bfloat16 takes 25 times as long to emulate it.
+        machine: This one; a processor without bfloat16 would emulate it, far slower.
     """
 
     def __init__(

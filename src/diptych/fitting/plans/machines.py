@@ -6,11 +6,9 @@ from msgspec.structs import replace
 from diptych.core.manifest import Machine
 from diptych.core.progress import Reporter, Step
 from diptych.fitting.recipe import FitRecipe, ModelPlan
+from diptych.measure.machine import ARM_BF16, X86_BF16
 from diptych.training.recipe import Arithmetic, TrainingRecipe
 from diptych.training.trees import TreesConfig
-
-BF16_FLAGS = ("avx512_bf16", "amx_bf16")
-ARM_BF16 = "bf16"
 
 
 def fast_arithmetic(machine: Machine) -> Arithmetic:
@@ -22,7 +20,7 @@ def fast_arithmetic(machine: Machine) -> Arithmetic:
     Returns:
         bfloat16 if it has instructions for it, else float32.
     """
-    return "bf16" if any(flag in machine.flags for flag in BF16_FLAGS) else "fp32"
+    return "bf16" if any(flag in machine.flags for flag in X86_BF16) else "fp32"
 
 
 def for_processor(
