@@ -16,6 +16,7 @@ from diptych.core.files import sha256_of_file
 from diptych.fitting import run_file
 from diptych.fitting.recipe import read_recipe
 from diptych.fitting.settings import Settings
+from diptych.fitting.train import steps_left
 from diptych.measure.means import unknown
 from diptych.training.checkpoint import Checkpoint, decode, encode
 from diptych.training.rate_finder import RANGES
@@ -171,6 +172,31 @@ def test_a_training_killed_at_random_moments_ends_with_the_weights_of_one_that_w
         last, words = max(latest, last), ["--resume", str(tmp_path / "a.run")]
     assert run(["train", *words]) == 0
     assert weights(out) == weights(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_training_that_is_asked_to_end_keeps_its_last_step_and_goes_on(
+    tmp_path: Path, devices: int
+) -> None:
+    """As schedulers ask by SIGTERM, before they kill."""
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 100"))
+    out, folder = tmp_path / "a.dip", tmp_path / "a.run"
+    words = ["digits", "--recipe", str(recipe), "--out", str(out), "--devices", str(devices)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "diptych", "train", *words, "--checkpoint-every", "1s"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kept = wait_for_checkpoint_after(0, folder, process)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert f"go on with it: diptych train --resume {folder}" in told
+    assert max(int(file.stem[-10:]) for file in folder.glob("checkpoint-*.safetensors")) > kept
+    assert run(["train", "--resume", str(folder)]) == 0
+    assert not steps_left(folder)
 
 
 def wait_for_checkpoint_after(step: int, folder: Path, process: subprocess.Popen) -> int:

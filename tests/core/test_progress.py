@@ -7,24 +7,30 @@ import pytest
 from diptych.core.progress import Step, StopRequest, silent, stop_on_interrupt
 
 
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+def interrupt(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
+
+
+def handlers() -> tuple[object, ...]:
+    return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
-def same_handler() -> Iterator[object]:
-    before = signal.getsignal(signal.SIGINT)
+def same_handlers() -> Iterator[object]:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     yield before
-    after = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-    assert after is before, "a test left another handler behind"
+    after = handlers()
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+    assert after == before, "a test left another handler behind"
 
 
-def test_the_first_interrupt_only_asks_to_stop_and_says_so_once() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_only_asks_to_stop_and_says_so_once(number: int) -> None:
     told: list[str] = []
     with stop_on_interrupt(lambda: told.append("stopping")) as stop:
         assert not stop
-        interrupt()
+        interrupt(number)
         assert stop
         assert stop.requested
     assert told == ["stopping"]
@@ -42,13 +48,31 @@ def test_the_second_interrupt_stops_at_once() -> None:
         work()
 
 
-def test_the_handler_of_before_is_back_whatever_happens(same_handler: object) -> None:
+def test_a_second_signal_of_the_other_kind_does_what_it_did_before() -> None:
+    def end(signum: int, frame: object) -> None:
+        raise SystemExit(signum)
+
+    def work() -> None:
+        with stop_on_interrupt(lambda: None):
+            interrupt()
+            interrupt(signal.SIGTERM)
+            pytest.fail("must not be reached")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_handlers_of_before_are_back_whatever_happens(same_handlers: object) -> None:
     with stop_on_interrupt(lambda: None):
-        assert signal.getsignal(signal.SIGINT) is not same_handler
-    assert signal.getsignal(signal.SIGINT) is same_handler
+        assert handlers() != same_handlers
+    assert handlers() == same_handlers
     with pytest.raises(ZeroDivisionError), stop_on_interrupt(lambda: None):
         raise ZeroDivisionError
-    assert signal.getsignal(signal.SIGINT) is same_handler
+    assert handlers() == same_handlers
 
 
 def test_an_interrupt_that_cannot_be_announced_still_stops() -> None:

@@ -111,3 +111,4 @@ def test_energies_of_different_labels_are_never_compared(label: str) -> None:
 
 def test_a_prediction_that_uses_nothing_never_overtakes() -> None:
     assert breakeven(joules(900.0), joules(0.0)) is None
+    assert breakeven(joules(900.0), None) is None

@@ -166,6 +166,17 @@ def test_energy_and_cost_carry_the_label_of_how_they_were_had() -> None:
     assert decide("size<=1KB", seen).label is None
 
 
+@pytest.mark.parametrize("term", ["energy<={}mJ", "cost<={}"])
+def test_beside_a_gpu_the_processors_part_can_break_a_limit_but_not_keep_it(term: str) -> None:
+    seen = evidence(on_gpu=True)
+    assert decide(term.format(1000), evidence()).verdict == "PASS"
+    loose = decide(term.format(1000), seen)
+    assert (loose.verdict, loose.high, loose.samples_needed) == ("CANNOT TELL", math.inf, None)
+    assert loose.method.endswith("of the processor only")
+    assert decide(term.format(0.0001), seen).verdict == "FAIL"
+    assert decide("p50<=2ms", seen) == decide("p50<=2ms", evidence())
+
+
 def replicated(seen: Evidence, items: int, calls: int) -> Evidence:
     """Make larger evidence with the same shares: each array is sampled evenly."""
 

@@ -60,6 +60,17 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(tiny, tmp_path, holds):
     assert snapshot(mine) == before
 
 
+def test_the_longest_names_can_be_written_and_longer_ones_are_told_before(tiny, tmp_path):
+    longest = tmp_path / f"{'ä' * 125}.dip"
+    store.check_destination(longest)
+    store.write(longest, tiny.manifest, tiny.contents)
+    assert store.read(longest)[0] == tiny.manifest
+    with pytest.raises(StorageError, match="name too long") as seen:
+        store.check_destination(tmp_path / f"{'a' * 252}.dip")
+    assert "shorter" in seen.value.hint
+    assert list(tmp_path.iterdir()) == [longest]
+
+
 def test_a_file_is_not_replaced(tiny, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(StorageError, match="is a file"):

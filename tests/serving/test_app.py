@@ -127,6 +127,10 @@ def test_a_request_to_a_crowded_server_is_503_and_is_counted(bundle, ask):
     assert "too many connections" in json.loads(end["body"])["error"]
     text = ask(app, "GET", "/metrics").body.decode()
     assert 'diptych_requests_total{route="/predict",status="503"} 1' in text
+    live = {**SCOPE, "method": "GET", "path": "/v2/health/live", "state": {CROWDED: True}}
+    start, end = asyncio.run(run(app, receive, live))
+    assert (start["status"], json.loads(end["body"])) == (200, {"live": True})
+    assert (b"connection", b"close") in start["headers"]
 
 
 def test_a_request_that_is_cut_off_by_the_stop_is_503(app):

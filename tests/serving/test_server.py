@@ -124,19 +124,24 @@ def test_a_malformed_head_is_400_and_the_connection_ends(connected, wrong):
 @pytest.mark.slow
 def test_a_connection_too_many_is_told_so_in_json_and_counted(start, tiny):
     running, ask = start(str(tiny)), b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
+    predict = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
     with ExitStack() as stack:
         for _ in range(MAX_CONNECTIONS):
             idle = socket.create_connection((running.host, running.port), timeout=20)
             stack.enter_context(idle)
         with socket.create_connection((running.host, running.port), timeout=20) as other:
-            other.sendall(ask)
+            other.sendall(predict)
             status, answer = reply(other)
             assert (status, answer["error"]) == (503, "the server has too many connections")
+            assert other.recv(1000) == b""
+        with socket.create_connection((running.host, running.port), timeout=20) as other:
+            other.sendall(ask)
+            assert reply(other)[0] == 200
             assert other.recv(1000) == b""
         idle.sendall(ask)
         status, answer = reply(idle)
     assert status == 200
-    assert b'{route="/metrics",status="503"} 1' in answer["text"]
+    assert b'{route="/predict",status="503"} 1' in answer["text"]
 
 
 @pytest.mark.slow

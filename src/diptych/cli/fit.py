@@ -46,8 +46,8 @@ from diptych.core.progress import stop_on_interrupt
 from diptych.core.text import duration, quantity
 from diptych.core.values import Estimate, ModelSummary
 from diptych.fitting.budget import Budget
-from diptych.fitting.choice import measured
 from diptych.fitting.compress import taught_by
+from diptych.fitting.costs import measured
 from diptych.fitting.fit import USUAL_BUDGET, fit
 from diptych.fitting.foreign import is_foreign
 from diptych.fitting.recipe import read_recipe

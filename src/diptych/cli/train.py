@@ -1,6 +1,7 @@
 """``diptych train``: train one model."""
 
 import os
+import signal
 from dataclasses import replace
 
 from typer import Context
@@ -110,6 +111,8 @@ def command(
             started=context.obj,
         )
         settings = launched(os.environ, settings, accumulation)
+        if settings.meeting is not None:  # torchrun ends processes so, before it starts others
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if settings.meeting is not None and settings.meeting.rank:
             follow(data, settings.meeting, replace(settings, report=silent))
             return

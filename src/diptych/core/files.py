@@ -23,7 +23,10 @@ HINTS = {
     errno.EPERM: "choose another place",
     errno.EROFS: "choose another place",
     errno.ENOENT: "make the folder first",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
+LONGEST_ASIDE = 50
+"""Characters of a name that are told in that of what is written aside: no more than 200 bytes."""
 
 
 def sha256_of_bytes(data: bytes) -> str:
@@ -83,7 +86,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         StorageError: If the file cannot be written (permission, full disk).
     """  # noqa: DOC501  storage_error makes it
     place = path.resolve()
-    temporary = place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp")
+    temporary = _aside(place)
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
@@ -121,7 +124,7 @@ def replace_directory(path: Path) -> Iterator[Path]:
     path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"  # the root has no name
+        staging = _aside(path)
         staging.mkdir()
     except OSError as error:
         raise storage_error(path, error) from error
@@ -176,6 +179,11 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     """
     reason = (error.strerror or str(error)).lower()
     return StorageError(f"cannot write {path}: {reason}", HINTS.get(error.errno or 0, ""))
+
+
+def _aside(path: Path) -> Path:
+    """Name what will take a path's place; the root has no name."""
+    return path.parent / f".{path.name[:LONGEST_ASIDE]}.{os.urandom(4).hex()}.tmp"
 
 
 def _is_link(path: Path) -> bool:

@@ -6,6 +6,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask to stop: of a person, and of whatever runs the process."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -41,25 +44,30 @@ class StopRequest:
 
 @contextmanager
 def stop_on_interrupt(announce: Callable[[], None]) -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C into a request to stop; a second one interrupts at once.
+    """Turn the first Ctrl-C or SIGTERM into a request to stop; a second one ends at once.
 
     Args:
-        announce: Called at the first Ctrl-C, to tell the person what happens now.
+        announce: Called at the first of them, to tell the person what happens now.
 
     Yields:
-        The request, false until Ctrl-C.
+        The request, false until then.
     """
     request = StopRequest()
-    previous = signal.getsignal(signal.SIGINT)
+    previous = {number: signal.getsignal(number) for number in STOPS}
+
+    def put_back() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
     def handle(signum: int, frame: FrameType | None) -> None:
         request.requested = True
-        signal.signal(signal.SIGINT, previous)
+        put_back()
         with suppress(RuntimeError):  # the signal came while the same stream was being written
             announce()
 
-    signal.signal(signal.SIGINT, handle)
+    for number in STOPS:
+        signal.signal(number, handle)
     try:
         yield request
     finally:
-        signal.signal(signal.SIGINT, previous)
+        put_back()

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from diptych.core.values import Candidate, Estimate, GivenUp
 from diptych.fitting.budget import MAIN_SCORE, Budget, Term
-from diptych.fitting.choice import COSTS, choose, measured, outcomes
+from diptych.fitting.choice import choose, outcomes
+from diptych.fitting.costs import COSTS, measured
 from diptych.fitting.forecast import CONFIDENCE, UNKNOWN, Forecast, forecast
 from diptych.fitting.recipe import FitRecipe, ModelPlan
 from diptych.fitting.trainee import Trainee

@@ -186,7 +186,9 @@ def _manifest(job: Job, outcome: Outcome, chosen: Trial, programs: tuple[Program
         model=_model_summary(outcome, chosen),
         training=training,
         breakeven_predictions=breakeven(
-            training.energy, outcome.evidence.energy, training.gpu_energy
+            training.energy,
+            None if outcome.evidence.on_gpu else outcome.evidence.energy,
+            training.gpu_energy,
         ),
         curves=tuple(point for model in outcome.trainees for point in model.curve),
         machine=job.machine,

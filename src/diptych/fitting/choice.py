@@ -1,16 +1,15 @@
 """Which candidate: the cheapest that keeps the budget, or the nearest and what it would take."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Protocol
 
 from msgspec.structs import replace
 
-from diptych.core.values import Candidate, Energy, Estimate, Outcome, Relaxation, Verdict
+from diptych.core.values import Candidate, Estimate, Outcome, Relaxation, Verdict
 from diptych.fitting.budget import MAIN_SCORE, Budget, Term
-from diptych.fitting.verdicts import KNOWN_OF_FILES, millijoules, unmeasured
-from diptych.measure.decisions import decide, exact
+from diptych.fitting.costs import measured
+from diptych.measure.decisions import decide
 from diptych.measure.proportions import normal_quantile
 
 DROP_SCALE = 0.01
@@ -19,68 +18,6 @@ MOST_NOISE = 0.05
 EVEN_SHARE = 0.1
 """Of a standard error: drops that differ by less are alike."""
 OUTCOME_ORDER: dict[Outcome, int] = {"PASS": 0, "CANNOT TELL": 1, "FAIL": 2}
-
-
-class Costs(Protocol):
-    """What a program costs, whatever its weights are."""
-
-    @property
-    def p50_ms(self) -> Estimate:
-        """The median latency."""
-        ...
-
-    @property
-    def p99_ms(self) -> Estimate:
-        """The latency that 99 % of calls keep."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the files."""
-        ...
-
-    @property
-    def energy(self) -> Energy:
-        """The energy of a prediction."""
-        ...
-
-    @property
-    def cost_usd_per_million(self) -> float:
-        """Dollars per million predictions."""
-        ...
-
-
-COSTS: dict[str, Callable[[Costs], Estimate]] = {
-    "p50": lambda c: c.p50_ms,
-    "p99": lambda c: c.p99_ms,
-    "size": lambda c: exact(c.size_bytes, "size of the program's files"),
-    "energy": lambda c: millijoules(c.energy, c.p50_ms.n),
-    "cost": lambda c: exact(c.cost_usd_per_million, "CPU time at a declared price"),
-}
-"""The terms that do not depend on what weights are."""
-
-MEASURED: dict[str, Callable[[Candidate], Estimate]] = {"drop": lambda c: c.drop, **COSTS}
-"""The terms that are known of a candidate before it is a bundle."""
-
-
-def measured(candidate: Candidate, name: str) -> Estimate | None:
-    """Look up what is known of a candidate before it is a bundle.
-
-    Args:
-        candidate: A measured candidate.
-        name: A term's name.
-
-    Returns:
-        The number with its interval; None where it is not known yet.
-    """
-    if name == MAIN_SCORE:
-        return candidate.score
-    if candidate.unverified and name in COSTS and name not in KNOWN_OF_FILES:
-        return unmeasured(candidate.unverified)
-    if name in candidate.scores:
-        return candidate.scores[name]
-    read = MEASURED.get(name)
-    return None if read is None else read(candidate)
 
 
 def outcomes(candidate: Candidate, budget: Budget) -> dict[str, Outcome]:

@@ -11,6 +11,7 @@ from diptych.core.values import Dataset
 from diptych.fitting.ledger import prediction_energy
 from diptych.fitting.trials import Trial, in_turns, new_calls, run_all
 from diptych.fitting.verdicts import Evidence, unknown_energy
+from diptych.inference.runtimes import RUNTIMES
 from diptych.measure.cost import usd_per_million
 from diptych.measure.process import probe
 from diptych.measure.timing import interleave
@@ -48,6 +49,7 @@ def gather_evidence(
         size_bytes=trial.size_bytes,
         energy=prediction_energy(timing, trial.program.runtime),
         cost_usd_per_million=usd_per_million(timing.cpu_seconds_per_call),
+        on_gpu=RUNTIMES[trial.program.runtime].needs_gpu,
     )
 
 

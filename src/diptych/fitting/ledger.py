@@ -47,16 +47,18 @@ def prediction_energy(timing: Timing, runtime: str) -> Energy:
         What the processors counted; where they do not, or a GPU computes, whose part they do not
         see, what is modelled from the processor's time.
     """
-    on_gpu = bool(RUNTIMES[runtime].stand_in)
-    return (None if on_gpu else timing.counted) or modelled(timing.cpu_seconds_per_call)
+    counted = None if RUNTIMES[runtime].needs_gpu else timing.counted
+    return counted or modelled(timing.cpu_seconds_per_call)
 
 
-def breakeven(training: Energy, prediction: Energy, gpu: Energy | None = None) -> float | None:
+def breakeven(
+    training: Energy, prediction: Energy | None, gpu: Energy | None = None
+) -> float | None:
     """Say after how many predictions inference has used as much energy as training.
 
     Args:
         training: The energy of training.
-        prediction: The energy of one prediction.
+        prediction: The energy of one prediction; None where not all of it is known.
         gpu: What the GPUs used in training beside that, where they did.
 
     Returns:
@@ -64,6 +66,8 @@ def breakeven(training: Energy, prediction: Energy, gpu: Energy | None = None) -
         nothing measurable.
     """
     used = (training,) if gpu is None else (training, gpu)
+    if prediction is None:
+        return None
     if any(energy.label != prediction.label for energy in used) or prediction.value_j <= 0:
         return None
     return sum(energy.value_j for energy in used) / prediction.value_j or None

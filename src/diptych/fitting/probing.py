@@ -18,8 +18,8 @@ from diptych.core.progress import Reporter, Step
 from diptych.core.values import Dataset, Energy, Estimate, Precision
 from diptych.fitting.budget import Budget
 from diptych.fitting.building import build
-from diptych.fitting.choice import COSTS
 from diptych.fitting.contest import Measure, rivals
+from diptych.fitting.costs import COSTS
 from diptych.fitting.ledger import prediction_energy
 from diptych.fitting.lowering import is_made_elsewhere
 from diptych.fitting.program_plan import ProgramPlan

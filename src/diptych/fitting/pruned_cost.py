@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from diptych.compression.prune import widths_after
 from diptych.core.values import Dataset
-from diptych.fitting.choice import COSTS
+from diptych.fitting.costs import COSTS
 from diptych.fitting.job import Job
 from diptych.fitting.probing import Probe, ProgramCost, can_keep
 from diptych.fitting.pruning import pruned_config

@@ -1,5 +1,6 @@
 """The budget decided for the chosen model, on the test split and with fresh timings."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,8 @@ class Evidence:
     `teacher_outputs` and `outputs` are float32 (N, K) over the test split, whose targets are
     `targets` (N, ...); `latencies_ms` float (M,) of single predictions; `cold_ms` and
     `memory_bytes` are of new processes. Of a program that cannot run here, for the reason that
-    `unverified` gives, there are no latencies, and its answers are those of a stand-in.
+    `unverified` gives, there are no latencies, and its answers are those of a stand-in. Of one that
+    computes `on_gpu`, energy and cost are the processor's part.
     """
 
     kind: GoalKind
@@ -37,6 +39,7 @@ class Evidence:
     cold_ms: np.ndarray | None = None
     memory_bytes: np.ndarray | None = None
     unverified: str = ""
+    on_gpu: bool = False
 
     @cached_property
     def item_scores(self) -> np.ndarray:
@@ -114,7 +117,8 @@ def _estimate(term: Term, evidence: Evidence) -> Estimate:
         return metric(evidence.outputs, evidence.targets)
     if evidence.unverified and term.name not in KNOWN_OF_FILES:
         return unmeasured(evidence.unverified)
-    return ESTIMATES[term.name](evidence)
+    estimate = ESTIMATES[term.name](evidence)
+    return at_least(estimate) if evidence.on_gpu and term.name in KNOWN_IN_PART else estimate
 
 
 def _label(term: Term, evidence: Evidence) -> str | None:
@@ -201,6 +205,18 @@ def millijoules(energy: Energy, n: int) -> Estimate:
     )
 
 
+def at_least(estimate: Estimate) -> Estimate:
+    """Take what is known of a processor for the least that it is with a GPU, which nobody measured.
+
+    Args:
+        estimate: Energy or cost.
+
+    Returns:
+        The same without an upper bound.
+    """
+    return replace(estimate, high=math.inf, method=f"{estimate.method}, of the processor only")
+
+
 def unmeasured(reason: str) -> Estimate:
     """Give the estimate of what was not measured.
 
@@ -228,6 +244,8 @@ def unknown_energy(reason: str) -> Energy:
 
 KNOWN_OF_FILES = {"drop", "size"}
 """The terms beside scores that are known of a program wherever it runs."""
+KNOWN_IN_PART = {"energy", "cost"}
+"""The terms of which a program that computes on a GPU shows the processor's part."""
 ESTIMATES: Mapping[str, Callable[[Evidence], Estimate]] = {
     "drop": lambda e: drop(e.teacher_scores, e.item_scores),
     "p50": lambda e: quantile(e.latencies_ms, 0.5),

@@ -77,12 +77,12 @@ def check_destination(path: Path) -> None:
     Raises:
         StorageError: If something else is there.
     """  # noqa: DOC501  storage_error makes one
-    if not path.exists() and not path.is_symlink():
-        check_writable(path)
-        return
-    if not path.is_dir():
-        raise StorageError(f"{path} is a file, not a bundle", "choose another --out")
     try:
+        if not path.exists() and not path.is_symlink():
+            check_writable(path)
+            return
+        if not path.is_dir():
+            raise StorageError(f"{path} is a file, not a bundle", "choose another --out")
         if not any(path.iterdir()):
             return
         check_version(_read_manifest_bytes(path))
@@ -106,7 +106,7 @@ def check_writable(path: Path) -> None:
     """  # noqa: DOC501  storage_error makes one
     above = next(folder for folder in path.absolute().parents if folder.exists())
     try:
-        tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=above).cleanup()
+        tempfile.TemporaryDirectory(prefix=".", dir=above).cleanup()
     except OSError as error:
         raise storage_error(path, error) from error
 

@@ -126,7 +126,7 @@ def part(runtime: str | None) -> str:
         ``of the processor only`` where it computes on a GPU, which is not measured; else nothing.
     """
     engine = RUNTIMES.get(runtime or "")
-    return PROCESSOR_ONLY if engine and engine.stand_in else ""
+    return PROCESSOR_ONLY if engine and engine.needs_gpu else ""
 
 
 def _purpose(manifest: Manifest) -> Row:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 
 from diptych.core.errors import DataError, MissingExtraError
@@ -81,10 +82,12 @@ class Application:
         await respond(send, response)
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Response:
-        if scope.get("state", {}).get(CROWDED):
+        is_crowded = scope.get("state", {}).get(CROWDED)
+        if is_crowded and route.method == "POST":  # what is known beforehand is always answered
             raise CrowdedError("the server has too many connections", "try again later", CLOSE)
         headers = dict(scope["headers"])
         body = b"" if route.method == "GET" else await read_body(headers, receive, self._limits)
         client, _ = scope.get("client") or ("", 0)
         request = Request(headers=headers, body=body, client=client, receive=receive)
-        return await route.answer(request)
+        response = await route.answer(request)
+        return replace(response, headers=response.headers + CLOSE) if is_crowded else response

@@ -53,6 +53,11 @@ class Engine(NamedTuple):
     plugin: str = ""
     stand_in: str = ""
 
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it computes on a graphics processor."""
+        return bool(self.plugin)
+
 
 RUNTIMES: dict[str, Engine] = {
     "onnxruntime": Engine("onnxruntime", "onnxruntime"),

@@ -8,6 +8,8 @@ Shapes: N batch, H height, W width, C channels of the picture, K classes, P valu
 
 Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (arXiv 2404.00498): the
 whitening, the identity in each convolution's first weights, norms without scale, the scaled head.
+Changed: the first layer has no bias either, so that nothing before the second one is computed
+backwards.
 """
 
 import torch
@@ -68,10 +70,8 @@ class WhitenedNet(PixelNet):
                 "give the network fewer widths, or raise --image-size",
             )
         channels = 2 * spec.channels * PATCH**2
-        self.whiten = nn.Conv2d(spec.channels, channels, PATCH)
+        self.whiten = nn.Conv2d(spec.channels, channels, PATCH, bias=False)
         self.whiten.weight.requires_grad_(False)
-        with torch.no_grad():
-            self.whiten.bias.zero_()  # type: ignore[union-attr]
         layers: list[nn.Module] = []
         for width in config.widths:
             layers.append(Stage(channels, width))
