@@ -156,6 +156,15 @@ def test_texts_are_lines_or_a_column(tmp_path: Path, texts: Dataset) -> None:
         assert np.array_equal(found.inputs, from_lines.unlabelled.inputs), name
 
 
+def test_a_text_file_beside_a_table_is_about_it(tmp_path: Path, texts: Dataset) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "README.txt").write_text("What the table holds.\nWhere it came from.")
+    (folder / "more.csv").write_text("\n".join(["text", *sentences(5, seed=1)]))
+    found = with_unlabelled(texts, folder, silent).unlabelled
+    assert found.originals == tuple(sentences(5, seed=1))
+
+
 def test_rows_come_without_the_labels_column(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(80, 2)).round(3)

@@ -52,7 +52,7 @@ def with_unlabelled(
     Args:
         dataset: The data; its splits stay as they are.
         source: A folder or file: of pictures or sounds, however they lie in folders; of texts,
-            one a line, or a table of one column of them; of rows, without the label's column.
+            one a line, or a table of one column of them, which counts where both are there; of rows, without the label's column.
         report: Told how far it is, and what was left out.
         skip_unreadable: Leave damaged items out and count them.
 
@@ -154,6 +154,9 @@ def _files(source: Path, suffixes: Sequence[str], noun: str) -> RawSplit:
 
 
 def _with_lines(source: Path) -> list[Path]:
+    """Find files of texts; beside a table they are about it."""
+    if source.is_dir() and table_files(source):
+        return []
     found = sorted(walk(source)) if source.is_dir() else [source]
     return [file for file in found if file.suffix.lower() == LINES]
 

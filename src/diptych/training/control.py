@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,20 @@ class RunControl:
         """
         processors = self.processor_meter(self.team) if self.alone else None
         return CountedEnergy(processors), CountedEnergy(self.gpu_meter(self.device, self.team))
+
+    def counting(self) -> tuple["RunControl", CountedEnergy]:
+        """Begin to count the processors' energy: a counter that is long unread is of no use.
+
+        Returns:
+            A control that reads it whenever progress is told, and the energy.
+        """
+        processors, _ = self.counted()
+
+        def report(step: Step) -> None:
+            processors.energy()
+            self.report(step)
+
+        return replace(self, report=report), processors
 
     def warn(self, text: str) -> None:
         """Tell something in words.

@@ -112,7 +112,7 @@ def train_encoder(
         KeyboardInterrupt: If a person asked to stop.
     """
     started, cpu_started = control.clock(), time.process_time()
-    processors, _ = control.counted()
+    control, processors = control.counting()
     control.report(Step(stage=control.name, done=0, total=1, note=f"open {config.folder}"))
     check_items(dataset)
     network, told = _opened(dataset, config, control)

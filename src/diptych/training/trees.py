@@ -80,7 +80,7 @@ def train_trees(
     if not isinstance(spec, TableSpec) or len(train) < config.folds:
         raise DataError("trees grow on tables with a row for each fold", "use a network")
     started, cpu_started = control.clock(), time.process_time()
-    processors, _ = control.counted()
+    control, processors = control.counting()
     weights = (
         balancing_weights(dataset.goal, train.targets, len(dataset.labels)) if balance else None
     )
