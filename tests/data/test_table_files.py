@@ -158,6 +158,15 @@ def test_numbers_are_read_as_all_training_files_write_them(tmp_path: Path) -> No
     ]
 
 
+def test_a_column_of_words_stays_one_where_all_words_of_a_split_could_be_numbers(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"train.csv": "size;label\n38,5;x\nL;y\n", "test.csv": "size;label\n38,5;x\n"})
+    splits, warnings = read_splits(tmp_path, last)
+    assert splits["test"].table.column("size").to_pylist() == ["38,5"]
+    assert warnings == []
+
+
 def test_files_of_several_separators_have_numbers_in_ways_of_their_own(tmp_path: Path) -> None:
     write(tmp_path, {"one.csv": "a;label\n1.234,5;x\n", "two.tsv": "a\tlabel\n1,234.5\ty\n"})
     table = read_splits(tmp_path, last)[0]["train"].table

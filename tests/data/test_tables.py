@@ -108,6 +108,17 @@ def test_numbers_are_read_as_the_model_has_them_and_its_words_are_left(tmp_path:
     assert contents.to_pydict() == {"a": ["1234"], "size": ["38,5"]}
 
 
+def test_the_labels_numbers_are_read_as_they_were_learned(tmp_path: Path) -> None:
+    path = write(tmp_path, {"a": [1, 2], "price": ["1.250.000", "350.000"]})
+    learned = read_tables(path, "price")
+    assert learned.target_notation == "1.234,5"
+    assert learned.splits["train"].labels == [1_250_000, 350_000]
+    path = write(tmp_path, {"a": [1], "price": ["350.000"]})
+    assert read_tables(path, "price").splits["train"].labels == [350.0]
+    raw = read_tables(path, "price", None, learned.target_notation)
+    assert raw.splits["train"].labels == [350_000]
+
+
 @pytest.mark.parametrize(
     ("names", "words", "found"),
     [

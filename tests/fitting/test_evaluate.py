@@ -108,3 +108,18 @@ def test_a_label_the_bundle_does_not_know_is_named(digits_bundle: Path, tmp_path
     (tmp_path / "7").rename(tmp_path / "seven")
     with pytest.raises(DataError, match="'seven'"):
         evaluate(digits_bundle, tmp_path)
+
+
+@pytest.mark.slow
+def test_numbers_to_tell_are_read_as_those_that_were_learned(tmp_path: Path) -> None:
+    """A dot in every label could be before decimals, but was between thousands."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 200, 300)
+    prices = [f"{size * 10:,}.000".replace(",", ".") for size in sizes]
+    rows = [f"{size};{price}" for size, price in zip(sizes, prices, strict=True)]
+    (tmp_path / "homes.csv").write_text("\n".join(["size;price", *rows]))
+    small = [row for row, size in zip(rows, sizes, strict=True) if size < 100]
+    (tmp_path / "small.csv").write_text("\n".join(["size;price", *small[:20]]))
+    with diptych.train(tmp_path / "homes.csv", out=tmp_path / "homes.dip") as bundle:
+        told = evaluate(bundle, tmp_path / "small.csv")
+    assert 0 < told.scores["mae"].value < 500_000

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from diptych.core.specs import InputSpec, OwnSpec, TensorSpec, Value
+from diptych.core.specs import InputSpec, Notation, OwnSpec, TensorSpec, Value
 from diptych.core.unlabelled import Unlabelled, UnlabelledRecord
 
 Goal = Literal["classification", "multi-label", "ordinal", "regression"]
@@ -49,8 +49,7 @@ class Split:
 
     `targets` are int64 (N,) class numbers (classification, ordinal), float32 (N, K) of 0 and 1
     (multi-label), or float32 (N,) values (regression); `items` names each one for people (a path,
-    or ``file.parquet#12``). `originals` are the N items as the source has them, where a teacher may
-    need them: texts.
+    or ``file.parquet#12``). `originals` are N texts as the source has them, for a teacher.
     """
 
     inputs: np.ndarray
@@ -73,7 +72,8 @@ class Skipped(Value):
 class DataRecord(Value):
     """Where a data set came from and how it was split, for the bundle and for people.
 
-    `given_splits` are the source's, `validation_items` were asked for, `target` is a column.
+    `given_splits` are the source's, `validation_items` were asked for, `target` is a column, whose
+    numbers CSV writes in its `target_notation`.
     """
 
     name: str
@@ -85,6 +85,7 @@ class DataRecord(Value):
     warnings: tuple[str, ...] = ()
     given_splits: tuple[str, ...] = ()
     target: str | None = None
+    target_notation: Notation = "1234.5"
     validation_items: int | None = None
     unlabelled: UnlabelledRecord | None = None
 
@@ -94,8 +95,7 @@ class Dataset:
     """Labelled data, decoded and split; `labels[k]` is what output k stands for.
 
     These are the names of classes, or for regression the one name of what is told. `own` is the
-    user's own task, where it is one. The training split's inputs are a view of those of
-    `unlabelled`, where there are any.
+    user's own task. The training split's inputs are a view of those of `unlabelled`, if any.
     """
 
     goal: Goal

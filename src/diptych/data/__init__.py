@@ -90,5 +90,5 @@ def read_with_facts(
 
 def _read(kind: str, path: Path, options: Options) -> RawData:
     if kind == "table":
-        return read_tables(path, options.target, options.spec)
+        return read_tables(path, options.target, options.spec, options.target_notation)
     return READERS[kind](path, options.target)

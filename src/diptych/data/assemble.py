@@ -67,6 +67,7 @@ def assemble(raw: RawData, options: Options, report: Reporter) -> tuple[Dataset,
         ),
         given_splits=tuple(given),
         target=raw.target,
+        target_notation=raw.target_notation,
     )
     dataset = Dataset(
         goal=goal,

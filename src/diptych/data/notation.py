@@ -87,12 +87,12 @@ def plain_tables(
     if not groups:
         return list(tables), []
     found = {name: _ways(groups, name, known) for name in tables[0].column_names}
-    held = {name: next(iter(ways.values())).encode() for name, ways in found.items()}
+    held = {name: (next(iter(ways.values())) or "").encode() for name, ways in found.items()}
     written, told = [], dict[str, str]()
     for table, separator, file in zip(tables, separators, files, strict=True):
         columns, fields = [], []
         for field, column in zip(table.schema, table.columns, strict=True):
-            plain = plain_numbers(column, found[field.name].get(separator, POINT))
+            plain = plain_numbers(column, found[field.name].get(separator) or POINT)
             columns.append(plain)
             fields.append(field.with_metadata({FIELD: held[field.name]}))
             if field.name not in told and (example := _first_changed(column, plain)):
@@ -104,11 +104,11 @@ def plain_tables(
 
 def _ways(
     groups: Mapping[bytes, Table], name: str, known: Mapping[str, Notation | None]
-) -> dict[bytes, Notation]:
+) -> dict[bytes, Notation | None]:
     """Tell how the files of each separator write a column: all alike, else each in its own way."""
     expected = known.get(name, POINT)
     if expected is None:
-        return dict.fromkeys(groups, POINT)
+        return dict.fromkeys(groups)
     columns = {separator: table.column(name) for separator, table in groups.items()}
     parts = [chunk for column in columns.values() for chunk in column.chunks]
     all_of_it = require("pyarrow", "train").chunked_array(parts, "string")
@@ -118,10 +118,9 @@ def _ways(
             separator: notation_of(column, decimal_comma=separator == b";", known=expected)
             for separator, column in columns.items()
         }
-        ways = {separator: way for separator, way in each.items() if way is not None}
-        if len(ways) == len(groups):
-            return ways
-    return dict.fromkeys(groups, alike or POINT)
+        if None not in each.values():
+            return each
+    return dict.fromkeys(groups, alike)
 
 
 def known_notations(spec: TableSpec) -> dict[str, Notation | None]:
@@ -136,18 +135,23 @@ def known_notations(spec: TableSpec) -> dict[str, Notation | None]:
     return {column.name: None for column in spec.columns} | spec.notations()
 
 
-def notations_in(table: Table) -> dict[str, Notation]:
+def notations_in(table: Table) -> dict[str, Notation | None]:
     """Tell how the numbers of a table were written.
 
     Args:
         table: From `plain_tables`, or any other.
 
     Returns:
-        The notation of each column where it is known.
+        The notation of each column where it is known; None of a column of words.
     """
-    words = {field.name: (field.metadata or {}).get(FIELD, b"").decode() for field in table.schema}
+    held = {field.name: (field.metadata or {}).get(FIELD) for field in table.schema}
+    words = {name: word.decode() for name, word in held.items() if word is not None}
     known = get_args(Notation)
-    return {name: cast("Notation", word) for name, word in words.items() if word in known}
+    return {
+        name: cast("Notation", word) if word else None
+        for name, word in words.items()
+        if not word or word in known
+    }
 
 
 def notation_of(

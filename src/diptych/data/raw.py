@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from diptych.core.errors import DataError
+from diptych.core.specs import Notation
 
 Kind = Literal["image", "audio", "text", "table", "own"]
 SPLITS = ("train", "validation", "test")
@@ -60,7 +61,7 @@ class RawData:
     """A source as read: its splits, of which `train` is always there.
 
     `classes[k]` is the name behind the label k, where the source says so; `target` is the name of
-    the label's column, where it has one.
+    the label's column, where it has one, and `target_notation` how CSV writes its numbers.
     """
 
     name: str
@@ -68,6 +69,7 @@ class RawData:
     kind: Kind = "image"
     classes: tuple[str, ...] | None = None
     target: str | None = None
+    target_notation: Notation = "1234.5"
     warnings: tuple[str, ...] = ()
 
 

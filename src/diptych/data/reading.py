@@ -7,7 +7,7 @@ import numpy as np
 
 from diptych.core.errors import ConfigError
 from diptych.core.progress import Reporter
-from diptych.core.specs import ImageSpec, InputSpec, TextSpec
+from diptych.core.specs import ImageSpec, InputSpec, Notation, TextSpec
 from diptych.core.values import Assets, Goal, Skipped
 from diptych.data.raw import RawSplit
 from diptych.tasks.own import Task
@@ -19,20 +19,22 @@ LEAST_SIDE, MOST_SIDE = 4, 1024
 class Options:
     """How to read labelled data.
 
-    `target` is the label's column; `goal` what is to be told, inferred by default, and `order` the
-    classes of an ordinal goal from least to most. `spec` with `assets`, as from a bundle, say what
-    to prepare items for; by default they are learned, pictures with `image_size` as their side in
-    pixels, from 4 to 1,024, if given. `largest`, with `assets`, is what is learned at most: the
-    length of texts for a tokenizer that is given, or the size of pictures. A `task` of the user
-    reads and prepares its own items. `cache` says whether what is prepared may be kept for the next
-    time, and taken from there. `validation_items` are held back of the training data where the
-    source has no validation split: by default a tenth, at most 5,000. `to_score` says that a bundle
-    shall answer the items and nothing is learned of them, so that any number of them will do.
+    `target` is the label's column, `target_notation` how CSV writes its numbers; `goal` what is to
+    be told, inferred by default, and `order` the classes of an ordinal goal from least to most.
+    `spec` with `assets`, as from a bundle, say what to prepare items for; by default they are
+    learned, pictures with `image_size` as their side in pixels, from 4 to 1,024, if given.
+    `largest`, with `assets`, is what is learned at most: the length of texts for a tokenizer that
+    is given, or the size of pictures. A `task` of the user reads and prepares its own items.
+    `cache` says whether what is prepared may be kept for the next time, and taken from there.
+    `validation_items` are held back of the training data where the source has no validation split:
+    by default a tenth, at most 5,000. `to_score` says that a bundle shall answer the items and
+    nothing is learned of them, so that any number of them will do.
     """
 
     seed: int = 0
     validation_items: int | None = None
     target: str | None = None
+    target_notation: Notation = "1234.5"
     goal: Goal | None = None
     order: tuple[str, ...] | None = None
     image_size: int | None = None

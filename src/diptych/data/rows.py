@@ -50,7 +50,7 @@ def learn(splits: Mapping[str, RawSplit], options: Options, report: Reporter) ->
     notations = notations_in(table)
     columns, found_out, unused = [], [], []
     for place, name in enumerate(table.column_names, start=1):
-        found = find_kind(name, table.column(name), notations.get(name, POINT))
+        found = find_kind(name, table.column(name), notations.get(name) or POINT)
         if found.warning:
             found_out.append(f"column {name!r}: {found.warning}")
         if found.column is None:

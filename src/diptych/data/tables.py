@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 from diptych.core.errors import DataError
 from diptych.core.extras import require
-from diptych.core.specs import InputSpec, TableSpec, TextSpec
+from diptych.core.specs import InputSpec, Notation, TableSpec, TextSpec
 from diptych.core.text import nearest
 from diptych.data.cells import is_text, numbers_in, python_cells, words_in
 from diptych.data.delimited import EXPECTED
-from diptych.data.notation import known_notations
+from diptych.data.notation import POINT, known_notations, notations_in
 from diptych.data.parquet import class_names
 from diptych.data.raw import Kind, RawData, RawSplit
 from diptych.data.table_files import SplitTable, read_splits
@@ -27,7 +27,12 @@ NO_LABEL = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 LEADING_ZERO = r"^[+-]?0[0-9]"
 
 
-def read_tables(path: Path, target: str | None = None, spec: InputSpec | None = None) -> RawData:
+def read_tables(
+    path: Path,
+    target: str | None = None,
+    spec: InputSpec | None = None,
+    target_notation: Notation = POINT,
+) -> RawData:
     """Read tables.
 
     Args:
@@ -35,6 +40,7 @@ def read_tables(path: Path, target: str | None = None, spec: InputSpec | None = 
         target: The label's column; by default ``label``, ``labels``, ``target``, ``class`` or
             ``y`` (in capitals, if need be), else the second of two.
         spec: What a model takes that the rows are for, if there is one.
+        target_notation: How CSV writes the numbers of a `target`.
 
     Returns:
         Text, if the model takes it, or one column beside the label is free text and nothing else
@@ -45,6 +51,8 @@ def read_tables(path: Path, target: str | None = None, spec: InputSpec | None = 
             texts that the model takes, is not known.
     """
     known = known_notations(spec) if isinstance(spec, TableSpec) else {}
+    if target is not None and target_notation != POINT:
+        known[target] = target_notation
     splits, warnings = read_splits(path, partial(choose_target, target=target), known)
     train = splits["train"]
     label = choose_target(train.file, train.table.column_names, target=target)
@@ -59,6 +67,7 @@ def read_tables(path: Path, target: str | None = None, spec: InputSpec | None = 
         splits={name: _raw_split(split, label, text) for name, split in splits.items()},
         classes=class_names(train.table.schema.metadata or {}, label),
         target=label,
+        target_notation=notations_in(train.table).get(label) or POINT,
         warnings=tuple(warnings),
     )
 

@@ -52,7 +52,8 @@ def with_unlabelled(
     Args:
         dataset: The data; its splits stay as they are.
         source: A folder or file: of pictures or sounds, however they lie in folders; of texts,
-            one a line, or a table of one column of them, which counts where both are there; of rows, without the label's column.
+            one a line, or a table of one column of them, which counts where both are there; of
+            rows, without the label's column.
         report: Told how far it is, and what was left out.
         skip_unreadable: Leave damaged items out and count them.
 

@@ -128,10 +128,12 @@ def _check_alike(reference: Bundle, model: Bundle) -> None:
 
 def _read(model: Bundle, data: str | Path, reading: Reading) -> Dataset:
     manifest = model.manifest
+    learned = manifest.provenance.data
     options = Options(
-        seed=manifest.provenance.data.seed,
-        validation_items=manifest.provenance.data.validation_items,
-        target=reading.label or manifest.provenance.data.target,
+        seed=learned.seed,
+        validation_items=learned.validation_items,
+        target=reading.label or learned.target,
+        target_notation=learned.target_notation,
         goal=manifest.goal,
         order=manifest.labels if manifest.goal == "ordinal" else None,
         spec=manifest.input,
