@@ -136,7 +136,8 @@ def cold_start(bundle: Bundle, runs: int = 7) -> process.ProcessFigures:
     Returns:
         Wall time from the start of Python to its end, CPU time and peak memory of each.
     """
-    words = "-m", "diptych.inference.probe", str(bundle.path), bundle.program.runtime
+    module, runtime = "diptych.inference.probe", bundle.program.runtime
+    words = "-m", module, str(bundle.path), runtime, "warn"  # who opened it knows what differs
     return process.probe(python(*words), runs=runs)
 
 
