@@ -41,7 +41,7 @@ bench: $(VENV)/dev.installed $(KEPT)/fashion-mnist-93.dip
 		'peers fashion-mnist --teacher $(KEPT)/fashion-mnist-93.dip' \
 		'peers cifar10 --teacher ../examples/cifar10-tiny.dip'; do \
 		echo "== compression.$$job"; ../$(BIN)/python -m compression.$$job || exit 1; done
-	@cd benchmarks && for job in compile data_path divergence kept_memory kills optimizers overhead scaling time_to_accuracy transfer; do \
+	@cd benchmarks && for job in cifar10 compile data_path divergence kept_memory kills optimizers overhead scaling time_to_accuracy transfer; do \
 		echo "== training.$$job"; ../$(BIN)/python -m training.$$job || exit 1; done
 
 $(KEPT)/fashion-mnist-93.dip: | $(VENV)/dev.installed
