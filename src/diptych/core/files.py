@@ -123,6 +123,7 @@ def replace_directory(path: Path) -> Iterator[Path]:
     """  # noqa: DOC501  storage_error makes it
     path = path.resolve()
     try:
+        check_name(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = _aside(path)
         staging.mkdir()
@@ -165,6 +166,19 @@ def safe_join(folder: Path, relative: str) -> Path:
         if _is_link(joined):
             raise BundleError(f"{relative!r} is a symbolic link", "do not use this bundle")
     return joined
+
+
+def check_name(path: Path) -> None:
+    """Check that the system takes this for a path, whether or not something is there.
+
+    Args:
+        path: Any path.
+
+    Raises:
+        OSError: If it does not, such as for a name that is too long.
+    """  # noqa: DOC502  the system's own
+    with suppress(FileNotFoundError):
+        path.lstat()
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from diptych.core.errors import BundleError, StorageError
 from diptych.core.files import (
+    check_name,
     replace_directory,
     safe_join,
     sha256_of_bytes,
@@ -106,6 +107,7 @@ def check_writable(path: Path) -> None:
     """  # noqa: DOC501  storage_error makes one
     above = next(folder for folder in path.absolute().parents if folder.exists())
     try:
+        check_name(path)
         tempfile.TemporaryDirectory(prefix=".", dir=above).cleanup()
     except OSError as error:
         raise storage_error(path, error) from error

@@ -36,7 +36,7 @@ class TrainingRecipe(Value):
     plan was changed, to keep a time limit or for these reasons.
 
     With Muon and `fixed_norms` hidden matrices keep their first norms: they are turned, at the full
-    learning rate by ten times that rate as a share of the norm, and do not decay.
+    learning rate by four times that rate as a share of the norm, and do not decay.
 
     Each step: `batch_size` items, computed in `accumulation` parts, in `arithmetic`; `cuts` say
     from which steps on there were more parts, for memory; `compiled` by torch;

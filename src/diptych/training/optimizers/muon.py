@@ -23,7 +23,7 @@ from torch.optim.adamw import adamw
 from diptych.training.optimizers.directions import SMALLEST_NORM, orthogonal_directions
 
 STEP_SIZE = 0.2
-TURN = 10.0
+TURN = 4.0
 """The share of a fixed norm that a step is, over the learning rate."""
 BETAS = (0.9, 0.999)
 SMALLEST_SPREAD = 1e-8
