@@ -176,7 +176,7 @@ def check_name(path: Path) -> None:
 
     Raises:
         OSError: If it does not, such as for a name that is too long.
-    """  # noqa: DOC502  the system's own
+    """
     with suppress(FileNotFoundError):
         path.lstat()
 
