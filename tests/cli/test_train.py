@@ -181,11 +181,11 @@ def test_a_training_that_is_asked_to_end_keeps_its_last_step_and_goes_on(
 ) -> None:
     """As schedulers ask by SIGTERM, before they kill."""
     recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 100"))
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 15"))
     out, folder = tmp_path / "a.dip", tmp_path / "a.run"
     words = ["digits", "--recipe", str(recipe), "--out", str(out), "--devices", str(devices)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "diptych", "train", *words, "--checkpoint-every", "1s"],
+        [sys.executable, "-m", "diptych", "train", *words, "--checkpoint-every", "0.2s"],
         stderr=subprocess.PIPE,
         text=True,
     )
