@@ -9,7 +9,7 @@ Hardware: any with 2 cores, otherwise idle; printed. n: rounds, 10 by default, a
 the median of the ratios of each round and their range. Source: this script.
 
 Usage, from benchmarks/: python -m training.scaling [RECIPE] [--rounds N] [--steps N]
-[--work FOLDER], RECIPE a file of recipes/, such as cifar10-93.toml. Rounds of so many steps are
+[--work FOLDER], RECIPE a file of recipes/, such as cifar10-94.toml. Rounds of so many steps are
 kept in the folder, and a second call goes on from there.
 """
 
