@@ -175,7 +175,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_weights_of_one_that_w
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_training_that_is_asked_to_end_keeps_its_last_step_and_goes_on(
     tmp_path: Path, devices: int
 ) -> None:

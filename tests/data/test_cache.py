@@ -1,7 +1,6 @@
 """The cache against reading without it, and against everything that may happen to it."""
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -322,9 +321,15 @@ def test_an_error_of_the_data_stays_itself(tmp_path: Path, folder: CacheFolder) 
         through(folder, source)
 
 
-def run(source: Path, place: Path, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", READER, str(source), str(place)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+FEW_BYTES = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+"""
+
+
+def run(source: Path, place: Path, first: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", first + READER, str(source), str(place)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def told(process: subprocess.Popen[str]) -> list[str]:
@@ -371,11 +376,7 @@ def test_a_kill_at_any_moment_leaves_the_cache_whole(tmp_path: Path, folder: Cac
 @pytest.mark.slow
 def test_a_full_disk_is_told_and_data_is_read(tmp_path: Path) -> None:
     source = many_pictures(tmp_path / "source")
-
-    def few_bytes() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    result = told(run(source, tmp_path / "cache", preexec_fn=few_bytes))
+    result = told(run(source, tmp_path / "cache", FEW_BYTES))
     assert "not kept: cannot write" in result[-1]
     assert result[0] == read(source, PLAIN).record.sha256
     assert list((tmp_path / "cache" / "sets").iterdir()) == []
