@@ -58,12 +58,11 @@ def main() -> None:
         print(f"seed {seed}: {score:.2%} in {took:.1f} min, {manifest.machine.cpu}", flush=True)
         scores.append(score)
         minutes.append(took)
-    mean, spread = statistics.mean(scores), statistics.stdev(scores) if scores[1:] else float("nan")
+    mean, low, high = statistics.mean(scores), min(minutes), max(minutes)
     print(f"mean {mean:.2%}: {'reached' if mean >= chosen.target else 'not reached'}")
-    print(f"standard deviation of a seed: {100 * spread:.2f} points")
-    print(
-        f"minutes: mean {statistics.mean(minutes):.1f} ({min(minutes):.1f} to {max(minutes):.1f})"
-    )
+    if len(scores) > 1:
+        print(f"standard deviation of a seed: {100 * statistics.stdev(scores):.2f} points")
+    print(f"minutes: mean {statistics.mean(minutes):.1f} ({low:.1f} to {high:.1f})")
 
 
 if __name__ == "__main__":
